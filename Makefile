@@ -1,0 +1,36 @@
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: setup demo test test-full check lmplz clean
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) --version >/dev/null 2>&1 || { echo "Glotmill needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[ray,dev]'
+	touch $@
+
+setup: $(VENV)/.ready
+
+demo: setup
+	rm -rf demo-output
+	$(BIN)/glotmill run recipes/demo.toml --output demo-output
+
+test: setup
+	$(BIN)/python -m pytest -m "not full"
+	@echo "Left out: tests marked 'full' (language-model training needs lmplz: run 'make test-full')."
+
+test-full: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lmplz:
+	bash scripts/build_lmplz.sh
+
+clean:
+	rm -rf $(VENV) build demo-output *.egg-info

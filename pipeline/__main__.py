@@ -1,0 +1,5 @@
+"""`python -m pipeline` is `glotmill`."""
+
+from pipeline.cli import main
+
+main()

@@ -1,0 +1,254 @@
+"""The command line: parses, calls one function, prints. Heavy modules are imported inside commands."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.errors import PipelineError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Common Crawl WARC files to clean, deduplicated Parquet."
+)
+config_app = typer.Typer(no_args_is_help=True, help="Show settings and where they come from.")
+lm_app = typer.Typer(no_args_is_help=True, help="Train and import language models for perplexity.")
+app.add_typer(config_app, name="config")
+app.add_typer(lm_app, name="lm")
+
+ConfigPath = Annotated[Path | None, typer.Argument(help="The run's TOML; recipes/ has examples.")]
+Output = Annotated[Path, typer.Argument(help="Output folder of a run.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="key=value over the config; rules.METRIC.max=0.2 too.")]
+Selection = Annotated[str | None, typer.Option(help="Name of the selection (main).")]
+
+
+def _settings(
+    path: Path | None, assignments: list[str] | None, **given: Any
+) -> tuple[Any, dict[str, Any]]:
+    """Run config and the part of --set that goes to every language (rules.*, perplexity of languages stays there)."""
+    from pipeline.config import load_run_config, merge, parse_overrides
+
+    nested = parse_overrides(assignments or [])
+    rules = {"rules": nested.pop("rules")} if "rules" in nested else {}
+    options = {key: value for key, value in given.items() if value not in (None, [], ())}
+    return load_run_config(path, merge(options, nested)), rules
+
+
+@app.command()
+def run(
+    config: ConfigPath = None,
+    input: Annotated[list[str] | None, typer.Option(help="File or glob; may be repeated.")] = None,
+    output: Annotated[str | None, typer.Option(help="Output folder.")] = None,
+    executor: Annotated[str | None, typer.Option(help="inline or ray.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes of a local Ray.")] = None,
+    languages: Annotated[str | None, typer.Option(help="Labels to keep, with commas: tur_Latn,rus_Cyrl.")] = None,
+    selection: Selection = None,
+    assignments: Set = None,
+) -> None:
+    """Annotate, deduplicate, select, rebalance, audit and report. The same command again resumes."""
+    included = {"include": languages.split(",")} if languages else None
+    settings, rules = _settings(
+        config,
+        assignments,
+        inputs=input,
+        output=output,
+        executor=executor,
+        workers=workers,
+        languages=included,
+        selection=selection,
+    )
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from pipeline.plan import run as run_plan
+
+    bars: dict[str, Any] = {}
+    columns = (TextColumn("{task.description:12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns) as progress:
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in bars:
+                bars[what] = progress.add_task(what, total=total)
+            progress.update(bars[what], completed=done)
+
+        layout = run_plan(settings, rules, tell)
+    _print_funnel(layout, settings.selection)
+
+
+@app.command()
+def select(output: Output, selection: Selection = None, assignments: Set = None) -> None:
+    """Make another selection from the same measurements; no WARC is read."""
+    from pipeline.config import RunConfig, merge, parse_overrides
+    from pipeline.execution.manifests import read_json
+    from pipeline.passes.layout import Layout
+    from pipeline.plan import reselect
+
+    layout = _layout(output)
+    assert isinstance(layout, Layout)
+    nested = parse_overrides(assignments or [])
+    rules = {"rules": nested.pop("rules")} if "rules" in nested else {}
+    given = {"selection": selection} if selection else {}
+    stored = read_json(layout.run)["config"]
+    settings = RunConfig.model_validate(merge(merge(stored, given), nested) | {"output": str(output)})
+    reselect(settings, layout, rules)
+    _print_funnel(layout, settings.selection)
+
+
+@app.command()
+def plan(config: ConfigPath = None, input: Annotated[list[str] | None, typer.Option()] = None) -> None:
+    """Show what `run` would do, without doing it."""
+    settings, _ = _settings(config, None, inputs=input)
+    from pipeline.passes.annotate import shard_name
+    from pipeline.plan import resolve_inputs
+
+    inputs = resolve_inputs(settings.inputs)
+    size = sum(Path(path).stat().st_size for path in inputs)
+    typer.echo(f"{len(inputs)} shards, {size / 1e6:.1f} MB, executor {settings.executor}, output {settings.output}")
+    for path in inputs:
+        typer.echo(f"  annotate {path} -> annotated/{shard_name(path)}.parquet")
+    batch_count = -(-len(inputs) // settings.dedup.batch_shards)
+    typer.echo(f"  deduplicate {batch_count} batches, {settings.dedup.bands} bands of {settings.dedup.rows} rows")
+    typer.echo(f"  select {settings.selection}, keep {', '.join(settings.select.keep)}")
+    typer.echo(f"  rebalance with weights {settings.rebalance.weights}, at most {settings.rebalance.max_repeats} copies")
+
+
+@app.command()
+def audit(output: Output, selection: Selection = None) -> None:
+    """Check that bytes, records and fates balance and that every file has its checksum."""
+    from pipeline.passes.audit import audit as audit_books
+
+    for line in audit_books(_layout(output), selection or "main"):
+        typer.echo(line)
+    typer.echo("the books balance")
+
+
+@app.command()
+def explain(
+    output: Output,
+    document: Annotated[str, typer.Argument(help="URL or WARC record id.")],
+    selection: Selection = None,
+) -> None:
+    """One document's way: where it was read, what was measured, each rule, its cluster, its fate."""
+    from pipeline.passes.explain import explain as explain_document
+
+    for story in explain_document(_layout(output), selection or "main", document):
+        record = story["record"]
+        typer.echo(f"{record['id']}  {record['url']}")
+        typer.echo(f"  read from {record['file_path']}, offset {record['warc_offset']}, {record['warc_length']} bytes")
+        if record.get("drop_reason"):
+            typer.echo(f"  dropped: {record['drop_reason']} (HTTP status {record['http_status']})")
+            continue
+        typer.echo(f"  decoded as {record['encoding']} (from {record['encoding_source']})")
+        typer.echo(f"  language {record['label']}, score {record['language_score']}, others {record['top_langs']}")
+        for rule in story["rules"]:
+            low = "" if rule["min"] is None else f"{rule['min']:g} <= "
+            high = "" if rule["max"] is None else f" <= {rule['max']:g}"
+            mark = "FIRED" if rule["fired"] else "ok"
+            typer.echo(f"  {mark:5} {low}{rule['metric']} = {rule['value']}{high}  [{rule['origin']}]")
+        decision = story["decision"]
+        if decision:
+            typer.echo(f"  cluster {decision['minhash_cluster_id']} of {decision['minhash_cluster_size']}")
+            typer.echo(f"  represented by {decision['representative']}")
+            typer.echo(f"  fate: {decision['fate']}")
+
+
+@config_app.command("show")
+def show(
+    language: Annotated[str, typer.Argument(help="Label such as tur_Latn.")],
+    folder: Annotated[Path | None, typer.Option(help="Folder of language files.")] = None,
+) -> None:
+    """Every effective value of a language and where it comes from."""
+    from pipeline.config import Rule, load_language_config
+
+    one = load_language_config(language, folder)
+    typer.echo(f"{language}: {one.name}")
+    for metric, rule in one.rules.items():
+        if isinstance(rule, Rule):
+            low, high = ("-inf" if rule.min is None else f"{rule.min:g}"), ("inf" if rule.max is None else f"{rule.max:g}")
+            value = f"[{low}, {high}]"
+        else:
+            value = "off"
+        typer.echo(f"  {metric:42} {value:18} {one.origins[metric]}  {rule.source}")
+    typer.echo(f"  stop words ({len(one.stop_words)}): {' '.join(one.stop_words)}")
+    typer.echo(f"  perplexity buckets: head below {one.perplexity.head:g}, middle below {one.perplexity.middle:g}")
+
+
+@lm_app.command("train")
+def train(
+    text: Annotated[list[Path], typer.Argument(help="Plain text, one sentence or paragraph a line.")],
+    language: Annotated[str, typer.Option(help="Label such as tur_Latn.")],
+    output: Annotated[Path, typer.Option(help="Folder that gets sp.model, lm.binary and calibration.json.")],
+) -> None:
+    """Train SentencePiece and KenLM on reference text and calibrate; needs lmplz (make lmplz)."""
+    from pipeline.lm import train as train_model
+
+    train_model(text, language, output)
+    typer.echo(f"wrote {output}")
+
+
+def _layout(output: Path) -> Any:
+    from pipeline.errors import InputError
+    from pipeline.passes.layout import Layout
+
+    if not (output / "run.json").exists():
+        raise InputError(f"{output}: no run.json there; give the output folder of a `glotmill run`")
+    return Layout(output)
+
+
+def _print_funnel(layout: Any, selection: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from pipeline.passes.report import FUNNEL_COLUMNS, funnel
+
+    rows, dropped = funnel(layout, selection)
+    shown = [name for name in FUNNEL_COLUMNS if any(row[name] for row in rows)]
+    table = Table(title=f"Funnel of selection {selection}")
+    table.add_column("language")
+    for name in shown:
+        table.add_column(name.replace("_", " "), justify="right")
+    for row in rows:
+        table.add_row(row["label"], *(str(row[name]) for name in shown))
+    table.add_section()
+    table.add_row("all", *(str(sum(row[name] for row in rows)) for name in shown))
+    console = Console()
+    console.print(table)
+    reasons = ", ".join(f"{reason} {count}" for reason, count in dropped.most_common())
+    console.print(f"Dropped before measuring: {sum(dropped.values())} ({reasons})")
+    folder = layout.selection(selection)
+    console.print(f"Clean text   {folder / 'clean'}")
+    console.print(f"Mixes        {folder / 'mixes'}")
+    console.print(f"Report       {folder / 'report' / 'index.html'}")
+    console.print(f"Card         {folder / 'README.md'}")
+
+
+def main() -> None:
+    """Entry point: errors made for users are printed without a traceback; exit codes 2 (usage), 1 (run)."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    from pydantic import ValidationError
+
+    from pipeline.errors import ConfigError, InputError
+
+    try:
+        app(standalone_mode=False)
+    except (ConfigError, InputError) as error:
+        typer.echo(f"glotmill: {error}", err=True)
+        sys.exit(2)
+    except PipelineError as error:
+        typer.echo(f"glotmill: {error}", err=True)
+        sys.exit(1)
+    except ValidationError as error:
+        details = json.loads(error.json())
+        for one in details:
+            typer.echo(f"glotmill: {'.'.join(map(str, one['loc']))}: {one['msg']}", err=True)
+        sys.exit(2)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except typer.Abort:
+        sys.exit(130)
+    except Exception as error:  # click's usage errors: everything else keeps its traceback
+        if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+            typer.echo(f"glotmill: {error.format_message()}", err=True)
+            sys.exit(error.exit_code)
+        raise

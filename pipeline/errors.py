@@ -1,0 +1,33 @@
+"""What can go wrong, as one tree.
+
+PipelineError
+├── ConfigError    a setting is unknown, empty or contradictory: names file, key, value and what is allowed
+├── InputError     an input is missing or unreadable: names the path and what to do
+├── ModelError     a model file is absent, truncated or of another kind
+├── SchemaError    a table does not have the columns that a stage reads or adds
+└── AuditError     the books do not balance: something was lost or counted twice
+"""
+
+
+class PipelineError(Exception):
+    """Base of every error that Glotmill raises on purpose; its text is meant for the user."""
+
+
+class ConfigError(PipelineError):
+    """A setting is unknown, empty or contradictory."""
+
+
+class InputError(PipelineError):
+    """An input is missing or unreadable."""
+
+
+class ModelError(PipelineError):
+    """A model file is absent, truncated or of another kind."""
+
+
+class SchemaError(PipelineError):
+    """A table lacks a column that a stage reads, or a stage broke its contract."""
+
+
+class AuditError(PipelineError):
+    """The books do not balance."""

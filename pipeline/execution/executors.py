@@ -1,0 +1,66 @@
+"""Where tasks run: inline, one after the other, or on Ray. Nothing else in the code knows which.
+
+A task is (function, arguments): the function reads named inputs, writes named outputs and returns a manifest. It
+must be importable and its arguments picklable. Both executors give the same files.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+from pipeline.errors import PipelineError
+
+logger = logging.getLogger(__name__)
+
+
+class Executor(Protocol):
+    """Runs one function over many argument tuples."""
+
+    def run(
+        self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], attempts: int = 3
+    ) -> Iterator[tuple[int, Any, str | None]]:
+        """(position, result, error text or None) for each task, in order of completion.
+
+        A PipelineError is the user's to mend and propagates; any other error is tried again, `attempts` times.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back processes and memory."""
+        ...
+
+
+class InlineExecutor:
+    """Runs tasks in this process, for small runs, tests, debugging and `explain`."""
+
+    def run(
+        self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], attempts: int = 3
+    ) -> Iterator[tuple[int, Any, str | None]]:
+        """See Executor.run; the order is that of the arguments."""
+        for position, one in enumerate(arguments):
+            error = None
+            for attempt in range(1, attempts + 1):
+                try:
+                    result = function(*one)
+                except PipelineError:
+                    raise
+                except Exception as caught:  # a bug or a lost machine: retried, then reported by name
+                    error = f"{type(caught).__name__}: {caught}"
+                    logger.exception("%s attempt %d failed", function.__name__, attempt)
+                    continue
+                yield position, result, None
+                break
+            else:
+                yield position, None, error
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def make_executor(kind: str, workers: int) -> Executor:
+    """The executor that the config names; Ray is only imported when it is asked for."""
+    if kind == "ray":
+        from pipeline.execution.ray_executor import RayExecutor
+
+        return RayExecutor(workers)
+    return InlineExecutor()

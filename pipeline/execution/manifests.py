@@ -1,0 +1,51 @@
+"""Commits: data is written under a temporary name, then renamed; a manifest created once says that it is done.
+
+A reader trusts manifests and never a directory listing. The same inputs and settings give the same bytes.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def committed(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the output's `tmp/`-like sibling; on success fsync it and rename it to `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON in one rename, keys sorted, so that equal values give equal bytes."""
+    with committed(path) as temporary:
+        temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON that `write_json` wrote."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def finished(path: Path, fingerprint: str) -> dict[str, Any] | None:
+    """The manifest at `path` when it exists and was made with these settings, else None."""
+    if not path.exists():
+        return None
+    manifest: dict[str, Any] = read_json(path)
+    return manifest if manifest.get("fingerprint") == fingerprint else None

@@ -1,0 +1,122 @@
+"""Run native HTML extraction in a child process that may hang, crash or eat memory without taking the run along.
+
+Alarms do not interrupt C code, and every HTML parser can be made to hang. The parent measures the child's CPU time
+since the record began, kills it past the limit, and gives the record one more chance in a fresh child. A record
+that kills two fresh children is reported with its fault; the caller writes the verdict before it goes on.
+"""
+
+import os
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pipeline.execution.child import read_frame, write_frame
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class WatchedChild:
+    """Extracts texts in a child process; use as a context manager."""
+
+    def __init__(self, extractor: str, cpu_seconds: float, memory_bytes: int) -> None:
+        self.extractor = extractor
+        self.cpu_seconds = cpu_seconds
+        self.memory_bytes = memory_bytes
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "WatchedChild":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kill()
+
+    def extract(self, pages: Sequence[str]) -> Iterator[tuple[str | None, str | None]]:
+        """(text, fault) for each page, in order. Faults: cpu_limit, killed, memory_limit, parser_error_*."""
+        position = 0
+        while position < len(pages):
+            answered, fault = 0, None
+            for answer in self._attempt(pages[position:]):
+                if isinstance(answer, str):
+                    fault = answer
+                    break
+                answered += 1
+                yield answer
+            position += answered
+            if fault is not None:
+                yield self._alone(pages[position])
+                position += 1
+
+    def _alone(self, page: str) -> tuple[str | None, str | None]:
+        fault = "killed"
+        for _ in range(2):
+            self._kill()
+            answer = next(self._attempt([page]))
+            if not isinstance(answer, str):
+                return answer
+            fault = answer
+        return None, fault
+
+    def _attempt(self, pages: Sequence[str]) -> Iterator[tuple[str | None, str | None] | str]:
+        """Answers in order; a string is the fault that killed the child while it worked on the next page."""
+        process = self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        writer = threading.Thread(target=self._feed, args=(process, pages), daemon=True)
+        writer.start()
+        for _ in pages:
+            start = _cpu_seconds(process.pid)
+            while not select.select([process.stdout], [], [], 0.1)[0]:
+                if _cpu_seconds(process.pid) - start > self.cpu_seconds:
+                    self._kill()
+                    yield "cpu_limit"
+                    return
+            try:
+                yield read_frame(process.stdout)
+            except EOFError:
+                self._kill()
+                yield "killed"
+                return
+        writer.join()
+
+    def _feed(self, process: subprocess.Popen[bytes], pages: Sequence[str]) -> None:
+        assert process.stdin is not None
+        try:
+            for page in pages:
+                write_frame(process.stdin, (self.extractor, page))  # type: ignore[arg-type]
+        except (BrokenPipeError, ValueError):
+            return  # the reader side sees the death and acts on it
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            root = str(Path(__file__).resolve().parent.parent.parent)
+            path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "pipeline.execution.child", str(self.memory_bytes)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,  # select must see what has arrived: no answer may hide in a buffer
+                env=os.environ | {"PYTHONPATH": path},
+            )
+        return self._process
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for stream in (self._process.stdin, self._process.stdout):
+                if stream is not None:
+                    stream.close()
+            self._process = None
+
+
+def _cpu_seconds(pid: int) -> float:
+    """User and system CPU of a process so far, in seconds; infinity when it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / TICKS

@@ -1,0 +1,308 @@
+"""annotate: one input file in, one Parquet of documents out, one of dropped records, one manifest.
+
+Every measurement is made here, in one pass; nothing is decided but what costs too much to measure.
+"""
+
+import hashlib
+import logging
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.columns import ANNOTATED, DROPPED, PAYLOAD, RECORD, schema
+from pipeline.config import LANGUAGE_CONFIGS, RunConfig, fingerprint
+from pipeline.execution.manifests import committed, finished, read_json, sha256_of, write_json
+from pipeline.execution.watched_child import WatchedChild
+from pipeline.stages.block_urls import block_reason
+from pipeline.stages.contract import Stage, apply
+from pipeline.stages.extract_text import HTML_TYPES, ExtractText
+from pipeline.stages.identify_language import IdentifyLanguage
+from pipeline.stages.measure_quality import MeasureQuality
+from pipeline.stages.read_warc import CARRIERS, Gap, HttpMessage, Record, parse_http, read_records
+from pipeline.stages.score_perplexity import ScorePerplexity
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+LIBRARIES = (
+    "fastwarc resiliparse ftfy icu4py fasttext-numpy2-wheel kenlm sentencepiece pyarrow faust-cchardet datatrove"
+).split()
+BATCH_RECORDS = 256
+BATCH_BYTES = 32 * 2**20
+CRAWL_ID = re.compile(r"CC-MAIN-\d{4}-\d{2}(?:-\d{2})?")
+IS_PART_OF = re.compile(rb"^isPartOf\s*:\s*(\S+)", re.IGNORECASE | re.MULTILINE)
+SOURCE = schema(RECORD, PAYLOAD).append(pa.field("drop_reason", pa.string()))
+
+
+def shard_name(file_path: str) -> str:
+    """A file name for a shard's outputs: stem and a hash of the whole path, so that equal stems differ.
+
+    >>> shard_name("a/CC-MAIN-1.warc.gz")
+    'CC-MAIN-1-0ffc72b1'
+    """
+    stem = re.sub(r"(\.warc|\.wet|\.arc|\.gz|\.zst)+$", "", Path(file_path).name)
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", stem)[:80]
+    return f"{safe}-{hashlib.sha256(file_path.encode()).hexdigest()[:8]}"
+
+
+def annotate_fingerprint(config: RunConfig) -> str:
+    """Settings, word lists, models and library versions that annotate reads."""
+    folder = Path(config.language_configs) if config.language_configs else LANGUAGE_CONFIGS
+    models = Path(__file__).resolve().parent.parent / "models"
+    files = sorted(folder.glob("*_words/*.txt")) + (sorted(models.rglob("*.*")) if not config.models else [])
+    digests = {path.name + path.parent.name: sha256_of(path) for path in files if path.suffix != ".md"}
+    versions = {name: version(name) for name in LIBRARIES}
+    return fingerprint([FORMAT, config.annotate_settings(), digests, versions])
+
+
+def annotate_shard(config: RunConfig, file_path: str, output: Path) -> dict[str, Any]:
+    """Annotate one file; returns its manifest. Does nothing where a manifest with the same fingerprint exists."""
+    shard = shard_name(file_path)
+    manifest_path = output / "annotated" / f"{shard}.json"
+    key = fingerprint([annotate_fingerprint(config), file_path, Path(file_path).stat().st_size])
+    if (manifest := finished(manifest_path, key)) is not None:
+        return manifest
+    started = time.process_time()
+    books = _Books()
+    annotated = output / "annotated" / f"{shard}.parquet"
+    dropped = output / "dropped" / f"{shard}.parquet"
+    with (
+        committed(annotated) as documents_path,
+        committed(dropped) as dropped_path,
+        pq.ParquetWriter(documents_path, ANNOTATED, compression="zstd", write_page_index=True) as documents,
+        pq.ParquetWriter(dropped_path, DROPPED, compression="zstd") as losses,
+        WatchedChild(config.extract.extractor, config.extract.cpu_seconds, config.extract.memory_bytes) as child,
+    ):
+        verdicts = _Verdicts(output / "quarantine" / f"{shard}.json", child)
+        stages: list[Stage] = [
+            ExtractText(config, verdicts.extract),
+            IdentifyLanguage(config),
+            MeasureQuality(config),
+            ScorePerplexity(config),
+        ]
+        _run(config, file_path, stages, books, documents, losses)
+    manifest = {
+        "fingerprint": key,
+        "shard": shard,
+        "file_path": file_path,
+        "file_bytes": Path(file_path).stat().st_size,
+        "records_by_type": dict(sorted(books.types.items())),
+        "record_bytes": books.record_bytes,
+        "gaps": books.gaps,
+        "documents": books.documents,
+        "dropped": dict(sorted(books.reasons.items())),
+        "rows_by_label": dict(sorted(books.labels.items())),
+        "characters": books.characters,
+        "runs": books.runs,
+        "sha256": {"annotated": sha256_of(annotated), "dropped": sha256_of(dropped)},
+    }
+    write_json(manifest_path, manifest)
+    logger.info("annotate %s: %d documents, %.1f s CPU", shard, books.documents, time.process_time() - started)
+    return manifest
+
+
+class _Books:
+    """What was read and where it went; audit balances it."""
+
+    def __init__(self) -> None:
+        self.types: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.labels: Counter[str] = Counter()
+        self.record_bytes = self.documents = self.characters = 0
+        self.gaps: list[dict[str, Any]] = []
+        self.runs: list[int] = []
+
+
+class _Verdicts:
+    """Records that killed two fresh children: the verdict is written before going on and replayed afterwards."""
+
+    def __init__(self, path: Path, child: WatchedChild) -> None:
+        self.path = path
+        self.child = child
+        self.known: dict[str, str] = read_json(path) if path.exists() else {}
+
+    def extract(self, pages: Sequence[str]) -> Iterator[tuple[str | None, str | None]]:
+        keys = [hashlib.sha256(page.encode()).hexdigest() for page in pages]
+        answers = self.child.extract([page for page, key in zip(pages, keys, strict=True) if key not in self.known])
+        for key in keys:
+            if key in self.known:
+                yield None, self.known[key]
+                continue
+            text, fault = next(answers)
+            if fault in ("cpu_limit", "killed"):
+                self.known[key] = fault
+                write_json(self.path, self.known)
+            yield text, fault
+
+
+def _run(
+    config: RunConfig,
+    file_path: str,
+    stages: list[Stage],
+    books: _Books,
+    documents: pq.ParquetWriter,
+    losses: pq.ParquetWriter,
+) -> None:
+    segment: list[pa.Table] = []
+    lost: list[pa.Table] = []
+    rows = size = 0
+    for table in _batches(_source_rows(config, file_path, books)):
+        kept = table
+        for stage in stages:
+            kept, gone = _part(apply(stage, _only_kept(kept, lost, books)))
+            _lose(gone, lost, books)
+            if stage.name == "extract_text":
+                kept = kept.drop_columns(list(PAYLOAD))
+        kept = _only_kept(kept, lost, books)
+        segment.append(kept)
+        rows += kept.num_rows
+        size += kept.nbytes
+        if rows >= config.execution.segment_records or size >= config.execution.segment_bytes:
+            _flush(segment, lost, books, documents, losses)
+            rows = size = 0
+    _flush(segment, lost, books, documents, losses)
+
+
+def _only_kept(table: pa.Table, lost: list[pa.Table], books: _Books) -> pa.Table:
+    kept, gone = _part(table)
+    _lose(gone, lost, books)
+    return kept
+
+
+def _part(table: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Kept and dropped rows."""
+    is_kept = table["drop_reason"].is_null()
+    return table.filter(is_kept), table.filter(pa.compute.invert(is_kept))
+
+
+def _lose(gone: pa.Table, lost: list[pa.Table], books: _Books) -> None:
+    if not gone.num_rows:
+        return
+    books.reasons.update(gone["drop_reason"].to_pylist())
+    columns = [
+        gone[field.name] if field.name in gone.column_names else pa.nulls(gone.num_rows, field.type)
+        for field in DROPPED
+    ]
+    lost.append(pa.table(columns, schema=DROPPED))
+
+
+def _flush(
+    segment: list[pa.Table], lost: list[pa.Table], books: _Books, documents: pq.ParquetWriter, losses: pq.ParquetWriter
+) -> None:
+    if lost:
+        losses.write_table(pa.concat_tables(lost).sort_by("warc_offset"))
+        lost.clear()
+    rows = pa.concat_tables(segment).select(ANNOTATED.names) if segment else None
+    segment.clear()
+    if rows is None or not rows.num_rows:
+        return
+    order = [("group", "ascending"), ("label", "ascending"), ("warc_offset", "ascending"), ("id", "ascending")]
+    rows = rows.sort_by(order).cast(ANNOTATED)
+    books.documents += rows.num_rows
+    books.labels.update(rows["label"].to_pylist())
+    books.characters += sum(rows["character_count"].to_pylist())
+    books.runs.append(rows.num_rows)
+    documents.write_table(rows, row_group_size=10_000)
+
+
+def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[pa.Table]:
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += len(row["payload"] or b"")
+        if len(batch) >= BATCH_RECORDS or size >= BATCH_BYTES:
+            yield pa.Table.from_pylist(batch, schema=SOURCE)
+            batch, size = [], 0
+    if batch:
+        yield pa.Table.from_pylist(batch, schema=SOURCE)
+
+
+def _source_rows(config: RunConfig, file_path: str, books: _Books) -> Iterator[dict[str, Any]]:
+    in_path = CRAWL_ID.search(file_path)
+    dump = in_path[0] if in_path else config.read.dump
+    for ordinal, item in enumerate(read_records(Path(file_path), config.read.max_record_bytes)):
+        if isinstance(item, Gap):
+            books.gaps.append({"start": item.start, "end": item.end, "reason": item.reason})
+            continue
+        books.types[item.warc_type] += 1
+        books.record_bytes += item.length
+        if item.warc_type == "warcinfo" and (part := _is_part_of(file_path, item)):
+            dump = part
+        if item.warc_type in CARRIERS:
+            yield _source_row(config, file_path, dump, ordinal, item)
+
+
+def _is_part_of(file_path: str, record: Record) -> str | None:
+    """The crawl that a warcinfo record names."""
+    from fastwarc.warc import ArchiveIterator
+
+    try:
+        with Path(file_path).open("rb") as file:
+            file.seek(record.offset)
+            block = next(iter(ArchiveIterator(file, parse_http=False))).reader.read(65_536)
+    except (OSError, StopIteration, ValueError):
+        return None
+    match = IS_PART_OF.search(block)
+    return match[1].decode("ascii", "replace") if match else None
+
+
+def _source_row(config: RunConfig, file_path: str, dump: str, ordinal: int, record: Record) -> dict[str, Any]:
+    headers = record.headers
+    stated = headers.get("warc-record-id", "").strip().strip("<>")
+    fallback = hashlib.sha256(f"{file_path} {record.offset} {ordinal}".encode()).hexdigest()
+    row: dict[str, Any] = {
+        "id": f"<{stated}>" if stated else f"urn:glotmill:{fallback}",
+        "url": _valid(headers.get("warc-target-uri", "").strip().strip("<>")) or None,
+        "date": headers.get("warc-date"),
+        "dump": dump,
+        "file_path": file_path,
+        "warc_offset": record.offset,
+        "warc_length": record.length,
+        "warc_type": record.warc_type,
+        "http_status": None,
+        "truncated": headers.get("warc-truncated"),
+        "content_type": headers.get("content-type", ""),
+        "payload": record.body,
+        "drop_reason": record.fault,
+    }
+    row["id"] = _valid(row["id"])
+    if record.fault is None and record.body is not None:
+        _open_payload(config, row, record)
+    if row["drop_reason"] is not None:
+        row["payload"] = None
+    return row
+
+
+def _open_payload(config: RunConfig, row: dict[str, Any], record: Record) -> None:
+    """Undo HTTP, then the cheap gates: status, type, URL."""
+    kind = row["content_type"]
+    if record.warc_type == "response" and kind.lower().startswith("application/http"):
+        message: HttpMessage = parse_http(record.body or b"", config.read.max_record_bytes)
+        row["http_status"] = message.status or None
+        row["content_type"] = kind = message.headers.get("content-type", "")
+        row["payload"] = message.payload
+        row["drop_reason"] = message.fault if message.status in (0, 200) else "http_status"
+    if row["drop_reason"] is None and not _wanted_type(record, kind):
+        row["drop_reason"] = "not_html"
+    if row["drop_reason"] is None and config.read.block_urls and row["url"]:
+        row["drop_reason"] = block_reason(row["url"])
+
+
+def _wanted_type(record: Record, kind: str) -> bool:
+    stated = kind.partition(";")[0].strip().lower()
+    if record.warc_type == "conversion":
+        return stated in ("text/plain", "")
+    identified = record.headers.get("warc-identified-payload-type", "").partition(";")[0].strip().lower()
+    return (identified or stated) in HTML_TYPES or not (identified or stated)
+
+
+def _valid(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,65 @@
+"""explain: one document's way, from its bytes to its fate."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.config import LanguageConfig
+from pipeline.errors import InputError
+from pipeline.execution.manifests import read_json
+from pipeline.passes.layout import Layout
+
+HIDDEN = {"text", "bands", "minima", "span_starts", "span_ends", "span_texts"}
+
+
+def explain(layout: Layout, selection: str, wanted: str) -> list[dict[str, Any]]:
+    """Every record with this URL or id: `record`, and `rules` and `decision` where it became a document.
+
+    Raises InputError when the run never saw it.
+    """
+    ids = {wanted, f"<{wanted}>"}
+    found: list[dict[str, Any]] = []
+    for shard in layout.shards():
+        for path in (layout.annotated(shard), layout.dropped(shard)):
+            found += [_story(layout, selection, row) for row in _matches(path, ids, wanted)]
+    if not found:
+        raise InputError(f"{wanted}: neither the URL nor the id of a record of {layout.root}")
+    return found
+
+
+def _matches(path: Path, ids: set[str], url: str) -> list[dict[str, Any]]:
+    names = [name for name in pq.read_schema(path).names if name not in HIDDEN]
+    table = pq.read_table(path, columns=names)
+    hit = pa.compute.or_(
+        pa.compute.is_in(table["id"], pa.array(sorted(ids))), pa.compute.equal(table["url"], url).fill_null(False)
+    )
+    rows: list[dict[str, Any]] = table.filter(hit).to_pylist()
+    return rows
+
+
+def _story(layout: Layout, selection: str, row: dict[str, Any]) -> dict[str, Any]:
+    if row.get("drop_reason"):
+        return {"record": row}
+    folder = layout.selection(selection)
+    manifest = read_json(folder / "manifest.json")
+    decision: dict[str, Any] = {}
+    for path in sorted((folder / "decisions").glob("batch-*.parquet")):
+        table = pq.read_table(path)
+        hits = table.filter(pa.compute.equal(table["id"], row["id"])).to_pylist()
+        decision = hits[0] if hits else decision
+    language = LanguageConfig.model_validate(manifest["language_configs"][row["label"]])
+    values = row | {"perplexity_percentile": decision.get("perplexity_percentile")}
+    rules = [
+        {
+            "metric": metric,
+            "value": values.get(metric),
+            "min": rule.min,
+            "max": rule.max,
+            "fired": metric in (decision.get("rules_fired") or []),
+            "origin": rule.source or language.origins.get(metric, ""),
+        }
+        for metric, rule in language.active_rules().items()
+    ]
+    return {"record": row, "rules": rules, "decision": decision}

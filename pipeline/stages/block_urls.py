@@ -1,0 +1,101 @@
+"""Drop URLs that datatrove's block lists name (UT1-derived domains and URLs, banned words).
+
+The 4.6 million domains and URLs become one sorted array of 64-bit hashes, made once a machine and memory-mapped, so
+that workers share it. Words are matched without regard to case, and a listed domain covers its subdomains; datatrove
+does neither (reference: datatrove `pipeline/filters/url_filter.py`).
+"""
+
+import hashlib
+import os
+import re
+import tarfile
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import xxhash
+
+from pipeline.errors import ModelError
+from pipeline.text.urls import host_of
+
+LISTS = "url_filterblacklistsv0_3_0.tar.gz"
+SOFT_WORDS_NEEDED = 2
+NON_WORD = re.compile(r"[^a-z0-9]+")
+
+
+def _assets() -> Path:
+    spec = find_spec("datatrove")
+    folder = Path(spec.origin).parent / "assets" if spec and spec.origin else Path()
+    if not (folder / LISTS).exists():
+        raise ModelError("URL block lists: datatrove's package has no assets; pip install 'datatrove>=0.10,<0.11'")
+    return folder
+
+
+def _words(name: str) -> frozenset[str]:
+    lines = (_assets() / name).read_text(encoding="utf-8").splitlines()
+    return frozenset(NON_WORD.sub("", line.lower()) for line in lines if line.strip() and not line.startswith("#"))
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("GLOTMILL_CACHE") or Path.home() / ".cache" / "glotmill")
+
+
+@lru_cache(maxsize=1)
+def _hashes() -> np.ndarray:  # (n,) uint64, sorted
+    archive = _assets() / LISTS
+    key = hashlib.sha256(f"{archive.stat().st_size} {LISTS} v1".encode()).hexdigest()[:16]
+    path = _cache_folder() / f"blocked-urls-{key}.npy"
+    if not path.exists():
+        found: set[int] = set()
+        with tarfile.open(archive, "r:gz") as tar:
+            for member in tar:
+                if Path(member.name).name in ("domains", "urls") and (file := tar.extractfile(member)):
+                    found.update(xxhash.xxh64_intdigest(line.strip().lower()) for line in file if line.strip())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.npy")
+        np.save(temporary, np.sort(np.fromiter(found, dtype=np.uint64, count=len(found))))
+        os.replace(temporary, path)
+    hashes: np.ndarray = np.load(path, mmap_mode="r")
+    return hashes
+
+
+def _listed(text: str) -> bool:
+    key = np.uint64(xxhash.xxh64_intdigest(text.encode("utf-8", "surrogatepass")))
+    hashes = _hashes()
+    position = int(np.searchsorted(hashes, key))
+    return position < len(hashes) and bool(hashes[position] == key)
+
+
+@lru_cache(maxsize=65_536)
+def _domain_is_listed(host: str) -> bool:
+    labels = host.split(".")
+    return any(_listed(".".join(labels[start:])) for start in range(len(labels) - 1))
+
+
+@lru_cache(maxsize=1)
+def _word_lists() -> tuple[frozenset[str], frozenset[str], re.Pattern[str]]:
+    subwords = sorted(_words("banned_subwords.txt"))
+    return (
+        _words("banned_words.txt"),
+        _words("soft_banned_words.txt"),
+        re.compile("|".join(map(re.escape, subwords))),
+    )
+
+
+def block_reason(url: str) -> str | None:
+    """Why a URL is blocked: blocked_domain, blocked_url, blocked_word, blocked_soft_words, blocked_subword; or None."""
+    if _domain_is_listed(host_of(url)):
+        return "blocked_domain"
+    lowered = url.lower()
+    if _listed(lowered):
+        return "blocked_url"
+    banned, soft, subwords = _word_lists()
+    words = set(NON_WORD.split(lowered))
+    if words & banned:
+        return "blocked_word"
+    if len(words & soft) >= SOFT_WORDS_NEEDED:
+        return "blocked_soft_words"
+    if subwords.search(NON_WORD.sub("", lowered)):
+        return "blocked_subword"
+    return None

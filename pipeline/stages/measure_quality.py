@@ -1,0 +1,82 @@
+"""text -> every metric, MinHash signature and spans: words are split once and shared by all three."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from pipeline.columns import LANGUAGE, METRIC, RECORD, SIGNATURE, SPANS, TEXT, schema
+from pipeline.config import RunConfig, load_language_config
+from pipeline.dedup.minhash import SignatureScheme, sign_documents
+from pipeline.stages.contract import add_columns
+from pipeline.text.metrics import WordLists, measure
+from pipeline.text.refine import find_spans
+from pipeline.text.urls import host_of, normalize_url, registered_domain
+from pipeline.text.view import TextView
+
+
+@lru_cache(maxsize=256)
+def _lists(label: str, folder: str) -> WordLists:
+    language = load_language_config(label, Path(folder) if folder else None)
+    return WordLists(frozenset(language.stop_words), frozenset(language.flagged_words))
+
+
+class MeasureQuality:
+    """All metrics of METRICS; decisions come later, from the stored values."""
+
+    name = "measure_quality"
+    reads = schema({"text": TEXT["text"], "label": LANGUAGE["label"], "id": RECORD["id"], "url": RECORD["url"]})
+    adds = schema(METRIC, SIGNATURE, SPANS)
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+        dedup = config.dedup
+        self.scheme = SignatureScheme(
+            bands=dedup.bands, rows=dedup.rows, shingle_size=dedup.shingle_size, seed=dedup.seed
+        )
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Never drops a row."""
+        columns: dict[str, list[object]] = {field.name: [] for field in self.adds}
+        words = []
+        for text, label in zip(table["text"].to_pylist(), table["label"].to_pylist(), strict=True):
+            view = TextView.of(text)
+            words.append(view.words)
+            for name, value in measure(view, _lists(label, self.config.language_configs)).items():
+                columns[name].append(value)
+            spans = find_spans(text)
+            columns["span_starts"].append([span[0] for span in spans])
+            columns["span_ends"].append([span[1] for span in spans])
+            columns["span_texts"].append([span[2] for span in spans])
+        signatures = sign_documents(words, self.scheme)
+        for row in range(table.num_rows):
+            signed = bool(signatures.has_shingles[row])
+            columns["bands"].append(signatures.bands[row].astype("<u8").tobytes() if signed else b"")
+            columns["minima"].append(signatures.minima[row].tobytes() if signed else b"")
+            columns["exact_hash"].append(int(signatures.exact[row]) or None)
+        for record_id, url in zip(table["id"].to_pylist(), table["url"].to_pylist(), strict=True):
+            normal = normalize_url(url or "")
+            columns["id_hash"].append(hash64(record_id))
+            columns["url_hash"].append(hash64(normal) if normal else None)
+            columns["domain_hash"].append(hash64(registered_domain(host_of(url or ""))))
+        return add_columns(table, self.adds, columns, [None] * table.num_rows)
+
+
+def hash64(text: str) -> int:
+    """xxh64 of UTF-8, in [1, 2**64): 0 is kept for null.
+
+    >>> hash64("a") == hash64("a")
+    True
+    """
+    return xxhash.xxh64_intdigest(text.encode()) or 1
+
+
+def band_matrix(bands: pa.Array, count: int) -> np.ndarray:
+    """(n, count) uint64 band digests; a row without a signature is all 0, the null key."""
+    matrix = np.zeros((len(bands), count), dtype=np.uint64)
+    for row, value in enumerate(bands.to_pylist()):
+        if value:
+            matrix[row] = np.frombuffer(value, dtype="<u8")
+    return matrix

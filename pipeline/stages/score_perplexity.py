@@ -1,0 +1,37 @@
+"""text -> perplexity (KenLM), for the languages that have a model; language by language, one model mapped at a time."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.columns import LANGUAGE, PERPLEXITY, TEXT, schema
+from pipeline.config import RunConfig
+from pipeline.stages.contract import add_columns
+from pipeline.text.perplexity import LanguageModel, available_models
+
+MODELS = Path(__file__).resolve().parent.parent / "models" / "lm"
+
+
+class ScorePerplexity:
+    """Null where the language has no model or the text no line: never a default number."""
+
+    name = "score_perplexity"
+    reads = schema({"text": TEXT["text"], "label": LANGUAGE["label"]})
+    adds = schema(PERPLEXITY)
+
+    def __init__(self, config: RunConfig) -> None:
+        folder = Path(config.models) if config.models else MODELS
+        found = available_models(folder) if config.perplexity else {}
+        self.models = {label: LanguageModel(path) for label, path in found.items()}
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Never drops a row."""
+        texts, labels = table["text"].to_pylist(), table["label"].to_pylist()
+        columns: dict[str, list[object]] = {name: [None] * table.num_rows for name in PERPLEXITY}
+        for label in sorted(set(labels) & set(self.models)):
+            model = self.models[label]
+            for row in (row for row, one in enumerate(labels) if one == label):
+                if (scores := model.score(texts[row])) is not None:
+                    for name, value in zip(PERPLEXITY, scores, strict=True):
+                        columns[name][row] = value
+        return add_columns(table, self.adds, columns, [None] * table.num_rows)

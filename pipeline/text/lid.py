@@ -1,0 +1,169 @@
+"""Language identification with any fastText model: texts in, a label, score.
+
+Alternatives and script a text out.
+
+The model that comes with the package is lid.176.ftz; GlotLID v3 and OpenLID are known by name. A truncated
+fastText file loads and answers nonsense, so the checksum (where known) and golden sentences are checked
+before the first answer. Weakness: lid.176 has no label for Hausa or Zulu and gives such text to a neighbour;
+see pipeline/models/README.md.
+"""
+
+import hashlib
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.errors import ModelError
+from pipeline.text.language import measure_script, normalise_label
+
+EMBEDDED: Final = "lid.176"
+EMBEDDED_SHA256: Final = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
+TOP_SCORE_MIN: Final = 0.01
+TOP_COUNT_MAX: Final = 10
+# Name: repository and file on the Hugging Face hub.
+HUB_MODELS: Final = {
+    "glotlid-v3": ("cis-lmu/glotlid", "model_v3.bin"),
+    "openlid": ("laurievb/OpenLID", "model.bin"),
+}
+_MAGIC: Final = 793712314  # fastText, src/fasttext.cc: FASTTEXT_FILEFORMAT_MAGIC_INT32
+_GOLDEN: Final = (
+    ("eng", "The weather was so fine that we all went for a long walk along the river."),
+    ("fra", "Nous avons vu un petit restaurant devant la gare avec nos amis, mais il est toujours plein."),
+    ("deu", "Der Zug nach Hamburg ist heute leider wieder mit einer halben Stunde Wartezeit angekommen."),
+    ("spa", "El gobierno ha anunciado hoy que las escuelas van a abrir otra vez la semana que viene."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """What is known of one text: label and score (None where it has no letters), alternatives, script."""
+
+    label: str | None
+    score: float | None
+    top: list[tuple[str, float]]  # falling scores above 0.01, at most 10, the label first
+    script: str | None
+    script_share: float
+
+
+def resolve_model(name: str) -> tuple[Path, str | None]:
+    """Path and, where known, SHA-256 of a model: `lid.176`, `glotlid-v3`, `openlid` or a file's path.
+
+    A name on the hub is downloaded, or found in the hub's cache, where huggingface_hub is installed. Raises
+    ModelError.
+    """
+    if name in {EMBEDDED, "lid.176.ftz"}:
+        return Path(str(resources.files("pipeline").joinpath("models/lid.176.ftz"))), EMBEDDED_SHA256
+    if name not in HUB_MODELS:
+        return Path(name), None
+    repository, file = HUB_MODELS[name]
+    remedy = f"download {file} of {repository} on the Hugging Face hub and give its path as the model"
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise ModelError(f"{name}: huggingface_hub is not installed; install it, or {remedy}") from error
+    try:
+        return Path(huggingface_hub.hf_hub_download(repository, file)), None
+    except (
+        Exception
+    ) as error:  # the hub's client raises errors of several libraries, all of which mean: not there
+        raise ModelError(f"{name}: cannot be had from the hub ({type(error).__name__}); {remedy}") from error
+
+
+class LanguageIdentifier:
+    """A fastText model behind one function; loads on the first call, and pickles without the model.
+
+    `path` is a file, None for the model that `name` stands for. Raises ModelError on the first call (or `load`).
+    """
+
+    def __init__(
+        self, path: str | Path | None = None, sha256: str | None = None, name: str = EMBEDDED
+    ) -> None:
+        self.name = name
+        self._path = path
+        self._sha256 = sha256
+        self._model: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_model": None}
+
+    def load(self) -> None:
+        """Check and load the model; does nothing when it is loaded. Raises ModelError."""
+        if self._model is not None:
+            return
+        path, sha256 = (Path(self._path), None) if self._path is not None else resolve_model(self.name)
+        self._model = _load(path, self._sha256 or sha256)
+
+    def identify(self, texts: Sequence[str], max_characters: int = 2000) -> list[Identification]:
+        """Language of each text, from its first `max_characters` code points; scores in [0.
+
+        1] to four places.
+
+        A text without letters has no language: label and score are None. Scores of labels that this project
+        does not tell apart are added.
+        """
+        self.load()
+        heads = [_one_line(text[:max_characters]) for text in texts]
+        scripts = [measure_script(head) for head in heads]
+        asked = [i for i, (script, _) in enumerate(scripts) if script is not None]
+        answers: list[list[tuple[str, float]]] = [[] for _ in heads]
+        if asked:
+            labels, scores = self._model.predict(
+                [heads[i] for i in asked], k=TOP_COUNT_MAX, threshold=TOP_SCORE_MIN
+            )
+            for i, names, numbers in zip(asked, labels, scores, strict=True):
+                answers[i] = _merge(names, numbers, scripts[i][0])
+        return [
+            Identification(top[0][0] if top else None, top[0][1] if top else None, top, script, share)
+            for top, (script, share) in zip(answers, scripts, strict=True)
+        ]
+
+
+def _one_line(text: str) -> str:
+    # fastText ends a text at a line break; a lone surrogate has no UTF-8.
+    return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
+
+
+def _merge(names: Sequence[str], numbers: Sequence[float], script: str | None) -> list[tuple[str, float]]:
+    scores: dict[str, float] = {}
+    for name, number in zip(names, numbers, strict=True):
+        label = normalise_label(name, script)
+        scores[label] = scores.get(label, 0.0) + float(number)
+    # fastText's softmax can add up to just over 1.
+    top = [(label, round(min(score, 1.0), 4)) for label, score in scores.items() if score > TOP_SCORE_MIN]
+    return sorted(top, key=lambda entry: (-entry[1], entry[0]))
+
+
+def _load(path: Path, sha256: str | None) -> Any:
+    remedy = "fetch the file again, or name another model"
+    if not path.is_file():
+        raise ModelError(f"{path}: no such language identification model; {remedy}")
+    with path.open("rb") as file:
+        head = file.read(4)
+        if len(head) < 4 or struct.unpack("<i", head)[0] != _MAGIC:
+            raise ModelError(f"{path}: not a fastText model; {remedy}")
+        file.seek(0)
+        found = hashlib.file_digest(file, "sha256").hexdigest() if sha256 else None
+    if found != sha256:
+        raise ModelError(f"{path}: truncated or another file: SHA-256 is {found}, not {sha256}; {remedy}")
+    import fasttext
+
+    fasttext.FastText.eprint = lambda *_args, **_named: None  # a notice about the API, printed at each load
+    try:
+        model = fasttext.load_model(str(path))
+        labels = {normalise_label(label).partition("_")[0] for label in model.get_labels()}
+        golden = [(code, text) for code, text in _GOLDEN if code in labels]
+        answers, _ = model.predict([text for _, text in golden], k=1) if golden else ([], None)
+    except (ValueError, RuntimeError, MemoryError, OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: cannot be loaded ({error}); {remedy}") from error
+    right = sum(
+        bool(answer) and normalise_label(answer[0]).startswith(code)
+        for (code, _), answer in zip(golden, answers, strict=True)
+    )
+    if golden and 2 * right < len(golden):
+        raise ModelError(
+            f"{path}: knows {right} of {len(golden)} golden sentences, so it is truncated; {remedy}"
+        )
+    return model

@@ -1,0 +1,250 @@
+"""How much of a sequence of words repeats: takes words and n, gives characters or occurrences that repeat.
+
+An n-gram is compared as the string it spells, as datatrove does, so two ways to cut the same characters into
+words are one n-gram. Building those strings for nine values of n would dominate the pipeline's time; instead
+every n-gram gets a polynomial hash modulo 2**61 - 1 over its code points, in constant time from hashes of
+prefixes. Weakness: two n-grams with equal hashes would count as one, which for a document of a million words
+has a chance below 1 in 10**6.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.text.characters import code_points
+
+MODULUS: Final = 2**61 - 1
+BASE: Final = 1_317_624_576_693_539_401
+
+_U1: Final = np.uint64(1)
+_U30: Final = np.uint64(30)
+_U31: Final = np.uint64(31)
+_U61: Final = np.uint64(61)
+_LOW30: Final = np.uint64(2**30 - 1)
+_LOW31: Final = np.uint64(2**31 - 1)
+_MODULUS: Final = np.uint64(MODULUS)
+_BASE: Final = np.uint64(BASE)
+_SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)  # golden ratio; its product wraps modulo 2**64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HashedWords:
+    """Words joined by a separator, with a hash for every prefix of the joined string."""
+
+    prefixes: NDArray[np.uint64]  # (n_characters + 1,)
+    starts: NDArray[np.int64]  # (n_words,) first code point of each word
+    ends: NDArray[np.int64]  # (n_words,) one past its last
+
+    @classmethod
+    def of(cls, words: list[str], separator: str) -> "HashedWords":
+        """Hash words joined by a separator."""
+        lengths = np.fromiter(map(len, words), np.int64, len(words))
+        ends = np.cumsum(lengths + len(separator)) - len(separator)
+        return cls(_prefix_hashes(code_points(separator.join(words))), ends - lengths, ends)
+
+    @classmethod
+    def of_characters(cls, text: str) -> "HashedWords":
+        """Hash a text whose words are its single code points."""
+        starts = np.arange(len(text), dtype=np.int64)
+        return cls(_prefix_hashes(code_points(text)), starts, starts + 1)
+
+    def hashes(self, n: int) -> NDArray[np.uint64]:
+        """Hash of every n-gram in order; (max(0, n_words - n + 1),) uint64."""
+        powers = _powers(len(self.prefixes).bit_length())
+        result: NDArray[np.uint64] = _ngram_hashes(self.prefixes, powers, self.starts, self.ends, n)
+        return result
+
+    def lengths(self, n: int) -> NDArray[np.int64]:
+        """Length of every n-gram in code points, separators included; same shape as `hashes`."""
+        return self.ends[n - 1 :] - self.starts[: max(0, len(self.starts) - n + 1)]
+
+
+def top_n_gram_characters(words: HashedWords, n: int) -> int | None:
+    """Characters in all occurrences of the most frequent n-gram; None if there are fewer than n words.
+
+    Of equally frequent n-grams the first to occur is taken, not the longest; occurrences may overlap, so the
+    result may exceed the text. Source: Gopher, arXiv:2112.11446, table A1, as in datatrove's
+    find_top_duplicate.
+
+    >>> top_n_gram_characters(HashedWords.of(["x", "y", "x", "y"], " "), 2)
+    6
+    """
+    if len(words.starts) < n:
+        return None
+    return int(_top(words.hashes(n), words.lengths(n)))
+
+
+def duplicate_n_gram_characters(words: HashedWords, n: int) -> int | None:
+    """Characters in n-grams that occurred before, no character twice; None with fewer than n words.
+
+    Scans from left to right: an n-gram seen before is counted and jumped over, another is remembered and the
+    scan moves one word on. Source: Gopher, arXiv:2112.11446, table A1, as in datatrove's find_all_duplicate.
+
+    >>> duplicate_n_gram_characters(HashedWords.of(list("aaaaaaaa"), ""), 3)
+    6
+    """
+    if len(words.starts) < n:
+        return None
+    return int(_scan(words.hashes(n), words.lengths(n), n))
+
+
+def repeated_fraction(words: HashedWords, n: int) -> float | None:
+    """Occurrences of n-grams that occur twice or more, over all; in [0, 1], None with fewer than n words.
+
+    Source: ROOTS, arXiv:2303.03915, word repetition.
+
+    >>> repeated_fraction(HashedWords.of(["a", "b", "a", "b"], " "), 2)
+    0.6666666666666666
+    """
+    total = len(words.starts) - n + 1
+    if total < 1:
+        return None
+    counts = _count(words.hashes(n))[0]
+    return int(counts[counts > 1].sum()) / total
+
+
+def most_repeated_fraction(words: HashedWords, n: int) -> float | None:
+    """Occurrences of the k most frequent n-grams, over all; in [0, 1], None if there are fewer than n words.
+
+    k = min(floor(sqrt(distinct n-grams)), n-grams that occur twice or more); the square root keeps the
+    fraction comparable between lengths. Source: ROOTS, arXiv:2303.03915, character repetition.
+
+    >>> most_repeated_fraction(HashedWords.of_characters("ababab"), 2)
+    0.6
+    """
+    total = len(words.starts) - n + 1
+    if total < 1:
+        return None
+    counts = _count(words.hashes(n))[0]
+    repeated = np.sort(counts[counts > 1])[::-1]
+    return int(repeated[: int(len(counts) ** 0.5)].sum()) / total
+
+
+@lru_cache(maxsize=32)
+def _powers(bits: int) -> NDArray[np.uint64]:
+    result: NDArray[np.uint64] = _compute_powers(1 << bits)
+    return result
+
+
+@numba.njit(cache=True)
+def _multiply(a: np.uint64, b: np.uint64) -> np.uint64:
+    """a * b modulo 2**61 - 1 for a, b below it; no step overflows; 2**61 = 1 lets high bits be added."""
+    a_high, a_low = a >> _U31, a & _LOW31
+    b_high, b_low = b >> _U31, b & _LOW31
+    middle = a_low * b_high + a_high * b_low
+    total = ((a_high * b_high) << _U1) + (middle >> _U30) + ((middle & _LOW30) << _U31) + a_low * b_low
+    total = (total >> _U61) + (total & _MODULUS)
+    return total - _MODULUS if total >= _MODULUS else total
+
+
+@numba.njit(cache=True)
+def _compute_powers(size: int) -> NDArray[np.uint64]:
+    powers = np.empty(size, np.uint64)
+    powers[0] = _U1
+    for i in range(1, size):
+        powers[i] = _multiply(powers[i - 1], _BASE)
+    return powers
+
+
+@numba.njit(cache=True)
+def _prefix_hashes(codes: NDArray[np.uint32]) -> NDArray[np.uint64]:
+    prefixes = np.empty(len(codes) + 1, np.uint64)
+    prefixes[0] = np.uint64(0)
+    for i in range(len(codes)):
+        # One is added so that a leading NUL changes the hash.
+        value = _multiply(prefixes[i], _BASE) + np.uint64(codes[i]) + _U1
+        prefixes[i + 1] = value - _MODULUS if value >= _MODULUS else value
+    return prefixes
+
+
+@numba.njit(cache=True)
+def _ngram_hashes(
+    prefixes: NDArray[np.uint64],
+    powers: NDArray[np.uint64],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    n: int,
+) -> NDArray[np.uint64]:
+    size = max(0, len(starts) - n + 1)
+    hashes = np.empty(size, np.uint64)
+    for i in range(size):
+        start, end = starts[i], ends[i + n - 1]
+        value = prefixes[end] + _MODULUS - _multiply(prefixes[start], powers[end - start])
+        hashes[i] = value - _MODULUS if value >= _MODULUS else value
+    return hashes
+
+
+@numba.njit(cache=True)
+def _table_bits(size: int) -> int:
+    """Bits of a table at least twice as large as the number of keys."""
+    bits = 3
+    while (1 << bits) < 2 * size:
+        bits += 1
+    return bits
+
+
+@numba.njit(cache=True)
+def _find(keys: NDArray[np.uint64], key: np.uint64, shift: np.uint64) -> np.int64:
+    """Slot of a key, or the free slot where it belongs; linear probing, 0 is free, so keys are hash + 1."""
+    mask = len(keys) - 1
+    slot = np.int64((key * _SPREAD) >> shift)
+    while keys[slot] != np.uint64(0) and keys[slot] != key:
+        slot = (slot + 1) & mask
+    return slot
+
+
+@numba.njit(cache=True)
+def _count(hashes: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count and first position of each distinct hash, by first occurrence; two (n_distinct,) int64."""
+    bits = _table_bits(len(hashes))
+    shift = np.uint64(64 - bits)
+    keys = np.zeros(1 << bits, np.uint64)
+    indices = np.empty(1 << bits, np.int64)
+    counts = np.empty(len(hashes), np.int64)
+    firsts = np.empty(len(hashes), np.int64)
+    distinct = 0
+    for i in range(len(hashes)):
+        key = hashes[i] + _U1
+        slot = _find(keys, key, shift)
+        if keys[slot] == key:
+            counts[indices[slot]] += 1
+        else:
+            keys[slot] = key
+            indices[slot] = distinct
+            counts[distinct] = 1
+            firsts[distinct] = i
+            distinct += 1
+    return counts[:distinct], firsts[:distinct]
+
+
+@numba.njit(cache=True)
+def _top(hashes: NDArray[np.uint64], lengths: NDArray[np.int64]) -> int:
+    counts, firsts = _count(hashes)
+    best = 0
+    for i in range(1, len(counts)):
+        if counts[i] > counts[best]:
+            best = i
+    return lengths[firsts[best]] * counts[best]  # type: ignore[no-any-return]
+
+
+@numba.njit(cache=True)
+def _scan(hashes: NDArray[np.uint64], lengths: NDArray[np.int64], n: int) -> int:
+    bits = _table_bits(len(hashes))
+    shift = np.uint64(64 - bits)
+    keys = np.zeros(1 << bits, np.uint64)
+    characters = 0
+    i = 0
+    while i < len(hashes):
+        key = hashes[i] + _U1
+        slot = _find(keys, key, shift)
+        if keys[slot] == key:
+            characters += lengths[i]
+            i += n
+        else:
+            keys[slot] = key
+            i += 1
+    return characters

@@ -1,0 +1,65 @@
+"""Words of a text: takes a string, gives its segments in order, by a method that a language's settings name.
+
+"icu" is Unicode UAX #29 with ICU's dictionaries, so Thai, Khmer, Lao, Burmese, Chinese and Japanese, which
+put no spaces between words, are handled without a model of their own. Its weakness: dictionary words are not
+those of a treebank, Korean particles stay attached, and Tibetan is split by syllable.
+"""
+
+import re
+from collections.abc import Callable
+
+from icu4py.breakers import WordBreaker
+from icu4py.locale import Locale
+
+from pipeline.errors import ConfigError
+
+# The root locale: ICU picks its dictionary by script, so no language name is needed. Parsed once a process;
+# the breaker itself cannot be reused, because icu4py binds it to one text.
+_ROOT = Locale("und")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+# Not white space to Python, yet nothing a reader sees. Khmer and Burmese pages put ZWSP between words.
+_INVISIBLE = frozenset({"\N{ZERO WIDTH SPACE}", "\N{WORD JOINER}", "\N{ZERO WIDTH NO-BREAK SPACE}"})
+
+
+def segment_with_icu(text: str) -> list[str]:
+    """Split at ICU's word boundaries and leave out white space; a run of punctuation gives one word a mark.
+
+    Text that is not valid Unicode is read with U+FFFD for each lone surrogate, since ICU refuses surrogates.
+
+    >>> segment_with_icu("Hello, world 3.5")
+    ['Hello', ',', 'world', '3.5']
+    """
+    # Iterating gives strings; WordBreaker.segments() would give UTF-16 offsets, wrong after an emoji.
+    try:
+        segments = list(WordBreaker(text, _ROOT))
+    except UnicodeEncodeError:
+        segments = list(WordBreaker(_LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text), _ROOT))
+    return [word for word in segments if not word.isspace() and word not in _INVISIBLE]
+
+
+def segment_at_white_space(text: str) -> list[str]:
+    """Split at runs of white space; punctuation stays attached.
+
+    >>> segment_at_white_space("Hello, world")
+    ['Hello,', 'world']
+    """
+    return text.split()
+
+
+SEGMENTERS: dict[str, Callable[[str], list[str]]] = {
+    "icu": segment_with_icu,
+    "whitespace": segment_at_white_space,
+}
+
+
+def segment(text: str, segmenter: str = "icu") -> list[str]:
+    """Words of a text in reading order, none empty or white space; raises ConfigError for an unknown name.
+
+    >>> segment("Hello, world", "whitespace")
+    ['Hello,', 'world']
+    """
+    try:
+        split = SEGMENTERS[segmenter]
+    except KeyError:
+        raise ConfigError(f"segmenter = {segmenter!r}: allowed are {', '.join(SEGMENTERS)}") from None
+    return split(text)

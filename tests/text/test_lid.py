@@ -1,0 +1,101 @@
+"""The embedded model answers in the project's labels, and a damaged model never answers."""
+
+import pickle
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ModelError
+from pipeline.text.lid import EMBEDDED_SHA256, Identification, LanguageIdentifier, resolve_model
+
+SENTENCES = [
+    ("The committee will meet again next week to discuss the plans.", "eng_Latn"),
+    ("Комитет снова соберётся на следующей неделе.", "rus_Cyrl"),
+    ("Η επιτροπή θα συνεδριάσει ξανά την επόμενη εβδομάδα.", "ell_Grek"),
+    ("ستجتمع اللجنة مرة أخرى الأسبوع المقبل لمناقشة الخطط", "ara_Arab"),
+    ("समिति अगले सप्ताह योजनाओं पर चर्चा करने के लिए फिर से मिलेगी।", "hin_Deva"),
+    ("คณะกรรมการจะประชุมอีกครั้งในสัปดาห์หน้า", "tha_Thai"),
+    ("គណៈកម្មាធិការនឹងជួបប្រជុំម្តងទៀតនៅសប្តាហ៍ក្រោយ", "khm_Khmr"),
+    ("ኮሚቴው በሚቀጥለው ሳምንት እንደገና ይሰበሰባል", "amh_Ethi"),
+    ("委员会下周将再次开会讨论这些计划。", "zho_Hani"),
+    ("委員会は来週また会議を開きます。", "jpn_Jpan"),
+    ("위원회는 다음 주에 다시 회의를 열 것입니다.", "kor_Hang"),
+    ("הוועדה תיפגש שוב בשבוע הבא", "heb_Hebr"),
+]
+
+
+@pytest.fixture(scope="module")
+def identifier() -> LanguageIdentifier:
+    return LanguageIdentifier()
+
+
+def test_twelve_languages_in_eleven_scripts_are_identified(identifier: LanguageIdentifier) -> None:
+    found = identifier.identify([text for text, _ in SENTENCES])
+    assert [answer.label for answer in found] == [label for _, label in SENTENCES]
+
+
+def test_one_text_gives_what_it_gives_among_others(identifier: LanguageIdentifier) -> None:
+    together = identifier.identify([text for text, _ in SENTENCES])
+    assert [identifier.identify([text])[0] for text, _ in SENTENCES] == together
+
+
+def test_alternatives_fall_and_start_with_the_label(identifier: LanguageIdentifier) -> None:
+    answer = identifier.identify(["Hej, hvordan har du det i dag? Jeg har det godt."])[0]
+    scores = [score for _, score in answer.top]
+    assert answer.top[0] == (answer.label, answer.score)
+    assert scores == sorted(scores, reverse=True)
+    assert min(scores) > 0.01
+    assert max(scores) <= 1.0
+    assert len(scores) <= 10
+    assert all(score == round(score, 4) for score in scores)
+
+
+@pytest.mark.parametrize("text", ["", " \n\t", "1234 !?", "\ud800"])
+def test_text_without_letters_has_no_language(identifier: LanguageIdentifier, text: str) -> None:
+    assert identifier.identify([text]) == [Identification(None, None, [], None, 0.0)]
+
+
+def test_line_breaks_and_lone_surrogates_change_nothing_but_themselves(
+    identifier: LanguageIdentifier,
+) -> None:
+    plain, broken = identifier.identify(
+        ["The old house by the sea", "The old\nhouse\r\nby the\N{LINE SEPARATOR}sea"]
+    )
+    assert plain == broken
+    assert identifier.identify(["The old house by the sea \udc80"])[0].label == "eng_Latn"
+
+
+def test_only_the_head_of_a_text_is_read(identifier: LanguageIdentifier) -> None:
+    text = SENTENCES[0][0] + "委员会下周将再次开会讨论这些计划。" * 50
+    assert identifier.identify([text], max_characters=60)[0].label == "eng_Latn"
+
+
+def test_an_identifier_pickles_without_its_model(identifier: LanguageIdentifier) -> None:
+    identifier.load()
+    data = pickle.dumps(identifier)
+    assert len(data) < 1000
+    assert pickle.loads(data).identify(["Guten Morgen zusammen"])[0].label == "deu_Latn"
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.3, 0.6, 0.9])
+@pytest.mark.parametrize("sha256", [None, EMBEDDED_SHA256])
+def test_a_truncated_model_is_refused_with_its_path(
+    tmp_path: Path, fraction: float, sha256: str | None
+) -> None:
+    whole = resolve_model("lid.176")[0].read_bytes()
+    path = tmp_path / "short.ftz"
+    path.write_bytes(whole[: int(len(whole) * fraction)])
+    with pytest.raises(ModelError, match=r"short\.ftz"):
+        LanguageIdentifier(path, sha256).identify(["Guten Morgen"])
+
+
+def test_a_missing_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="absent.bin"):
+        LanguageIdentifier(tmp_path / "absent.bin").load()
+
+
+def test_a_model_by_name_without_the_hub_client_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ModelError, match="cis-lmu/glotlid"):
+        LanguageIdentifier(name="glotlid-v3").load()

@@ -1,0 +1,50 @@
+"""Words in scripts with and without spaces."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import ConfigError
+from pipeline.text.segment import SEGMENTERS, segment
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("The cat.", ["The", "cat", "."]),
+        ("Кошка сидит", ["Кошка", "сидит"]),
+        ("هل هذا", ["هل", "هذا"]),
+        ("मेज़ पर।", ["मेज़", "पर", "।"]),
+        ("แมวนั่งอยู่", ["แมว", "นั่ง", "อยู่"]),
+        ("고양이가 책상", ["고양이가", "책상"]),
+        ("a\U0001f600b \U00020000\U00020001", ["a", "\U0001f600", "b", "\U00020000", "\U00020001"]),
+        ("ខ្ញុំ\u200bស្រឡាញ់", ["ខ្ញុំ", "ស្រឡាញ់"]),
+        ("", []),
+        (" \n\u3000\u200b", []),
+        ("a \ud800", ["a", "\ufffd"]),
+    ],
+)
+def test_icu_finds_the_words(text: str, words: list[str]) -> None:
+    assert segment(text) == words
+
+
+@pytest.mark.parametrize(
+    "text", ["ខ្ញុំស្រឡាញ់ប្រទេសកម្ពុជា", "猫坐在桌子上", "ねこはテーブルのうえにいます", "ድመቷ ላይ"]
+)
+def test_icu_splits_text_and_loses_no_letter(text: str) -> None:
+    words = segment(text)
+    assert len(words) > 1 and "".join(words) == text.replace(" ", "")
+
+
+@given(st.text())
+def test_words_keep_order_and_hold_no_white_space_only_segment(text: str) -> None:
+    position = 0
+    for word in segment(text):
+        assert word and not word.isspace()
+        position = text.index(word, position) + len(word)
+
+
+def test_an_unknown_segmenter_is_a_config_error_that_names_the_choices() -> None:
+    with pytest.raises(ConfigError, match="icu, whitespace"):
+        segment("a", "spacy")
+    assert set(SEGMENTERS) == {"icu", "whitespace"}
