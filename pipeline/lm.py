@@ -1,9 +1,9 @@
 """Train, import and calibrate language models for perplexity: reference text in, a model's folder out.
 
-`train` needs KenLM's `lmplz` and `build_binary` (scripts/build_lmplz.sh, or `make lmplz`). Files are UTF-8 with a line a
-paragraph and a blank line between documents; without blank lines each line is a document. One document in
-ten, by the hash of its text, is held out and gives the percentiles of perplexity. The same text gives the
-same folder, byte for byte.
+`train` needs KenLM's `lmplz` and `build_binary` (scripts/build_lmplz.sh, or `make lmplz`). Files are UTF-8
+with a line a paragraph and a blank line between documents; without blank lines each line is a document. One
+document in ten, by the hash of its text, is held out and gives the percentiles of perplexity. The same text
+gives the same folder, byte for byte.
 """
 
 import hashlib
@@ -114,10 +114,9 @@ def import_model(
 ) -> Path:
     """Make a folder of a SentencePiece and KenLM pair, such as CCNet's.
 
-    Calibrated on all documents of `reference`.
-
-    `strip_marks` says that the pair was trained as CCNet's were, on text without combining marks. Raises
-    InputError for fewer than ten documents, ModelError for files of another kind.
+    It is calibrated on all documents of `reference`. `strip_marks` says that the pair was trained as CCNet's
+    were, on text without combining marks. Raises InputError for fewer than ten documents, ModelError for
+    files of another kind.
     """
     documents = read_documents(reference)
     if len(documents) < _DOCUMENTS_MIN:
@@ -207,11 +206,7 @@ def _calibrate(folder: Path, documents: Sequence[str], about: dict[str, Any]) ->
 
 
 class _Folder:
-    """A temporary folder beside `output` that takes its place when the block ends well, and goes when it does not.
-
-    temporary folder beside `output` that takes its place when the block ends well, and goes when it does
-    not.
-    """
+    """A temporary folder beside `output`: takes its place when the block ends well, else it goes."""
 
     def __init__(self, output: Path) -> None:
         self.output = output

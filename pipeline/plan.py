@@ -55,7 +55,7 @@ def check(config: RunConfig) -> list[str]:
         raise ConfigError('no output: give --output FOLDER or `output = "..."` in the config')
     from pipeline.text.lid import LanguageIdentifier
 
-    LanguageIdentifier.named(config.lid.model).identify(["glotmill"])
+    LanguageIdentifier(name=config.lid.model).identify(["glotmill"])
     folder = Path(config.language_configs) if config.language_configs else None
     for label in ("default", *config.languages.include):
         load_language_config(label, folder)

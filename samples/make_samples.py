@@ -72,7 +72,8 @@ ENGLISH = {"the", "of", "and", "to", "is", "in", "for"}
 # A clause of a script without spaces ends at ideographic punctuation, a shad, a khan, a Burmese section
 # mark or a space.
 CLAUSE = re.compile(
-    "[^\u3001\u3002\uff0c\uff1b\u0f0d\u17d4\u104a\u104b ]+[\u3001\u3002\uff0c\uff1b\u0f0d\u17d4\u104a\u104b ]*"
+    "[^\u3001\u3002\uff0c\uff1b\u0f0d\u17d4\u104a\u104b ]+"
+    "[\u3001\u3002\uff0c\uff1b\u0f0d\u17d4\u104a\u104b ]*"
 )
 SENTENCE = re.compile("(?<=[.!?\u3002\u06d4\u0964\u17d4\u0f0d\u1362\u104b])\\s*")
 # What a normalizer or a charset may change: a sentence to be found again holds none of it.
@@ -430,7 +431,8 @@ def page_html(article: Article, design: int, related: Sequence[str], meta: str |
     foot = f"<footer><p>&copy; 2026 {rights}</p><ul><li>{contact}</li><li>{about}</li></ul></footer>"
     if design == 1:
         return (
-            f"<!DOCTYPE html>\n{head}<style>body{{margin:0}} nav a{{color:#036}}</style></head>\n<body>{banner}\n"
+            f"<!DOCTYPE html>\n{head}<style>body{{margin:0}} nav a{{color:#036}}</style></head>\n"
+            f"<body>{banner}\n"
             f"<header><nav>{bar}</nav></header>\n<main><article>{heading}{body}</article></main>\n"
             f"<aside><h3>{also}</h3><ul>{links}</ul></aside>\n{foot}</body></html>\n"
         )
@@ -438,14 +440,17 @@ def page_html(article: Article, design: int, related: Sequence[str], meta: str |
         return (
             f"<!DOCTYPE html>\n{head}<script>var page = {{id: 42, ads: true}};</script></head>\n<body>\n"
             f'<div id="top"><div class="menu">{bar}</div></div>\n<div id="left"><ul>{links}</ul></div>\n'
-            f'<div id="content"><div class="text">{heading}{body}</div><div class="share">{share}</div></div>\n'
+            f'<div id="content"><div class="text">{heading}{body}</div>'
+            f'<div class="share">{share}</div></div>\n'
             f'<div id="bottom">{rights}</div>{banner}</body></html>\n'
         )
     if design == 3:
         return (
             f'<!DOCTYPE html>\n{head}</head>\n<body class="blog"><div class="navbar">{bar}</div>\n'
-            f'<div class="post">{heading}<div class="byline">2026-11-10 | <a href="/share">{share}</a></div>\n'
-            f'<div class="entry-content">{body}</div></div>\n<section class="related"><h4>{also}</h4><ul>{links}'
+            f'<div class="post">{heading}'
+            f'<div class="byline">2026-11-10 | <a href="/share">{share}</a></div>\n'
+            f'<div class="entry-content">{body}</div></div>\n'
+            f'<section class="related"><h4>{also}</h4><ul>{links}'
             f"</ul></section>\n{foot}{banner}</body></html>\n"
         )
     if design == 4:
@@ -459,7 +464,8 @@ def page_html(article: Article, design: int, related: Sequence[str], meta: str |
             f'<div class="sidebar"><h3>{also}</h3><ul>{links}</ul></div>{foot}</body></html>\n'
         )
     if design == 5:
-        return f'<?xml version="1.0"?>\n{head}</head><body><div>{heading}{body}</div><hr />{rights}</body></html>\n'
+        start = f'<?xml version="1.0"?>\n{head}</head><body>'
+        return f"{start}<div>{heading}{body}</div><hr />{rights}</body></html>\n"
     return f"<!DOCTYPE html>\n{head}</head><body>\n{heading}{body}\n</body></html>\n"
 
 
@@ -597,8 +603,10 @@ def junk_pages(
             texts[key][0].source.label,
         )
     lorem = (
-        "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore "
-        "magna aliqua. Ut enim ad minim veniam, quis nostrud exercitation ullamco laboris nisi ut aliquip ex ea commodo."
+        "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut "
+        "labore et dolore "
+        "magna aliqua. Ut enim ad minim veniam, quis nostrud exercitation ullamco "
+        "laboris nisi ut aliquip ex ea commodo."
     )
     for n in (4, 12, 30):
         yield f"lorem-{n}", f"<p>{lorem}</p>" * n, "lat_Latn"
@@ -666,7 +674,8 @@ def add_broken(maker: Maker, texts: dict[str, list[Article]]) -> None:
             url = f"https://pictures.example/{name}-{len(maker.made)}.html"
             maker.article(article, "blocked", url, expected_drop="blocked_url", must_have=None)
     for n, status in enumerate([404, 404, 404, 301, 301, 500, 500, 403]):
-        body = f"<html><head><title>{status}</title></head><body><h1>{mw.REASONS[status]}</h1></body></html>".encode()
+        said = f"<body><h1>{mw.REASONS[status]}</h1></body>"
+        body = f"<html><head><title>{status}</title></head>{said}</html>".encode()
         moved = [("Location", "https://news.example/moved")] if status == 301 else []
         more = {"status": status, "headers": moved, "expected_drop": "http_status"}
         maker.add(f"https://gone.example/{status}/{n}", body, "status", **more)
@@ -818,7 +827,8 @@ def build(cache: Path, out: Path) -> list[Truth]:
     broken = write_broken(out, texts, titles)
     maker = Maker(titles)
     for name, body, label in junk_pages(texts, titles):
-        page = f'<!DOCTYPE html>\n<html><head><meta charset="utf-8"><title>{name}</title></head><body>{body}</body></html>\n'
+        head = f'<head><meta charset="utf-8"><title>{name}</title></head>'
+        page = f"<!DOCTYPE html>\n<html>{head}<body>{body}</body></html>\n"
         drop = "quality"
         maker.add(
             f"https://shop.example/{name}.html",

@@ -57,8 +57,8 @@ LANGUAGES = {
     "zho_Hani": ("cmn_Hani", "Chinese"),
 }
 
-# Floors for GlotLID that lid.176 would not pass: it gave clean reference text of twelve sentences less than the floor
-# in 92 % (Norwegian) and 86 % (Mongolian) of the cases it named right; elsewhere in 5 % (Urdu) or fewer.
+# Floors for GlotLID that lid.176 would not pass: clean text, twelve sentences at a time, scored below the
+# floor in 92 % (Norwegian) and 86 % (Mongolian) of the cases named right; elsewhere 5 % (Urdu) or less.
 LID_FLOOR_TOO_HIGH = frozenset({"nob_Latn", "mon_Cyrl"})
 
 ENGLISH_SOURCE = "FineWeb, datatrove 0.10 defaults for English"

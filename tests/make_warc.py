@@ -70,7 +70,8 @@ def digest(data: bytes) -> str:
 
 def warcinfo_record(filename: str, part_of: str = "GLOTMILL-TEST", date: str = DATE) -> bytes:
     """The record that opens a file."""
-    block = f"isPartOf: {part_of}\r\npublisher: Glotmill\r\nsoftware: make_warc.py\r\nformat: WARC File Format 1.0\r\n"
+    block = f"isPartOf: {part_of}\r\npublisher: Glotmill\r\n"
+    block += "software: make_warc.py\r\nformat: WARC File Format 1.0\r\n"
     headers = [
         ("WARC-Date", date),
         ("WARC-Record-ID", record_id_of("warcinfo", filename)),

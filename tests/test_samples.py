@@ -28,7 +28,7 @@ CRAWL = [
     "crawl-00004.warc.wet.gz",
 ]
 KINDS = {
-    "article": 799,
+    "article": 803,
     "blocked": 6,
     "empty": 5,
     "exact_duplicate": 57,

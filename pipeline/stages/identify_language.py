@@ -19,7 +19,7 @@ class IdentifyLanguage:
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config
-        self.identifier = LanguageIdentifier.named(config.lid.model)
+        self.identifier = LanguageIdentifier(name=config.lid.model)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Drop reasons: language_unknown, language_not_wanted; label and score are kept in the dropped row."""

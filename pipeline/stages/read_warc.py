@@ -218,7 +218,7 @@ def _read_arc(file: BinaryIO, max_record_bytes: int) -> Iterator[Record | Gap]:
     try:
         for raw in iterator:
             headers = {name.lower(): value for name, value in raw.rec_headers.headers}
-            declared = int(raw.rec_headers.get_header("Content-Length") or 0)
+            declared = int(raw.length or 0)  # the header line counts what follows it in the ARC file, not the block
             record = Record(iterator.get_record_offset(), raw.rec_type, headers, declared, None)
             if raw.rec_type in CARRIERS and declared > max_record_bytes:
                 record.fault = "record_too_large"

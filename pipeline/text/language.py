@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 # Where a member differs enough to be told apart in writing (yue, arz, azb, ckb), it keeps its own code.
 _MACRO_LANGUAGE: Final = {
     "cmn": "zho", "arb": "ara", "pes": "fas", "zsm": "msa", "swh": "swa", "ekk": "est", "lvs": "lav",
-    "als": "sqi",    "azj": "aze", "uzn": "uzb", "khk": "mon", "npi": "nep", "ory": "ori", "gaz": "orm", "plt": "mlg",
-    "ydd": "yid",    "pbt": "pus", "nor": "nob", "kur": "kmr",
+    "als": "sqi", "azj": "aze", "uzn": "uzb", "khk": "mon", "npi": "nep", "ory": "ori", "gaz": "orm",
+    "plt": "mlg", "ydd": "yid", "pbt": "pus", "nor": "nob", "kur": "kmr",
 }  # fmt: skip
 _SCRIPT_NAME: Final = {
     "Hans": "Hani",
@@ -88,11 +88,10 @@ def _script_table() -> tuple[list[str], NDArray[np.uint8]]:
 
 
 def measure_script(text: str) -> tuple[str | None, float]:
-    """Script that most letters and marks of a text are in, and their fraction of those; (None.
+    """Script that most letters and marks of a text are in, and their fraction of those.
 
-    0.0) without letters.
-
-    Han characters and kana are one script, Jpan, when kana are at least 5 % of them. The fraction is in [0,
+    Without letters (None, 0.0). Han characters and kana are one script, Jpan, when kana are at least 5 % of
+    them. The fraction is in [0,
     1], rounded to four places. Equal counts go to the script that comes first in the alphabet.
 
     >>> measure_script("Hello, 42!"), measure_script("42")

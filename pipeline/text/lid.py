@@ -1,6 +1,4 @@
-"""Language identification with any fastText model: texts in, a label, score.
-
-Alternatives and script a text out.
+"""Language identification with any fastText model: texts in, labels, scores and scripts out.
 
 The model that comes with the package is lid.176.ftz; GlotLID v3 and OpenLID are known by name. A truncated
 fastText file loads and answers nonsense, so the checksum (where known) and golden sentences are checked
@@ -75,7 +73,7 @@ def resolve_model(name: str) -> tuple[Path, str | None]:
 class LanguageIdentifier:
     """A fastText model behind one function; loads on the first call, and pickles without the model.
 
-    `path` is a file, None for the model that `name` stands for. Raises ModelError on the first call (or `load`).
+    `path` is a file, None for the model that `name` stands for. Raises ModelError on first call or `load`.
     """
 
     def __init__(
@@ -97,12 +95,10 @@ class LanguageIdentifier:
         self._model = _load(path, self._sha256 or sha256)
 
     def identify(self, texts: Sequence[str], max_characters: int = 2000) -> list[Identification]:
-        """Language of each text, from its first `max_characters` code points; scores in [0.
+        """Language of each text, from its first `max_characters` code points.
 
-        1] to four places.
-
-        A text without letters has no language: label and score are None. Scores of labels that this project
-        does not tell apart are added.
+        Scores are in [0, 1], to four places. A text without letters has no language: label and score are
+        None. Scores of labels that this project does not tell apart are added.
         """
         self.load()
         heads = [_one_line(text[:max_characters]) for text in texts]

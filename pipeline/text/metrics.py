@@ -335,7 +335,7 @@ def short_line_fraction(view: TextView) -> float | None:
 
 @metric
 def repeated_line_character_fraction(view: TextView) -> float | None:
-    r"""Fraction of characters but newlines in lines that repeat an earlier one; in [0, 1], None without lines.
+    r"""Fraction of characters but newlines in lines that repeat an earlier one; in [0, 1], None without any.
 
     Unlike `duplicate_line_character_fraction` no blank line counts. Source: FineWeb, char_dup_ratio.
 

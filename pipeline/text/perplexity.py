@@ -22,7 +22,7 @@ KENLM_FILE: Final = "lm.binary"
 CALIBRATION_FILE: Final = "calibration.json"
 FORMAT: Final = 1
 
-# CCNet (`text_normalizer.py`, UNICODE_PUNCT) without its error, which maps the full-width digit one to a quotation mark,
+# CCNet (`text_normalizer.py`, UNICODE_PUNCT) without its error, that maps a full-width 1 to a quotation mark,
 # and with the marks of Arabic, Devanagari and Ethiopic. Code point in hexadecimal, replacement.
 _PUNCTUATION: Final = {
     int(code, 16): replacement
@@ -51,10 +51,7 @@ _DROPPED: Final = frozenset({"Cc", "Cf", "Cs", "Cn"})
 
 
 class Perplexity(NamedTuple):
-    """Perplexity per token, sentence ends counted: of the document, and median and 90th percentile of its lines.
-
-    Erplexity per token, sentence ends counted: of the document, and median and 90th percentile of its lines.
-    """
+    """Perplexity per token, sentence ends counted: of the document, median and 90th percentile of lines."""
 
     document: float
     line_median: float

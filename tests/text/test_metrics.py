@@ -124,7 +124,9 @@ def test_fractions_lie_in_the_unit_interval_for_any_text(text: str) -> None:
 def test_repeating_a_line_never_lowers_the_duplicate_fraction(lines: list[str]) -> None:
     before = measure(TextView.of("\n".join(lines)))["duplicate_line_fraction"]
     after = measure(TextView.of("\n".join([*lines, lines[0]])))["duplicate_line_fraction"]
-    assert before is not None and after is not None and after >= before
+    assert isinstance(before, float)
+    assert isinstance(after, float)
+    assert after >= before
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -138,7 +140,8 @@ def test_every_metric_measures_every_script_with_its_declared_type(script: str) 
 def test_what_is_undefined_is_none() -> None:
     values = measure(TextView.of(""))
     assert {name for name, value in values.items() if value is not None} == {
-        "character_count", "segment_count", "word_count", "line_count", "lorem_ipsum_count", "curly_bracket_count",
+        "character_count", "segment_count", "word_count", "line_count",
+        "lorem_ipsum_count", "curly_bracket_count",
     }  # fmt: skip
 
 
@@ -147,4 +150,5 @@ def test_what_is_undefined_is_none() -> None:
 )
 def test_examples_in_docstrings_hold(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"pipeline.text.{name}"))
-    assert result.attempted > 0 and result.failed == 0
+    assert result.attempted > 0
+    assert result.failed == 0

@@ -33,14 +33,15 @@ def test_icu_finds_the_words(text: str, words: list[str]) -> None:
 )
 def test_icu_splits_text_and_loses_no_letter(text: str) -> None:
     words = segment(text)
-    assert len(words) > 1 and "".join(words) == text.replace(" ", "")
+    assert len(words) > 1
+    assert "".join(words) == text.replace(" ", "")
 
 
 @given(st.text())
 def test_words_keep_order_and_hold_no_white_space_only_segment(text: str) -> None:
     position = 0
     for word in segment(text):
-        assert word and not word.isspace()
+        assert word.strip() != ""
         position = text.index(word, position) + len(word)
 
 

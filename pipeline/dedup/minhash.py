@@ -1,0 +1,249 @@
+"""Shingle hashes -> MinHash signatures, band digests and exact hashes.
+
+A signature is bands * rows minima. Each shingle is mixed once (MurmurHash3's finalizer), then permuted by a_k
+* h + b_k modulo 2**64 with a_k odd, which is a bijection; minimum k is the smallest image. It is bit for bit
+the `affine64` scheme of datasketch 2.0 (MIT licence; issue 212 there explains why it replaced the modulus of
+a Mersenne prime), so a signature can be checked with a tool that is not ours. Weakness: such permutations are
+2-universal, not proven min-wise independent; the statistics are measured in the tests.
+
+The constants come from NumPy's legacy `RandomState`, whose stream is frozen by NumPy's policy (NEP 19), and
+from the seed. Signatures are a file format: golden vectors in the tests freeze the scheme, and
+`SignatureScheme.name` is stored beside the data, so that different schemes are never compared.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from pipeline.dedup.shingles import (
+    UInt64Array,
+    chain64,
+    exact_hash,
+    mix64,
+    normalise_words,
+    shingle_at,
+    word_hashes,
+)
+from pipeline.errors import ConfigError
+
+EMPTY_MINIMUM = np.uint64(2**64 - 1)  # a minimum over no shingle, as in datasketch
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureScheme:
+    """Everything that a signature depends on; ConfigError if a value is out of range.
+
+    `bands` of `rows` minima (each 1 or more, at most 65,536 minima together), `shingle_size` words (1 or
+    more), `seed` of the permutations (0 to 2**32 - 1). The default is FineWeb2's 14 x 8 over 5 words
+    (reference arXiv:2506.20920).
+
+    >>> SignatureScheme().name
+    'affine64-14x8-s5-seed1-v1'
+    """
+
+    bands: int = 14
+    rows: int = 8
+    shingle_size: int = 5
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for key in ("bands", "rows", "shingle_size"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"{key} = {getattr(self, key)}: must be at least 1")
+        if self.minima_count > 65_536:
+            raise ConfigError(f"bands * rows = {self.minima_count}: must be at most 65536")
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"seed = {self.seed}: must lie in 0 to 2**32 - 1")
+
+    @property
+    def minima_count(self) -> int:
+        """Number of minima in a signature, bands * rows."""
+        return self.bands * self.rows
+
+    @property
+    def name(self) -> str:
+        """Identity of the scheme in files; v1 stands for the word normalisation and the hash formulas."""
+        return f"affine64-{self.bands}x{self.rows}-s{self.shingle_size}-seed{self.seed}-v1"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Signatures:
+    """What deduplication stores of n documents: 232 bytes each with the default scheme.
+
+    bands: (n, bands) uint64, 0 is null. exact: (n,) uint64, 0 is null. minima: (n, bands * rows) uint8, the
+    low bytes. has_shingles: (n,) bool; where it is False, bands are null and minima mean nothing.
+    """
+
+    bands: UInt64Array
+    exact: UInt64Array
+    minima: npt.NDArray[np.uint8]
+    has_shingles: npt.NDArray[np.bool_]
+
+
+@lru_cache(maxsize=16)
+def permutations(scheme: SignatureScheme) -> tuple[UInt64Array, UInt64Array]:
+    """Give the constants (a, b), each (bands * rows,) uint64 and read-only, a odd.
+
+    Source: datasketch 2.0, `MinHash._init_permutations`, scheme "affine64": the same draws in the same order.
+    """
+    generator = np.random.RandomState(scheme.seed)
+    halves = generator.randint(0, 2**63, scheme.minima_count, dtype=np.uint64)
+    a = halves * np.uint64(2) + np.uint64(1)
+    b = generator.randint(0, 2**64, scheme.minima_count, dtype=np.uint64)
+    a.flags.writeable = False
+    b.flags.writeable = False
+    return a, b
+
+
+@njit(cache=True)
+def _lower(minima: UInt64Array, shingle: np.uint64, a: UInt64Array, b: UInt64Array) -> None:
+    mixed = mix64(shingle)
+    for k in range(a.shape[0]):
+        minima[k] = min(minima[k], a[k] * mixed + b[k])  # wraps modulo 2**64 on purpose
+
+
+@njit(cache=True)
+def _sign_kernel(shingles: UInt64Array, a: UInt64Array, b: UInt64Array, minima: UInt64Array) -> None:
+    for position in range(shingles.shape[0]):
+        _lower(minima, shingles[position], a, b)
+
+
+@njit(cache=True)
+def _sign_many_kernel(
+    hashes: UInt64Array,
+    offsets: npt.NDArray[np.int64],
+    shingle_size: int,
+    a: UInt64Array,
+    b: UInt64Array,
+    minima: UInt64Array,
+) -> None:
+    for document in range(minima.shape[0]):
+        for start in range(offsets[document], offsets[document + 1] - shingle_size + 1):
+            _lower(minima[document], shingle_at(hashes, start, shingle_size), a, b)
+
+
+def sign(shingles: npt.ArrayLike, scheme: SignatureScheme) -> UInt64Array:
+    """Give the minima of one document: (n_shingles,) uint64 -> (bands * rows,) uint64.
+
+    Order and repeats of shingles do not matter; no shingle gives 2**64 - 1 throughout. Equal to
+    `datasketch.MinHash(num_perm=bands * rows, seed=seed, scheme="affine64", hashfunc=identity)`.
+    """
+    a, b = permutations(scheme)
+    minima = np.full(scheme.minima_count, EMPTY_MINIMUM, dtype=np.uint64)
+    _sign_kernel(np.ascontiguousarray(shingles, dtype=np.uint64), a, b, minima)
+    return minima
+
+
+def sign_many(
+    flat_word_hashes: npt.ArrayLike, offsets: npt.ArrayLike, scheme: SignatureScheme
+) -> UInt64Array:
+    """Give the minima of n documents at once: (n, bands * rows) uint64.
+
+    `flat_word_hashes` (n_words,) uint64 are the word hashes of all documents end to end; document i has those
+    from offsets[i] to offsets[i + 1], offsets (n + 1,) int64. No shingle crosses from one document into the
+    next.
+
+    Raises ValueError if the offsets do not ascend from 0 or more to at most n_words.
+    """
+    hashes = np.ascontiguousarray(flat_word_hashes, dtype=np.uint64)
+    bounds = np.ascontiguousarray(offsets, dtype=np.int64)
+    if bounds.size == 0 or bounds[0] < 0 or bounds[-1] > hashes.size or np.any(np.diff(bounds) < 0):
+        raise ValueError("offsets must ascend from 0 or more to at most the number of words")
+    a, b = permutations(scheme)
+    minima = np.full((bounds.size - 1, scheme.minima_count), EMPTY_MINIMUM, dtype=np.uint64)
+    _sign_many_kernel(hashes, bounds, scheme.shingle_size, a, b, minima)
+    return minima
+
+
+@njit(cache=True)
+def _band_kernel(minima: UInt64Array, bands: int, rows: int, out: UInt64Array) -> None:
+    for document in range(minima.shape[0]):
+        empty = True
+        for k in range(bands * rows):
+            if minima[document, k] != EMPTY_MINIMUM:
+                empty = False
+                break
+        for band in range(bands):
+            digest = np.uint64(0)
+            if not empty:
+                digest = mix64(np.uint64(band + 1))
+                for row in range(rows):
+                    digest = chain64(digest, minima[document, band * rows + row])
+                if digest == np.uint64(0):
+                    digest = np.uint64(1)
+            out[document, band] = digest
+
+
+def band_digests(minima: UInt64Array, scheme: SignatureScheme) -> UInt64Array:
+    """Give one 64-bit key a band: (n, bands * rows) uint64 -> (n, bands) uint64.
+
+    With m the minima of the rows of band j: d_0 = mix64(j + 1), d_(i+1) = mix64(d_i * 0x9E3779B97F4A7C15 +
+    m_i), modulo 2**64 (mix64: shingles.py). 0 is null: a document without shingle has it in each band, a true
+    0 is stored as 1.
+
+    Raises ValueError if the minima are not those of the scheme.
+    """
+    values = _checked_minima(minima, scheme)
+    out = np.empty((values.shape[0], scheme.bands), dtype=np.uint64)
+    _band_kernel(values, scheme.bands, scheme.rows, out)
+    return out
+
+
+def minima_bytes(minima: UInt64Array) -> npt.NDArray[np.uint8]:
+    """Keep the low byte of each minimum, same shape, uint8: enough to verify candidate pairs
+    (lsh.estimate_jaccard).
+
+    The low byte, since the top byte of a minimum over many shingles is nearly always 0.
+    """
+    return (np.asarray(minima, dtype=np.uint64) & np.uint64(0xFF)).astype(np.uint8)
+
+
+def collision_probability(jaccard: npt.ArrayLike, scheme: SignatureScheme) -> npt.NDArray[np.float64]:
+    """Chance that two documents share a band, 1 - (1 - J**rows)**bands; same shape as `jaccard`, in [0, 1].
+
+    Source: Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, 3.4.2 (the S-curve).
+
+    >>> round(float(collision_probability(0.75, SignatureScheme())), 3)
+    0.772
+    """
+    similarity = np.asarray(jaccard, dtype=np.float64)
+    chance: npt.NDArray[np.float64] = np.asarray(1 - (1 - similarity**scheme.rows) ** scheme.bands)
+    return chance
+
+
+def sign_documents(words_per_document: Sequence[Sequence[str]], scheme: SignatureScheme) -> Signatures:
+    """Sign n documents given as words, not yet normalised: all that the deduplication of them needs.
+
+    A document with fewer normalised words than a shingle has null bands and only its exact hash; one without
+    words has neither, and is a cluster of its own.
+
+    >>> sign_documents([["One", "two"], []], SignatureScheme()).has_shingles.tolist()
+    [False, False]
+    """
+    n_documents = len(words_per_document)
+    exact = np.zeros(n_documents, dtype=np.uint64)
+    offsets = np.zeros(n_documents + 1, dtype=np.int64)
+    hashes = []
+    for document, words in enumerate(words_per_document):
+        normalised = normalise_words(words)
+        exact[document] = exact_hash(normalised)
+        offsets[document + 1] = offsets[document] + len(normalised)
+        hashes.append(word_hashes(normalised))
+    minima = sign_many(np.concatenate(hashes) if hashes else np.empty(0, dtype=np.uint64), offsets, scheme)
+    return Signatures(
+        bands=band_digests(minima, scheme),
+        exact=exact,
+        minima=minima_bytes(minima),
+        has_shingles=np.diff(offsets) >= scheme.shingle_size,
+    )
+
+
+def _checked_minima(minima: UInt64Array, scheme: SignatureScheme) -> UInt64Array:
+    values = np.ascontiguousarray(minima, dtype=np.uint64)
+    if values.ndim != 2 or values.shape[1] != scheme.minima_count:
+        raise ValueError(f"minima of shape {values.shape}, but {scheme.name} has (n, {scheme.minima_count})")
+    return values

@@ -1,0 +1,134 @@
+"""Words -> the 64-bit hashes that deduplication compares: word, shingle and exact hashes.
+
+Takes the words of one document (any segmenter's; normalised here) and gives NumPy arrays of uint64. Two texts
+that differ only in case, Unicode form, punctuation or the numbers in them get the same shingles. Combining
+marks are kept: in Indic scripts, Thai, Arabic or Hebrew they are vowels, and without them different words
+would meet.
+
+Weakness: full case folding is not the Turkish one (dotless i stays apart from i), and numbers written as
+letters (Roman, Han numerals) are not folded, only decimal digits are.
+
+These hashes end up in files. Whatever changes one of them needs a new `SignatureScheme` version (minhash.py).
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+from numba import njit
+
+from pipeline.errors import ConfigError
+
+UInt64Array = npt.NDArray[np.uint64]
+
+WORD_HASH_SEED = 0
+EXACT_HASH_SEED = 1
+
+_DIGIT_RUN = re.compile(r"\d+")  # \d is category Nd, the decimal digits of every script
+
+# MurmurHash3's 64-bit finalizer, and 2**64 divided by the golden ratio (odd, so that multiplying is a bijection).
+_SHIFT = np.uint64(33)
+_FIRST_MULTIPLIER = np.uint64(0xFF51AFD7ED558CCD)
+_SECOND_MULTIPLIER = np.uint64(0xC4CEB9FE1A85EC53)
+_CHAIN_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+
+
+def normalise_words(words: Sequence[str]) -> list[str]:
+    """Give the words that shingles are made of, in order.
+
+    NFC, full case folding, NFC again (folding can decompose); each run of decimal digits of any script
+    becomes one 0; a word without letter or digit (categories L and N) is left out. Marks stay where they are.
+
+    >>> normalise_words(["Straße", " ", "No", ".", "2024", "x²³", "४२"])
+    ['strasse', 'no', '0', 'x²³', '0']
+    """
+    kept = []
+    for word in words:
+        if word.isascii():  # NFC already, and lower() is its case folding
+            folded = word.lower()
+        else:
+            folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", word).casefold())
+        if folded.isalpha():
+            kept.append(folded)
+        elif any(map(str.isalnum, folded)):  # isalnum is categories L and N; a test walks all of Unicode
+            kept.append(_DIGIT_RUN.sub("0", folded))
+    return kept
+
+
+def word_hashes(words: Sequence[str]) -> UInt64Array:
+    """Hash each normalised word: XXH64 of its UTF-8 bytes, seed 0; (n_words,) uint64.
+
+    >>> int(word_hashes(["a"])[0]) == 0xD24EC4F1A98C6E5B
+    True
+    """
+    hash_of = xxhash.xxh64_intdigest
+    return np.fromiter((hash_of(word.encode(), WORD_HASH_SEED) for word in words), np.uint64, len(words))
+
+
+def exact_hash(words: Sequence[str]) -> int:
+    """Hash normalised words joined by one space: XXH64 of the UTF-8 bytes, seed 1; 0 to 2**64 - 1.
+
+    0 is the null of a document without words, which never matches; a true 0 is stored as 1.
+
+    >>> exact_hash([])
+    0
+    """
+    if not words:
+        return 0
+    return xxhash.xxh64_intdigest(" ".join(words).encode(), EXACT_HASH_SEED) or 1
+
+
+@njit(cache=True)
+def mix64(value: np.uint64) -> np.uint64:
+    """Scatter 64 bits with MurmurHash3's finalizer, a bijection of uint64; wraps modulo 2**64 on purpose."""
+    value ^= value >> _SHIFT
+    value *= _FIRST_MULTIPLIER
+    value ^= value >> _SHIFT
+    value *= _SECOND_MULTIPLIER
+    value ^= value >> _SHIFT
+    return value
+
+
+@njit(cache=True)
+def chain64(state: np.uint64, value: np.uint64) -> np.uint64:
+    """Take one more value into an order-dependent hash: mix64(state * 0x9E3779B97F4A7C15 + value) mod
+    2**64."""
+    mixed: np.uint64 = mix64(state * _CHAIN_MULTIPLIER + value)
+    return mixed
+
+
+@njit(cache=True)
+def shingle_at(hashes: UInt64Array, start: int, shingle_size: int) -> np.uint64:
+    """Hash the `shingle_size` word hashes from position `start`; the formula is in `shingle_hashes`."""
+    state = np.uint64(shingle_size)
+    for position in range(start, start + shingle_size):
+        state = chain64(state, hashes[position])
+    return state
+
+
+@njit(cache=True)
+def _shingle_kernel(hashes: UInt64Array, shingle_size: int, out: UInt64Array) -> None:
+    for start in range(out.shape[0]):
+        out[start] = shingle_at(hashes, start, shingle_size)
+
+
+def shingle_hashes(hashes: npt.ArrayLike, shingle_size: int = 5) -> UInt64Array:
+    """Hash each run of `shingle_size` words, in order and with repeats: (max(0, n_words - size + 1),) uint64.
+
+    With w the word hashes, h_0 = shingle_size and h_(i+1) = mix64(h_i * 0x9E3779B97F4A7C15 + w_i), all modulo
+    2**64. Fewer words than `shingle_size` give an empty array.
+
+    Raises ConfigError if `shingle_size` is below 1.
+
+    >>> shingle_hashes(word_hashes(["a", "b", "c"]), 2).shape
+    (2,)
+    """
+    if shingle_size < 1:
+        raise ConfigError(f"shingle_size = {shingle_size}: must be at least 1")
+    values = np.ascontiguousarray(hashes, dtype=np.uint64)
+    out = np.empty(max(0, len(values) - shingle_size + 1), dtype=np.uint64)
+    _shingle_kernel(values, shingle_size, out)
+    return out

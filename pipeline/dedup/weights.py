@@ -1,0 +1,266 @@
+"""Duplicate counts and removal rates -> how often a document is repeated; token counts -> each language's
+budget.
+
+A document that many sites copy is often a good one, up to a point: the share of documents that the rules
+remove falls with the size of the cluster and then rises again, as the largest clusters are spam and
+boilerplate. Three ways to turn this into repeat counts are here; each gives weights, a list of (start size,
+repeats) in ascending size, and `repeats_of` looks a size up. Weakness of all three: the rules' removal rate
+stands in for quality.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import ConfigError
+
+Weights = list[tuple[int, int]]
+FloatArray = npt.NDArray[np.float64]
+
+TAIL_SHARE = 0.001  # of the clusters: the tail starts at the 99.9th percentile of size
+PRIOR_CLUSTERS = 100.0  # a size with this many clusters is pulled half of the way to the global rate
+
+
+def repeats_of(size: int, weights: Sequence[tuple[int, int]]) -> int:
+    """Look up how often a document of a cluster of `size` is repeated; 1 below the first start size.
+
+    >>> [repeats_of(size, [(1, 1), (3, 2), (10, 1)]) for size in (1, 2, 3, 9, 10, 5000)]
+    [1, 1, 2, 2, 1, 1]
+    """
+    position = bisect_right(weights, size, key=lambda entry: entry[0])
+    return weights[position - 1][1] if position else 1
+
+
+def fineweb2_weights(
+    sizes: Sequence[int],
+    removal_rates: Sequence[float],
+    tail_threshold: int,
+    tail_rate: float,
+    global_rate: float,
+    max_repeats: int,
+) -> Weights:
+    """Give FineWeb2's weights, by its published procedure to the last quirk.
+
+    `sizes` ascending and below `tail_threshold`, where all larger clusters are pooled; rates in any one unit,
+    percent there. A size whose rate is not below the global one counts 1, the best size `max_repeats`,
+    linearly between. Then a moving average over 5 sizes, whatever the gaps between them, with zeros beyond
+    the ends; the first and last two values are put back; values are rounded half to even. With fewer than 5
+    values the 'same' convolution gives 5, and the last two are put back behind the true end: copied, as the
+    published weights have it.
+
+    Raises ConfigError if lengths differ or `max_repeats` is below 1. Source: FineWeb2, misc/rehydration;
+    arXiv:2506.20920, section on rehydration.
+
+    >>> fineweb2_weights([1, 2, 3, 4, 5], [60, 40, 30, 30, 40], 6, 70, 50, 3)
+    [(1, 1), (2, 2), (6, 1)]
+    """
+    _check_repeats(max_repeats)
+    if len(sizes) != len(removal_rates):
+        raise ConfigError(f"{len(sizes)} cluster sizes, but {len(removal_rates)} removal rates")
+    rates = np.array([*removal_rates, tail_rate], dtype=np.float64)
+    best = rates.min()
+    raw: FloatArray = np.array(
+        [
+            1.0
+            if rate >= global_rate
+            else 1 + (max_repeats - 1) * (rate - global_rate) / (best - global_rate)
+            for rate in rates
+        ],
+        dtype=np.float64,
+    )
+    smooth: FloatArray = np.convolve(raw, np.ones(5) / 5, "same").astype(np.float64)
+    smooth[:2] = raw[:2]
+    smooth[-2:] = raw[-2:]
+    return _run_lengths([*sizes, tail_threshold], np.round(smooth)[: rates.size])
+
+
+def txt360_weights() -> Weights:
+    """Give TxT360's table: 2 to 5 copies three times, to 100 five, to 1,000 eight, more than that ten times.
+
+    Source: TxT360 (LLM360), upsampling recipe. Its first two rows both name 5; here 5 counts as the lower.
+    """
+    return [(1, 1), (2, 3), (6, 5), (101, 8), (1001, 10)]
+
+
+def default_weights(
+    sizes: npt.ArrayLike, documents: npt.ArrayLike, removed: npt.ArrayLike, max_repeats: int
+) -> Weights:
+    """Give Glotmill's weights: FineWeb2's idea, made safe for languages with few clusters.
+
+    `sizes` (k,) distinct cluster sizes, ascending from 1 or more; `documents` (k,) members in clusters of
+    that size; `removed` (k,) those that fail the rules. A cluster counts once, whatever its size: the global
+    rate g is the mean over clusters.
+
+    1. Sizes from the 99.9th percentile on (the largest size that 0.1 % of the clusters reach) are one, the
+       tail.
+    2. Each rate is shrunk toward g as if 100 more clusters had rate g.
+    3. Repeats may rise with size and then fall, never again rise: the least-squares unimodal fit, weighted by
+       clusters, so that noise between neighbouring sizes makes no teeth.
+    4. 1 + (max_repeats - 1) * (g - rate) / (g - best), between 1 and `max_repeats`, rounded half to even.
+       `best` is the lowest rate of the same fit without shrinkage, so that a language with little evidence
+       stays near 1.
+
+    Raises ConfigError if `max_repeats` is below 1, ValueError if the counts contradict each other.
+
+    >>> default_weights([1, 2, 3, 4], [90000, 20000, 9000, 4000], [63000, 8000, 2700, 2800], 3)
+    [(1, 1), (2, 2), (3, 3), (4, 1)]
+    """
+    _check_repeats(max_repeats)
+    size = np.asarray(sizes, dtype=np.int64)
+    members = np.asarray(documents, dtype=np.float64)
+    failed = np.asarray(removed, dtype=np.float64)
+    if not size.shape == members.shape == failed.shape or size.ndim != 1:
+        raise ValueError("sizes, documents and removed must be one-dimensional and of one length")
+    if size.size and (size[0] < 1 or np.any(np.diff(size) <= 0)):
+        raise ValueError("sizes must ascend from 1 or more")
+    if np.any(members <= 0) or np.any(failed < 0) or np.any(failed > members):
+        raise ValueError("each size needs documents, and between 0 and all of them removed")
+    if size.size == 0:
+        return [(1, 1)]
+    clusters, bad = members / size, failed / size  # (k,) float64, in clusters
+    reached = np.cumsum(clusters[::-1])[::-1]  # clusters of this size or more
+    tail = int(np.flatnonzero(reached >= TAIL_SHARE * reached[0])[-1])
+    clusters = np.append(clusters[:tail], clusters[tail:].sum())
+    bad = np.append(bad[:tail], bad[tail:].sum())
+    rates = bad / clusters
+    global_rate = float(bad.sum() / clusters.sum())
+    best_gain = float(_unimodal(global_rate - rates, clusters).max())
+    if best_gain <= 1e-12 or tail == 0:  # all sizes alike
+        return [(1, 1)]
+    shrunk = (bad + PRIOR_CLUSTERS * global_rate) / (clusters + PRIOR_CLUSTERS)
+    gain = _unimodal(global_rate - shrunk, clusters + PRIOR_CLUSTERS)
+    repeats = np.round(1 + (max_repeats - 1) * np.clip(gain / best_gain, 0, 1))
+    return _run_lengths([1, *(int(start) for start in size[1 : tail + 1])], repeats)
+
+
+def unimax_budget(
+    tokens_by_language: Mapping[str, float], total_budget: float, max_epochs: float
+) -> dict[str, float]:
+    """Share a token budget as evenly as `max_epochs` over each language allows; languages in sorted order.
+
+    Smallest languages first, each gets an equal part of what is left, at most max_epochs times its tokens.
+    The sum is `total_budget`, or all that the cap allows if that is less. Raises ConfigError on a negative or
+    zero setting. Source: UniMax, arXiv:2304.09151, algorithm 1.
+
+    >>> unimax_budget({"a": 1, "b": 100, "c": 1000}, 100, 4)
+    {'a': 4.0, 'b': 48.0, 'c': 48.0}
+    """
+    _check_budget(tokens_by_language, total_budget, max_epochs)
+    return _fill(tokens_by_language, total_budget, max_epochs, lambda tokens: 1.0)
+
+
+def temperature_budget(
+    tokens_by_language: Mapping[str, float], temperature: float, total_budget: float, max_epochs: float
+) -> dict[str, float]:
+    """Share a token budget in proportion to tokens ** (1 / temperature); languages in sorted order.
+
+    Temperature 1 keeps the natural shares, a large one makes them equal (UniMax). A language gets at most
+    max_epochs times its tokens; what it cannot take goes to the others in the same proportion, so that the
+    sum is `total_budget` or all that the cap allows. Raises ConfigError on a negative or zero setting.
+    Source: mT5, arXiv:2010.11934, section 3.2 (there without a cap; alpha is 1 / temperature).
+
+    >>> temperature_budget({"a": 100, "b": 900}, 2, 40, 4)
+    {'a': 10.0, 'b': 30.0}
+    """
+    _check_budget(tokens_by_language, total_budget, max_epochs)
+    if not temperature > 0:
+        raise ConfigError(f"temperature = {temperature}: must be above 0")
+    largest = max(tokens_by_language.values(), default=1.0) or 1.0
+    return _fill(
+        tokens_by_language, total_budget, max_epochs, lambda tokens: (tokens / largest) ** (1 / temperature)
+    )
+
+
+def _fill(
+    tokens_by_language: Mapping[str, float],
+    total_budget: float,
+    max_epochs: float,
+    share_of: Callable[[float], float],
+) -> dict[str, float]:
+    """Give languages shares of the budget up to their caps, in ascending order of cap by share: no second
+    round."""
+    shares = {name: share_of(tokens) for name, tokens in tokens_by_language.items() if tokens > 0}
+    fullness = {
+        name: max_epochs * tokens_by_language[name] / share if share > 0 else np.inf
+        for name, share in shares.items()
+    }
+    names = sorted(shares, key=lambda name: (fullness[name], name))
+    # Sums of what comes after, not running differences, which would leave rounding errors to the last one.
+    shares_left = np.cumsum([shares[name] for name in reversed(names)])[::-1]
+    budget = dict.fromkeys(sorted(tokens_by_language), 0.0)
+    left = float(total_budget)
+    for name, share_left in zip(names, shares_left, strict=True):
+        part = left * shares[name] / float(share_left) if share_left > 0 else 0.0
+        budget[name] = min(part, float(max_epochs * tokens_by_language[name]))
+        left = max(0.0, left - budget[name])
+    return budget
+
+
+def _unimodal(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Least-squares fit that rises and then falls; (k,) float64 twice -> (k,) float64.
+
+    Every split into a rising and a falling part is tried; the errors of all prefixes come from one pass each
+    way.
+    """
+    rising_errors = _rising_errors(values, weights)
+    falling_errors = _rising_errors(values[::-1], weights[::-1])[::-1]
+    split = int(np.argmin(rising_errors + falling_errors))
+    rising = _rising(values[:split], weights[:split])
+    falling = _rising(values[split:][::-1], weights[split:][::-1])[::-1]
+    return np.concatenate((rising, falling))
+
+
+def _rising(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Least-squares fit that never falls, by pool-adjacent-violators (Barlow et al. 1972)."""
+    blocks: list[tuple[float, float, int]] = []
+    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
+        blocks.append((value, weight, 1))
+        while len(blocks) > 1 and blocks[-2][0] >= blocks[-1][0]:
+            _pool(blocks)
+    return np.repeat(np.array([block[0] for block in blocks]), [block[2] for block in blocks])
+
+
+def _rising_errors(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Squared error of the rising fit to each prefix, the empty one first: (k,) -> (k + 1,) float64."""
+    blocks: list[tuple[float, float, int]] = []
+    errors = [0.0]
+    total = 0.0
+    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
+        blocks.append((value, weight, 1))
+        while len(blocks) > 1 and blocks[-2][0] >= blocks[-1][0]:
+            total += _pool(blocks)
+        errors.append(total)
+    return np.array(errors)
+
+
+def _pool(blocks: list[tuple[float, float, int]]) -> float:
+    """Merge the last two blocks (mean, weight, length); gives the squared error that this adds."""
+    (mean_a, weight_a, length_a), (mean_b, weight_b, length_b) = blocks[-2:]
+    weight = weight_a + weight_b
+    blocks[-2:] = [((mean_a * weight_a + mean_b * weight_b) / weight, weight, length_a + length_b)]
+    return weight_a * weight_b / weight * (mean_a - mean_b) ** 2
+
+
+def _run_lengths(starts: Sequence[int], repeats: npt.NDArray[np.float64]) -> Weights:
+    """Keep each start size at which the repeats change; both are cut to the shorter."""
+    weights: Weights = []
+    for start, count in zip(starts, repeats.tolist(), strict=False):
+        if not weights or weights[-1][1] != int(count):
+            weights.append((int(start), int(count)))
+    return weights
+
+
+def _check_repeats(max_repeats: int) -> None:
+    if max_repeats < 1:
+        raise ConfigError(f"max_repeats = {max_repeats}: must be at least 1")
+
+
+def _check_budget(tokens_by_language: Mapping[str, float], total_budget: float, max_epochs: float) -> None:
+    for key, value in (("total_budget", total_budget), ("max_epochs", max_epochs)):
+        if not value > 0:
+            raise ConfigError(f"{key} = {value}: must be above 0")
+    for name, tokens in tokens_by_language.items():
+        if not tokens >= 0:
+            raise ConfigError(f"{name} has {tokens} tokens: must be 0 or more")
