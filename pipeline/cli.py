@@ -24,9 +24,7 @@ Set = Annotated[list[str] | None, typer.Option("--set", help="key=value over the
 Selection = Annotated[str | None, typer.Option(help="Name of the selection (main).")]
 
 
-def _settings(
-    path: Path | None, assignments: list[str] | None, **given: Any
-) -> tuple[Any, dict[str, Any]]:
+def _settings(path: Path | None, assignments: list[str] | None, **given: Any) -> tuple[Any, dict[str, Any]]:
     """Run config and the part of --set that goes to every language (rules.*, perplexity of languages stays there)."""
     from pipeline.config import load_run_config, merge, parse_overrides
 
@@ -110,7 +108,9 @@ def plan(config: ConfigPath = None, input: Annotated[list[str] | None, typer.Opt
     batch_count = -(-len(inputs) // settings.dedup.batch_shards)
     typer.echo(f"  deduplicate {batch_count} batches, {settings.dedup.bands} bands of {settings.dedup.rows} rows")
     typer.echo(f"  select {settings.selection}, keep {', '.join(settings.select.keep)}")
-    typer.echo(f"  rebalance with weights {settings.rebalance.weights}, at most {settings.rebalance.max_repeats} copies")
+    typer.echo(
+        f"  rebalance with weights {settings.rebalance.weights}, at most {settings.rebalance.max_repeats} copies"
+    )
 
 
 @app.command()
@@ -165,7 +165,10 @@ def show(
     typer.echo(f"{language}: {one.name}")
     for metric, rule in one.rules.items():
         if isinstance(rule, Rule):
-            low, high = ("-inf" if rule.min is None else f"{rule.min:g}"), ("inf" if rule.max is None else f"{rule.max:g}")
+            low, high = (
+                ("-inf" if rule.min is None else f"{rule.min:g}"),
+                ("inf" if rule.max is None else f"{rule.max:g}"),
+            )
             value = f"[{low}, {high}]"
         else:
             value = "off"

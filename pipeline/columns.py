@@ -91,17 +91,41 @@ DROPPED = pa.schema(
 DECISION = {
     "perplexity_percentile": (pa.float64(), "percentile of perplexity in the language's reference, 0 to 100"),
     "perplexity_bucket": (pa.string(), "head, middle or tail; null without a model"),
-    "rules_fired": (pa.list_(pa.string()), "metrics that lie outside their interval, in the order of the rules"),
-    "fate": (pa.string(), "kept, failed_rules, duplicate, url_duplicate, already_read, empty_after_refine, removed"),
+    "rules_fired": (
+        pa.list_(pa.string()),
+        "metrics that lie outside their interval, in the order of the rules",
+    ),
+    "fate": (
+        pa.string(),
+        "kept, failed_rules, duplicate, url_duplicate, already_read, empty_after_refine, removed",
+    ),
     "minhash_cluster_id": (pa.string(), "id of the cluster's leader"),
     "minhash_cluster_size": (pa.int64(), "members, passing or not"),
     "representative": (pa.string(), "id of the document that stands for the cluster; null where none passes"),
     "split": (pa.string(), "train or test"),
 }
 
-FATES = ("kept", "failed_rules", "duplicate", "url_duplicate", "already_read", "empty_after_refine", "removed")
+FATES = (
+    "kept",
+    "failed_rules",
+    "duplicate",
+    "url_duplicate",
+    "already_read",
+    "empty_after_refine",
+    "removed",
+)
 
-CLEAN_FIRST = (
-    "text id dump url date file_path language language_script language_score top_langs minhash_cluster_size"
-).split()
+CLEAN_FIRST = [
+    "text",
+    "id",
+    "dump",
+    "url",
+    "date",
+    "file_path",
+    "language",
+    "language_script",
+    "language_score",
+    "top_langs",
+    "minhash_cluster_size",
+]
 CLEAN_NOT = ("exact_hash", "bands", "minima", "id_hash", "url_hash", "domain_hash", "group", "label", *SPANS)

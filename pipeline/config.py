@@ -304,7 +304,10 @@ def load_language_config(
     merged = merge(base, {key: value for key, value in own.items() if key != "rules"})
     rules = dict(base.get("rules", {}))
     origins = {metric: "lang_configs/default.toml" for metric in rules}
-    for source, name in ((own.get("rules", {}), f"lang_configs/{label}.toml"), (over.get("rules", {}), "--set")):
+    for source, name in (
+        (own.get("rules", {}), f"lang_configs/{label}.toml"),
+        (over.get("rules", {}), "--set"),
+    ):
         for metric, value in source.items():
             rules[metric] = value
             origins[metric] = name

@@ -46,9 +46,7 @@ def find_program(name: str) -> Path:
             return path
     if found := shutil.which(name):
         return Path(found)
-    raise ModelError(
-        f"{name} is not in $GLOTMILL_LMPLZ_DIR, build/kenlm/bin or the PATH; build it with 'make lmplz'"
-    )
+    raise ModelError(f"{name} is not in $GLOTMILL_LMPLZ_DIR, build/kenlm/bin or the PATH; build it with 'make lmplz'")
 
 
 def train(
@@ -71,9 +69,7 @@ def train(
     held_out = [document for document in documents if _is_held_out(document)]
     training = [document for document in documents if not _is_held_out(document)]
     if len(documents) < _DOCUMENTS_MIN or not held_out or not training:
-        raise InputError(
-            f"{language}: {len(documents)} documents of reference text are too few to train and calibrate"
-        )
+        raise InputError(f"{language}: {len(documents)} documents of reference text are too few to train and calibrate")
     lines = [line for document in training for line in normalise_for_lm(document).split("\n") if line]
     output = Path(output)
     with _Folder(output) as folder:
@@ -120,9 +116,7 @@ def import_model(
     """
     documents = read_documents(reference)
     if len(documents) < _DOCUMENTS_MIN:
-        raise InputError(
-            f"{reference}: {len(documents)} documents of reference text are too few to calibrate"
-        )
+        raise InputError(f"{reference}: {len(documents)} documents of reference text are too few to calibrate")
     for path in (sentencepiece_path, kenlm_path):
         if not Path(path).is_file():
             raise ModelError(f"{path}: no such file")
@@ -171,9 +165,7 @@ def _train_pieces(lines: Iterable[str], path: Path, vocabulary_size: int) -> Non
                 minloglevel=2,
             )
     except RuntimeError as error:
-        raise ModelError(
-            f"SentencePiece cannot make {vocabulary_size} pieces of this text: {error}"
-        ) from error
+        raise ModelError(f"SentencePiece cannot make {vocabulary_size} pieces of this text: {error}") from error
 
 
 def _open_pieces(path: Path) -> Any:

@@ -67,7 +67,10 @@ def run(config: RunConfig, rule_overrides: dict[str, Any] | None = None, progres
     tell = progress or (lambda what, done, total: None)
     inputs = check(config)
     layout = Layout(Path(config.output))
-    plan = {"inputs": inputs, "config": config.model_dump(mode="json", exclude={"output", "executor", "workers"})}
+    plan = {
+        "inputs": inputs,
+        "config": config.model_dump(mode="json", exclude={"output", "executor", "workers"}),
+    }
     if layout.run.exists() and (before := read_json(layout.run))["inputs"] != inputs:
         logger.info("plan of %s grows from %d to %d inputs", layout.root, len(before["inputs"]), len(inputs))
     write_json(layout.run, plan)

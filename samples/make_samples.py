@@ -72,8 +72,7 @@ ENGLISH = {"the", "of", "and", "to", "is", "in", "for"}
 # A clause of a script without spaces ends at ideographic punctuation, a shad, a khan, a Burmese section
 # mark or a space.
 CLAUSE = re.compile(
-    "[^\u3001\u3002\uff0c\uff1b\u0f0d\u17d4\u104a\u104b ]+"
-    "[\u3001\u3002\uff0c\uff1b\u0f0d\u17d4\u104a\u104b ]*"
+    "[^\u3001\u3002\uff0c\uff1b\u0f0d\u17d4\u104a\u104b ]+[\u3001\u3002\uff0c\uff1b\u0f0d\u17d4\u104a\u104b ]*"
 )
 SENTENCE = re.compile("(?<=[.!?\u3002\u06d4\u0964\u17d4\u0f0d\u1362\u104b])\\s*")
 # What a normalizer or a charset may change: a sentence to be found again holds none of it.
@@ -398,9 +397,7 @@ def sentence_of(article: Article) -> str | None:
         parts = SENTENCE.split(paragraph)
         for part in [piece for p in parts for piece in ODD.split(p)] if unspaced else parts:
             sentence = part.strip()
-            plainly = all(
-                c.isalpha() or c in " .," or unicodedata.category(c) in "Mn Mc Po" for c in sentence
-            )
+            plainly = all(c.isalpha() or c in " .," or unicodedata.category(c) in "Mn Mc Po" for c in sentence)
             if (12 if unspaced else 24) <= len(sentence) <= 220 and plainly and not ODD.search(sentence):
                 return sentence
     return None
@@ -410,9 +407,7 @@ def page_html(article: Article, design: int, related: Sequence[str], meta: str |
     """The article in one of six designs: 0 bare, 1 classic, 2 table-like divs, 3 blog, 4 forum, 5 minimal
     XHTML."""
     escape, source = html.escape, article.source
-    home, news, contact, about, search, cookie, accept, rights, also, share, sign = map(
-        escape, labels_of(source)
-    )
+    home, news, contact, about, search, cookie, accept, rights, also, share, sign = map(escape, labels_of(source))
     direction = ' dir="rtl"' if source.script in {"Arab", "Hebr"} else ""
     declared = f'<meta charset="{meta}">' if meta and design % 2 else ""
     if meta and not declared:
@@ -420,13 +415,9 @@ def page_html(article: Article, design: int, related: Sequence[str], meta: str |
     title = escape(article.title)
     heading = f"<h1>{title}</h1>\n" if title else ""
     body = "\n".join(f"<p>{escape(p, quote=False)}</p>" for p in article.paragraphs)
-    links = "\n".join(
-        f'<li><a href="/{source.tag}/{i}.html">{escape(t)}</a></li>' for i, t in enumerate(related)
-    )
+    links = "\n".join(f'<li><a href="/{source.tag}/{i}.html">{escape(t)}</a></li>' for i, t in enumerate(related))
     head = f'<html lang="{source.tag}"{direction}>\n<head>{declared}<title>{title}</title>'
-    bar = "".join(
-        f'<a href="/{n}">{w}</a>\n' for n, w in enumerate([home, news, about, contact, search, sign])
-    )
+    bar = "".join(f'<a href="/{n}">{w}</a>\n' for n, w in enumerate([home, news, about, contact, search, sign]))
     banner = f'<div class="cookie-banner" role="dialog"><p>{cookie}</p><button>{accept}</button></div>'
     foot = f"<footer><p>&copy; 2026 {rights}</p><ul><li>{contact}</li><li>{about}</li></ul></footer>"
     if design == 1:
@@ -483,9 +474,7 @@ class Maker:
 
     def add(self, url: str, body: bytes, kind: str, revisited: bool = False, **more: Any) -> str:
         """Add a page; keywords of Page go there and the rest is its truth. Returns the record id."""
-        page_words = {
-            k: more.pop(k) for k in ("status", "content_type", "headers", "warc_headers") if k in more
-        }
+        page_words = {k: more.pop(k) for k in ("status", "content_type", "headers", "warc_headers") if k in more}
         date = self.date()
         identity = mw.record_id_of(PART_OF, url, date)
         page = mw.Page(url, body, record_id=identity, date=date, **page_words)
@@ -547,9 +536,7 @@ def add_duplicates(maker: Maker, originals: dict[str, list[Article]]) -> None:
         url = f"https://agency{n:02}.example/pt/{thirty.slug}"
         kind = "exact_duplicate" if n else "article"
         drop = "duplicate" if n else None
-        maker.article(
-            thirty, kind, url, duplicate_group="thirty-por", jaccard=1.0, expected_drop=drop, design=n % 4
-        )
+        maker.article(thirty, kind, url, duplicate_group="thirty-por", jaccard=1.0, expected_drop=drop, design=n % 4)
     longest, donor = originals["ita"].pop(), originals["ita"][0]
     extra = next(p for p in donor.paragraphs if 10 <= len(p.split()) <= 45)
     members = [longest, replace(longest, paragraphs=(*longest.paragraphs, extra))]
@@ -575,28 +562,20 @@ def add_duplicates(maker: Maker, originals: dict[str, list[Article]]) -> None:
         maker.article(original, "url_duplicate", url + (session if n % 2 == 0 else ""), note=note, **again)
 
 
-def junk_pages(
-    texts: dict[str, list[Article]], titles: dict[str, list[str]]
-) -> Iterator[tuple[str, str, str | None]]:
+def junk_pages(texts: dict[str, list[Article]], titles: dict[str, list[str]]) -> Iterator[tuple[str, str, str | None]]:
     """Name, body and language label of pages that quality rules should drop."""
     rng = Random("junk")
     for key in ("eng", "deu", "rus", "cmn", "jpn", "arb", "spa", "vie"):
         source = texts[key][0].source
-        words = [w for w in texts[key][0].paragraphs[0].split() if len(w) > 4][:6] or [
-            texts[key][0].paragraphs[0][:8]
-        ]
+        words = [w for w in texts[key][0].paragraphs[0].split() if len(w) > 4][:6] or [texts[key][0].paragraphs[0][:8]]
         body = "".join(f"<p>{' '.join(words)} {' '.join(words)}</p>" for _ in range(60))
         yield f"keywords-{key}", body, source.label
     for key in ("eng", "fra", "pol", "kor", "fas", "ell", "hin", "por"):
-        links = "".join(
-            f'<li><a href="/l/{i}">{html.escape(t)}</a></li>' for i, t in enumerate(titles[key][:60])
-        )
+        links = "".join(f'<li><a href="/l/{i}">{html.escape(t)}</a></li>' for i, t in enumerate(titles[key][:60]))
         yield f"links-{key}", f"<ul>{links}</ul>", texts[key][0].source.label
     for key in ("eng", "deu", "ita", "rus", "ind", "kor"):
         names = [html.escape(" ".join(t.split()[:3])) for t in titles[key][:25]]
-        items = "".join(
-            f"<li>{t} {rng.randint(5, 900)},99 EUR</li><li>SKU {rng.randint(1, 9**6)}</li>" for t in names
-        )
+        items = "".join(f"<li>{t} {rng.randint(5, 900)},99 EUR</li><li>SKU {rng.randint(1, 9**6)}</li>" for t in names)
         yield (
             f"products-{key}",
             f"<h2>{names[0]}</h2><ul>{items}</ul><button>+</button>",
@@ -626,9 +605,7 @@ def junk_pages(
         words = html.escape(titles[key][3])
         yield f"short-{key}", f"<p>{words}</p>", texts[key][0].source.label
     for key in ("eng", "spa"):
-        cut = "".join(
-            f"<p>{html.escape(' '.join(p.split()[:5]))}...</p>" for a in texts[key] for p in a.paragraphs
-        )
+        cut = "".join(f"<p>{html.escape(' '.join(p.split()[:5]))}...</p>" for a in texts[key] for p in a.paragraphs)
         yield f"teasers-{key}", cut, texts[key][0].source.label
 
 
@@ -656,9 +633,7 @@ def add_broken(maker: Maker, texts: dict[str, list[Article]]) -> None:
         chunked_header = [("Transfer-Encoding", "chunked")]
         maker.article(texts[key].pop(), headers=chunked_header, transform=chunked, note="chunked transfer")
     for key, wrong in (("deu", "17"), ("spa", "99999"), ("kor", "0")):
-        maker.article(
-            texts[key].pop(), headers=[("Content-Length", wrong)], note=f"Content-Length says {wrong}"
-        )
+        maker.article(texts[key].pop(), headers=[("Content-Length", wrong)], note=f"Content-Length says {wrong}")
     for key in ("eng", "rus", "cmn"):
         cut = [("WARC-Truncated", "length")]
         half = {"transform": lambda data: data[: len(data) * 2 // 3], "must_have": None}
@@ -689,9 +664,7 @@ def add_broken(maker: Maker, texts: dict[str, list[Article]]) -> None:
     ]
     for n, (kind, body) in enumerate(other):
         maker.add(f"https://files.example/{n}", body, "not_html", content_type=kind, expected_drop="not_html")
-    tags = (
-        b"<html><head><title></title></head><body>" + b"<div><span></span><br></div>" * 40 + b"</body></html>"
-    )
+    tags = b"<html><head><title></title></head><body>" + b"<div><span></span><br></div>" * 40 + b"</body></html>"
     for n, body in enumerate([b"", b"", tags, b"<!-- only a comment -->", b"   \n\n  "]):
         maker.add(f"https://empty.example/{n}", body, "empty", expected_drop="empty")
     for n in range(4):
@@ -743,9 +716,7 @@ def write_broken(out: Path, texts: dict[str, list[Article]], titles: dict[str, l
         for n, made in enumerate(maker.made):
             truth = replace(made.truth, file=f"broken/{file}")
             if n == lost:
-                truth = replace(
-                    truth, kind="unreadable", expected_drop="unreadable", must_have=None, note=name
-                )
+                truth = replace(truth, kind="unreadable", expected_drop="unreadable", must_have=None, note=name)
             truths.append(truth)
     return truths
 
@@ -759,9 +730,7 @@ def write_crawl(out: Path, made: list[Made]) -> list[Truth]:
         share[FILES[3] if n == 9 else FILES[n % 3]].append(one)
     for name, pages in share.items():
         records = [mw.warcinfo_record(name, PART_OF)]
-        for one in sorted(
-            pages, key=lambda m: hashlib.sha1(m.page.url.encode(), usedforsecurity=False).digest()
-        ):
+        for one in sorted(pages, key=lambda m: hashlib.sha1(m.page.url.encode(), usedforsecurity=False).digest()):
             records += [
                 mw.request_record(one.page),
                 mw.response_record(one.page),
@@ -812,9 +781,7 @@ def build(cache: Path, out: Path) -> list[Truth]:
     titles: dict[str, list[str]] = {}
     for source in [*MAIN, *DECLARATION]:
         known = set() if source.key == "eng" else english
-        wanted = (
-            PAGES_EACH + WET_EACH + {"eng": 14, "deu": 8, "spa": 6, "fra": 8, "rus": 6}.get(source.key, 3)
-        )
+        wanted = PAGES_EACH + WET_EACH + {"eng": 14, "deu": 8, "spa": 6, "fra": 8, "rus": 6}.get(source.key, 3)
         texts[source.key] = articles_of(cache, source, known, wanted)
         found = [a.title for a in articles_of(cache, source, known, 300) if 5 < len(a.title) < 120]
         titles[source.key] = list(dict.fromkeys(found))
@@ -857,13 +824,9 @@ def build(cache: Path, out: Path) -> list[Truth]:
 
 def main() -> None:
     """Read the arguments, build, and print the count of each kind."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, required=True, help="folder for the packages")
-    parser.add_argument(
-        "--out", type=Path, default=HERE, help="folder for the files (default: beside this script)"
-    )
+    parser.add_argument("--out", type=Path, default=HERE, help="folder for the files (default: beside this script)")
     options = parser.parse_args()
     truths = build(options.cache, options.out)
     counts: dict[str, int] = {}

@@ -88,9 +88,7 @@ def choose(
     threshold = 0.0
     for threshold in thresholds:
         frequent = [(-count, word) for word, count in counts.items() if count / total >= threshold]
-        words = [
-            word for _, word in sorted(frequent) if word not in barred and (not also_in or word in also_in)
-        ]
+        words = [word for _, word in sorted(frequent) if word not in barred and (not also_in or word in also_in)]
         if len(words) >= fewest:
             break
     return words, threshold
@@ -118,9 +116,7 @@ def read_udhr(path: Path, label: str) -> list[str]:
     return paragraphs
 
 
-def render(
-    label: str, words: list[str], threshold: float, total: int, sources: dict[str, int], date: str
-) -> str:
+def render(label: str, words: list[str], threshold: float, total: int, sources: dict[str, int], date: str) -> str:
     """The text of stop_words/<label>.txt."""
     licences = sorted({LICENCES.get(source.rpartition(" ")[0], "see source") for source in sources})
     head = [
@@ -140,15 +136,11 @@ def main() -> None:
     parser.add_argument("--labels", nargs="+", required=True)
     parser.add_argument("--output", type=Path, default=Path("lang_configs/stop_words"))
     parser.add_argument("--frequency", type=float, help="one threshold for all, instead of the falling ones")
-    parser.add_argument(
-        "--all", action="store_true", help="keep English words and words of one reference only"
-    )
+    parser.add_argument("--all", action="store_true", help="keep English words and words of one reference only")
     parser.add_argument("--date", default="2026-11-23", help="date of the derivation")
     arguments = parser.parse_args()
     english = count_words(read_text_ref(arguments.text_ref, "eng_Latn")[0], "eng_Latn", keep_case=True)
-    barred = frozenset(
-        word for word, count in english.items() if count >= ENGLISH_THRESHOLD * english.total()
-    )
+    barred = frozenset(word for word, count in english.items() if count >= ENGLISH_THRESHOLD * english.total())
     for label in arguments.labels:
         lines, sources = read_text_ref(arguments.text_ref, label)
         declaration = read_udhr(arguments.udhr, label)

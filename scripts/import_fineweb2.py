@@ -95,9 +95,7 @@ def _row(
 
 # The fields of a YAML file, for languages that the folder may lack. English has no file in FineWeb-2.
 TABLE = {
-    "eng_Latn": _row(
-        0.65, 0.3, (0.2, 0.18, 0.16), (0.15, 0.14, 0.13, 0.12, 0.11, 0.1), 0.12, 0.3, (3, 10), 0.8
-    ),
+    "eng_Latn": _row(0.65, 0.3, (0.2, 0.18, 0.16), (0.15, 0.14, 0.13, 0.12, 0.11, 0.1), 0.12, 0.3, (3, 10), 0.8),
     "ita_Latn": _row(
         0.817,
         0.246,
@@ -143,9 +141,7 @@ def rules_of(config: dict[str, Any]) -> dict[str, dict[str, float]]:
     rules: dict[str, dict[str, float]] = {
         "language_score": {"min": config["language_score"]},
         "mean_word_length": length,
-        "alphabetic_word_fraction": {
-            "min": config["max_non_alpha_words_ratio"]
-        },  # its "max" acts as a minimum
+        "alphabetic_word_fraction": {"min": config["max_non_alpha_words_ratio"]},  # its "max" acts as a minimum
         "duplicate_line_fraction": {"max": config["dup_line_frac"]} if config["dup_line_frac"] > 0 else {},
     }
     for n, value in config["top_n_grams"]:
@@ -180,9 +176,7 @@ def render(label: str, config: dict[str, Any], source: str, date: str) -> str:
     ]
     for metric, interval in rules.items():
         if metric == "language_score" and label in LID_FLOOR_TOO_HIGH:
-            lines.append(
-                f"# {interval['min']} in {source}; lid.176 scores most clean text of this language lower."
-            )
+            lines.append(f"# {interval['min']} in {source}; lid.176 scores most clean text of this language lower.")
             lines.append('language_score = { min = 0.3, source = "FineWeb-2, section 4.2, lower clamp" }')
             continue
         body = "".join(f"{end} = {value}, " for end, value in interval.items()) or "off = true, "

@@ -66,9 +66,7 @@ def unpack_npm(name: str, version: str, cache: Path) -> Path:
     """Folder with the files of an npm package, downloaded once."""
     folder = cache / f"npm-{name}"
     if not folder.is_dir():
-        subprocess.run(
-            ["npm", "pack", "--silent", f"{name}@{version}"], cwd=cache, check=True, capture_output=True
-        )
+        subprocess.run(["npm", "pack", "--silent", f"{name}@{version}"], cwd=cache, check=True, capture_output=True)
         with tarfile.open(cache / f"{name}-{version}.tgz") as archive:
             archive.extractall(folder, filter="data")
     return folder / "package"
@@ -92,8 +90,7 @@ def man_text(source: str) -> str:
         else:
             paragraphs[-1].append(line)
     lines = (
-        _ROFF_ESCAPE.sub("", " ".join(paragraph)).replace("\\-", "-").replace("\\", "")
-        for paragraph in paragraphs
+        _ROFF_ESCAPE.sub("", " ".join(paragraph)).replace("\\-", "-").replace("\\", "") for paragraph in paragraphs
     )
     return "\n".join(line for line in lines if len(line) > 30)
 
@@ -105,9 +102,7 @@ def pages(label: str, cache: Path) -> Iterator[str]:
     if manual:
         roots.append((unpack(f"manpages-{manual}", cache), "usr/share/man/*/man*/*.gz"))
     if handbook:
-        roots.append(
-            (unpack("debian-handbook", cache), f"usr/share/doc/debian-handbook/html/{handbook}/*.html")
-        )
+        roots.append((unpack("debian-handbook", cache), f"usr/share/doc/debian-handbook/html/{handbook}/*.html"))
     if guide:
         guides = unpack("installation-guide-amd64", cache)
         roots.append((guides, f"usr/share/doc/installation-guide-amd64/{guide}/*.html"))
@@ -167,9 +162,7 @@ def write_text(label: str, cache: Path) -> tuple[Path, int]:
 
 def main() -> None:
     """Train each language that is asked for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, required=True, help="folder for packages and text")
     parser.add_argument("--output", type=Path, default=Path("pipeline/models/lm"))
     parser.add_argument("--languages", nargs="*", default=list(LANGUAGES))

@@ -60,9 +60,7 @@ def test_training_twice_gives_the_same_bytes(text: Path, tmp_path: Path) -> None
 @pytest.mark.full
 def test_a_failed_training_leaves_no_folder(text: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="lmplz failed"):
-        train(
-            text, "eng_Latn", tmp_path / "eng_Latn", vocabulary_size=120, prune=(3, 1)
-        )  # prune must not fall
+        train(text, "eng_Latn", tmp_path / "eng_Latn", vocabulary_size=120, prune=(3, 1))  # prune must not fall
     assert list(tmp_path.iterdir()) == []
 
 

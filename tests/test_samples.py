@@ -95,8 +95,7 @@ def test_warcio_and_fastwarc_read_the_records_of_the_truth(name: str) -> None:
 def test_each_record_is_a_member_and_its_block_has_its_digest(name: str) -> None:
     data = plain_bytes(name)
     verified = [
-        r.headers["WARC-Record-ID"]
-        for r in FastIterator(io.BytesIO(data), verify_digests=True, parse_http=False)
+        r.headers["WARC-Record-ID"] for r in FastIterator(io.BytesIO(data), verify_digests=True, parse_http=False)
     ]
     records = [(r.rec_headers["WARC-Record-ID"], r.rec_headers) for r in ArchiveIterator(io.BytesIO(data))]
     total = len(records)
@@ -173,9 +172,7 @@ def test_pages_decode_by_their_charset_and_hold_their_sentence(name: str) -> Non
     assert missing == []
 
 
-@pytest.mark.parametrize(
-    ("name", "good", "bad"), [("truncated", 6, 1), ("corrupt-member", 7, 1), ("hostile", 5, 0)]
-)
+@pytest.mark.parametrize(("name", "good", "bad"), [("truncated", 6, 1), ("corrupt-member", 7, 1), ("hostile", 5, 0)])
 def test_broken_files_have_as_many_bad_members_as_said(name: str, good: int, bad: int) -> None:
     found = list(members((SAMPLES / "broken" / f"{name}.warc.gz").read_bytes()))
     assert (sum(m is not None for m in found), sum(m is None for m in found)) == (good, bad)

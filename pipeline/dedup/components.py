@@ -47,9 +47,7 @@ def _flatten_kernel(parent: ParentArray) -> None:
         parent[node] = parent[parent[node]]  # the parent is smaller, thus flat already
 
 
-def union_edges(
-    parent: ParentArray, a: npt.NDArray[np.unsignedinteger], b: npt.NDArray[np.unsignedinteger]
-) -> None:
+def union_edges(parent: ParentArray, a: npt.NDArray[np.unsignedinteger], b: npt.NDArray[np.unsignedinteger]) -> None:
     """Join the components of a[i] and b[i] for each i, in place; (m,) unsigned integers below len(parent).
 
     Raises ValueError if the lengths differ or an index lies outside.

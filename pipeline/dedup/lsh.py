@@ -14,9 +14,7 @@ IndexT = TypeVar("IndexT", np.uint32, np.uint64)
 CHANCE_OF_EQUAL_BYTES = 1 / 256
 
 
-def link(
-    keys: npt.NDArray[np.uint64], indices: npt.NDArray[IndexT]
-) -> tuple[npt.NDArray[IndexT], npt.NDArray[IndexT]]:
+def link(keys: npt.NDArray[np.uint64], indices: npt.NDArray[IndexT]) -> tuple[npt.NDArray[IndexT], npt.NDArray[IndexT]]:
     """Link all documents that share a key to the smallest of them: edges (a, b) with a < b, sorted, each
     once.
 
@@ -30,16 +28,12 @@ def link(
     [[2, 2], [4, 9]]
     """
     if keys.shape != indices.shape or keys.ndim != 1:
-        raise ValueError(
-            f"keys {keys.shape} and indices {indices.shape} must be one-dimensional and of one length"
-        )
+        raise ValueError(f"keys {keys.shape} and indices {indices.shape} must be one-dimensional and of one length")
     present = keys != 0
     keys, indices = keys[present], indices[present]
     order = np.lexsort((indices, keys))
     keys, indices = keys[order], indices[order]
-    starts = np.flatnonzero(
-        np.concatenate((np.ones(min(1, keys.size), dtype=np.bool_), keys[1:] != keys[:-1]))
-    )
+    starts = np.flatnonzero(np.concatenate((np.ones(min(1, keys.size), dtype=np.bool_), keys[1:] != keys[:-1])))
     lengths = np.diff(np.append(starts, keys.size))
     smallest = np.repeat(indices[starts], lengths)
     linked = smallest != indices
@@ -51,9 +45,7 @@ def link(
     return a[fresh], b[fresh]
 
 
-def estimate_jaccard(
-    minima_a: npt.NDArray[np.uint8], minima_b: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.float64]:
+def estimate_jaccard(minima_a: npt.NDArray[np.uint8], minima_b: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """Estimate the Jaccard similarity from the low bytes of k minima: (..., k) uint8 twice -> (...) float64.
 
     (m - 1/256) / (1 - 1/256), m the share of equal bytes: two different minima have equal low bytes once in
@@ -64,7 +56,5 @@ def estimate_jaccard(
     1.0
     """
     equal = np.mean(np.asarray(minima_a) == np.asarray(minima_b), axis=-1)
-    estimate: npt.NDArray[np.float64] = np.asarray(
-        (equal - CHANCE_OF_EQUAL_BYTES) / (1 - CHANCE_OF_EQUAL_BYTES)
-    )
+    estimate: npt.NDArray[np.float64] = np.asarray((equal - CHANCE_OF_EQUAL_BYTES) / (1 - CHANCE_OF_EQUAL_BYTES))
     return estimate

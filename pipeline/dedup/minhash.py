@@ -138,9 +138,7 @@ def sign(shingles: npt.ArrayLike, scheme: SignatureScheme) -> UInt64Array:
     return minima
 
 
-def sign_many(
-    flat_word_hashes: npt.ArrayLike, offsets: npt.ArrayLike, scheme: SignatureScheme
-) -> UInt64Array:
+def sign_many(flat_word_hashes: npt.ArrayLike, offsets: npt.ArrayLike, scheme: SignatureScheme) -> UInt64Array:
     """Give the minima of n documents at once: (n, bands * rows) uint64.
 
     `flat_word_hashes` (n_words,) uint64 are the word hashes of all documents end to end; document i has those

@@ -29,7 +29,7 @@ EXACT_HASH_SEED = 1
 
 _DIGIT_RUN = re.compile(r"\d+")  # \d is category Nd, the decimal digits of every script
 
-# MurmurHash3's 64-bit finalizer, and 2**64 divided by the golden ratio (odd, so that multiplying is a bijection).
+# MurmurHash3's 64-bit finalizer, and 2**64 over the golden ratio (odd: multiplying by it is a bijection).
 _SHIFT = np.uint64(33)
 _FIRST_MULTIPLIER = np.uint64(0xFF51AFD7ED558CCD)
 _SECOND_MULTIPLIER = np.uint64(0xC4CEB9FE1A85EC53)

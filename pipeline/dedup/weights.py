@@ -63,9 +63,7 @@ def fineweb2_weights(
     best = rates.min()
     raw: FloatArray = np.array(
         [
-            1.0
-            if rate >= global_rate
-            else 1 + (max_repeats - 1) * (rate - global_rate) / (best - global_rate)
+            1.0 if rate >= global_rate else 1 + (max_repeats - 1) * (rate - global_rate) / (best - global_rate)
             for rate in rates
         ],
         dtype=np.float64,
@@ -135,9 +133,7 @@ def default_weights(
     return _run_lengths([1, *(int(start) for start in size[1 : tail + 1])], repeats)
 
 
-def unimax_budget(
-    tokens_by_language: Mapping[str, float], total_budget: float, max_epochs: float
-) -> dict[str, float]:
+def unimax_budget(tokens_by_language: Mapping[str, float], total_budget: float, max_epochs: float) -> dict[str, float]:
     """Share a token budget as evenly as `max_epochs` over each language allows; languages in sorted order.
 
     Smallest languages first, each gets an equal part of what is left, at most max_epochs times its tokens.
@@ -168,9 +164,7 @@ def temperature_budget(
     if not temperature > 0:
         raise ConfigError(f"temperature = {temperature}: must be above 0")
     largest = max(tokens_by_language.values(), default=1.0) or 1.0
-    return _fill(
-        tokens_by_language, total_budget, max_epochs, lambda tokens: (tokens / largest) ** (1 / temperature)
-    )
+    return _fill(tokens_by_language, total_budget, max_epochs, lambda tokens: (tokens / largest) ** (1 / temperature))
 
 
 def _fill(
@@ -183,8 +177,7 @@ def _fill(
     round."""
     shares = {name: share_of(tokens) for name, tokens in tokens_by_language.items() if tokens > 0}
     fullness = {
-        name: max_epochs * tokens_by_language[name] / share if share > 0 else np.inf
-        for name, share in shares.items()
+        name: max_epochs * tokens_by_language[name] / share if share > 0 else np.inf for name, share in shares.items()
     }
     names = sorted(shares, key=lambda name: (fullness[name], name))
     # Sums of what comes after, not running differences, which would leave rounding errors to the last one.

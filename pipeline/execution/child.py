@@ -8,12 +8,12 @@ import pickle
 import resource
 import struct
 import sys
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 LENGTH = struct.Struct("<Q")
 
 
-def write_frame(stream: BinaryIO, value: Any) -> None:
+def write_frame(stream: IO[bytes], value: Any) -> None:
     """Write one frame and flush."""
     data = pickle.dumps(value, protocol=5)
     rest = memoryview(LENGTH.pack(len(data)) + data)
@@ -22,7 +22,7 @@ def write_frame(stream: BinaryIO, value: Any) -> None:
     stream.flush()
 
 
-def _read_exactly(stream: BinaryIO, count: int) -> bytes:
+def _read_exactly(stream: IO[bytes], count: int) -> bytes:
     data = bytearray()
     while len(data) < count:
         if not (part := stream.read(count - len(data))):
@@ -31,7 +31,7 @@ def _read_exactly(stream: BinaryIO, count: int) -> bytes:
     return bytes(data)
 
 
-def read_frame(stream: BinaryIO) -> Any:
+def read_frame(stream: IO[bytes]) -> Any:
     """Read one frame. Raises EOFError at the end of the stream."""
     (length,) = LENGTH.unpack(_read_exactly(stream, LENGTH.size))
     return pickle.loads(_read_exactly(stream, length))  # both ends are ours

@@ -23,7 +23,8 @@ class RayExecutor:
                 ray.init(address=address, **options)
             else:
                 ray.init(num_cpus=workers, include_dashboard=False, **options)
-        self.window = max(1, int(ray.cluster_resources().get("CPU", workers))) * WINDOW_PER_CPU
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        self.window = max(1, int(resources.get("CPU", workers))) * WINDOW_PER_CPU
 
     def run(
         self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], attempts: int = 3

@@ -85,7 +85,7 @@ class WatchedChild:
         assert process.stdin is not None
         try:
             for page in pages:
-                write_frame(process.stdin, (self.extractor, page))  # type: ignore[arg-type]
+                write_frame(process.stdin, (self.extractor, page))
         except (BrokenPipeError, ValueError):
             return  # the reader side sees the death and acts on it
 

@@ -31,9 +31,18 @@ from pipeline.stages.score_perplexity import ScorePerplexity
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
-LIBRARIES = (
-    "fastwarc resiliparse ftfy icu4py fasttext-numpy2-wheel kenlm sentencepiece pyarrow faust-cchardet datatrove"
-).split()
+LIBRARIES = [
+    "fastwarc",
+    "resiliparse",
+    "ftfy",
+    "icu4py",
+    "fasttext-numpy2-wheel",
+    "kenlm",
+    "sentencepiece",
+    "pyarrow",
+    "faust-cchardet",
+    "datatrove",
+]
 BATCH_RECORDS = 256
 BATCH_BYTES = 32 * 2**20
 CRAWL_ID = re.compile(r"CC-MAIN-\d{4}-\d{2}(?:-\d{2})?")
@@ -194,7 +203,11 @@ def _lose(gone: pa.Table, lost: list[pa.Table], books: _Books) -> None:
 
 
 def _flush(
-    segment: list[pa.Table], lost: list[pa.Table], books: _Books, documents: pq.ParquetWriter, losses: pq.ParquetWriter
+    segment: list[pa.Table],
+    lost: list[pa.Table],
+    books: _Books,
+    documents: pq.ParquetWriter,
+    losses: pq.ParquetWriter,
 ) -> None:
     if lost:
         losses.write_table(pa.concat_tables(lost).sort_by("warc_offset"))
@@ -203,7 +216,12 @@ def _flush(
     segment.clear()
     if rows is None or not rows.num_rows:
         return
-    order = [("group", "ascending"), ("label", "ascending"), ("warc_offset", "ascending"), ("id", "ascending")]
+    order = [
+        ("group", "ascending"),
+        ("label", "ascending"),
+        ("warc_offset", "ascending"),
+        ("id", "ascending"),
+    ]
     rows = rows.sort_by(order).cast(ANNOTATED)
     books.documents += rows.num_rows
     books.labels.update(rows["label"].to_pylist())

@@ -35,9 +35,7 @@ def _shard_faults(layout: Layout, manifest: dict[str, Any], checksums: bool) -> 
     faults = []
     gaps = sum(gap["end"] - gap["start"] for gap in manifest["gaps"])
     if manifest["record_bytes"] + gaps != manifest["file_bytes"]:
-        faults.append(
-            f"{shard}: records {manifest['record_bytes']} + gaps {gaps} bytes are not the file's {manifest['file_bytes']}"
-        )
+        faults.append(f"{shard}: records {manifest['record_bytes']} + gaps {gaps} bytes, file {manifest['file_bytes']}")
     carriers = sum(count for kind, count in manifest["records_by_type"].items() if kind in CARRIERS)
     dropped = sum(manifest["dropped"].values())
     if carriers != manifest["documents"] + dropped:

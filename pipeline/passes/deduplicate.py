@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -94,9 +95,7 @@ def collate_batch(
         where = [pa.array(np.full(table.num_rows, number, np.int32)), pa.array(np.arange(table.num_rows))]
         tables.append(table.append_column("shard", where[0]).append_column("row", where[1]))
     everything = pa.concat_tables(tables).combine_chunks()
-    order = pa.compute.sort_indices(
-        everything, [("group", "ascending"), ("shard", "ascending"), ("row", "ascending")]
-    )
+    order = pa.compute.sort_indices(everything, [("group", "ascending"), ("shard", "ascending"), ("row", "ascending")])
     everything = everything.take(order)
     signed = np.array([bool(value) for value in everything["bands"].to_pylist()], dtype=bool)
     bands = band_matrix(everything["bands"], config.dedup.bands)
@@ -116,7 +115,10 @@ def collate_batch(
     columns["signed"] = signed
     table = pa.table(columns)
     rows: dict[str, int] = {}
-    with committed(layout.signatures(batch)) as path, pq.ParquetWriter(path, table.schema, compression="zstd") as out_:
+    with (
+        committed(layout.signatures(batch)) as path,
+        pq.ParquetWriter(path, table.schema, compression="zstd") as out_,
+    ):
         groups = table["group"].to_numpy(zero_copy_only=False)
         starts = [0, *(np.flatnonzero(groups[1:] != groups[:-1]) + 1).tolist(), table.num_rows] if len(groups) else [0]
         for start, end in zip(starts[:-1], starts[1:], strict=True):
@@ -171,7 +173,7 @@ def _cluster(config: RunConfig, layout: Layout, group: str, rows: list[int]) -> 
         values = known if known is not None else column([f"band_{number - 1:02d}"]).column(0).to_numpy()
         a, b = link(np.where(already_read, np.uint64(0), values), index)
         union_edges(parent, a, b)
-    leader = flatten(parent)
+    leader: npt.NDArray[np.uint32] = flatten(parent).astype(np.uint32)
     overflow = 0
     if config.dedup.verify:
         minima = column(["minima"])["minima"].combine_chunks()
@@ -179,7 +181,12 @@ def _cluster(config: RunConfig, layout: Layout, group: str, rows: list[int]) -> 
         matrix = np.frombuffer(minima.buffers()[1], dtype=np.uint8, count=total * width, offset=minima.offset * width)
         signed = first["signed"].to_numpy(zero_copy_only=False)
         leader, overflow = verify(
-            leader, matrix.reshape(total, width), signed, exact, config.dedup.verify_threshold, config.dedup.max_leaders
+            leader,
+            matrix.reshape(total, width),
+            signed,
+            exact,
+            config.dedup.verify_threshold,
+            config.dedup.max_leaders,
         )
     sizes = np.bincount(leader[~already_read], minlength=total)[leader]
     names = first["id"].combine_chunks()

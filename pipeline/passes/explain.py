@@ -33,7 +33,8 @@ def _matches(path: Path, ids: set[str], url: str) -> list[dict[str, Any]]:
     names = [name for name in pq.read_schema(path).names if name not in HIDDEN]
     table = pq.read_table(path, columns=names)
     hit = pa.compute.or_(
-        pa.compute.is_in(table["id"], pa.array(sorted(ids))), pa.compute.equal(table["url"], url).fill_null(False)
+        pa.compute.is_in(table["id"], pa.array(sorted(ids))),
+        pa.compute.equal(table["url"], url).fill_null(False),
     )
     rows: list[dict[str, Any]] = table.filter(hit).to_pylist()
     return rows

@@ -1,4 +1,4 @@
-"""rebalance: cluster sizes and removal rates become a mix: a list of (file, first row, rows, repeats). No text moves."""
+"""rebalance: cluster sizes and removal rates become a mix, a list of (file, first row, rows, repeats); no text moves."""
 
 from typing import Any
 
@@ -60,4 +60,4 @@ def _weights(config: RunConfig, statistics: list[list[int]]) -> list[tuple[int, 
     tail_rate = float(removed[cut:].sum() / documents[cut:].sum()) if cut < len(sizes) else float(rates[-1])
     threshold = int(sizes[cut]) if cut < len(sizes) else int(sizes[-1]) + 1
     overall = float(removed.sum() / documents.sum())
-    return fineweb2_weights(sizes[:cut], rates[:cut], threshold, tail_rate, overall, cap)
+    return fineweb2_weights(sizes[:cut].tolist(), rates[:cut].tolist(), threshold, tail_rate, overall, cap)

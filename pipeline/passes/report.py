@@ -80,7 +80,11 @@ def funnel(layout: Layout, selection: str) -> tuple[list[dict[str, Any]], Counte
     rows = []
     for label, fates in manifest["fates"].items():
         documents = sum(fates.values())
-        row: dict[str, Any] = {"label": label, "documents": documents, **{fate: fates.get(fate, 0) for fate in FATES}}
+        row: dict[str, Any] = {
+            "label": label,
+            "documents": documents,
+            **{fate: fates.get(fate, 0) for fate in FATES},
+        }
         row["share"] = round(100 * row["kept"] / documents) if documents else 0
         rows.append(row)
     rows.sort(key=lambda row: (-row["documents"], row["label"]))
@@ -100,7 +104,9 @@ def write_report(layout: Layout, selection: str) -> None:
         "fingerprint": manifest["fingerprint"],
         "inputs": read_json(layout.run)["inputs"],
         "labels": labels,
-        "splits": {label: sorted({file["split"] for file in manifest["files"][label]}, reverse=True) for label in labels},
+        "splits": {
+            label: sorted({file["split"] for file in manifest["files"][label]}, reverse=True) for label in labels
+        },
         "rows": rows,
         "columns": FUNNEL_COLUMNS,
         "dropped": dropped.most_common(),
@@ -115,7 +121,10 @@ def write_report(layout: Layout, selection: str) -> None:
         ],
         "mix": [(label, one["documents"], one["repeated_documents"]) for label, one in totals.items()],
     }
-    for path, template, escape in ((folder / "README.md", CARD, False), (folder / "report" / "index.html", PAGE, True)):
+    for path, template, escape in (
+        (folder / "README.md", CARD, False),
+        (folder / "report" / "index.html", PAGE, True),
+    ):
         environment = jinja2.Environment(autoescape=escape, trim_blocks=False)
         with committed(path) as temporary:
             temporary.write_text(environment.from_string(template).render(facts), encoding="utf-8")

@@ -52,13 +52,23 @@ def select(config: RunConfig, layout: Layout, executor: Executor, overrides: Ove
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     numbers = range(len(index["batches"]))
-    _all(executor, decide_batch, [(config, layout, partial, n, index["batches"][n], languages) for n in numbers])
+    _all(
+        executor,
+        decide_batch,
+        [(config, layout, partial, n, index["batches"][n], languages) for n in numbers],
+    )
     by_task: dict[int, dict[str, list[int]]] = {}
     for group, entry in index["groups"].items():
         by_task.setdefault(entry["task"], {})[group] = entry["rows"]
-    _all(executor, elect_groups, [(config, layout, partial, task, groups) for task, groups in sorted(by_task.items())])
+    _all(
+        executor,
+        elect_groups,
+        [(config, layout, partial, task, groups) for task, groups in sorted(by_task.items())],
+    )
     written = _all(
-        executor, write_batch, [(config, layout, partial, n, index["batches"][n], index["groups"]) for n in numbers]
+        executor,
+        write_batch,
+        [(config, layout, partial, n, index["batches"][n], index["groups"]) for n in numbers],
     )
     labels = sorted({label for one in written for label in one["rows"]})
     merged = _all(executor, merge_label, [(config, partial, label, len(numbers)) for label in labels])
@@ -122,7 +132,9 @@ def _read_batch(layout: Layout, shards: list[str], columns: list[str]) -> pa.Tab
     """Rows of a batch in signature order: by group, then shard and row."""
     tables = []
     for number, shard in enumerate(shards):
-        table = pq.read_table(layout.annotated(shard), columns=[*columns, "group"] if "group" not in columns else columns)
+        table = pq.read_table(
+            layout.annotated(shard), columns=[*columns, "group"] if "group" not in columns else columns
+        )
         table = table.append_column("shard", pa.array(np.full(table.num_rows, number, np.int32)))
         tables.append(table.append_column("row", pa.array(np.arange(table.num_rows))))
     return pa.concat_tables(tables).sort_by([("group", "ascending"), ("shard", "ascending"), ("row", "ascending")])
@@ -184,9 +196,7 @@ def decide_batch(
             writer.write_table(decisions.filter(pa.array(groups == group)))
 
 
-def elect_groups(
-    config: RunConfig, layout: Layout, partial: Path, task: int, groups: dict[str, list[int]]
-) -> None:
+def elect_groups(config: RunConfig, layout: Layout, partial: Path, task: int, groups: dict[str, list[int]]) -> None:
     """The fate and representative of every document of a task's groups, in dense order."""
     with committed(partial / "fates" / f"part-{task:05d}.parquet") as path:
         writer: pq.ParquetWriter | None = None
@@ -198,9 +208,7 @@ def elect_groups(
             writer.close()
 
 
-def _elect_group(
-    config: RunConfig, layout: Layout, partial: Path, task: int, group: str, rows: list[int]
-) -> pa.Table:
+def _elect_group(config: RunConfig, layout: Layout, partial: Path, task: int, group: str, rows: list[int]) -> pa.Table:
     names = ["id", "url_hash", "character_count", "perplexity", "date", "language_score", "failed"]
     decisions = pa.concat_tables(
         [
@@ -250,9 +258,11 @@ def write_batch(
     found = []
     for group in sorted(group for group, entry in groups.items() if entry["rows"][batch]):
         entry = groups[group]
-        table = read_group(partial / "fates" / f"part-{entry['task']:05d}.parquet", group, [
-            "fate", "representative", "minhash_cluster_id", "minhash_cluster_size"
-        ])
+        table = read_group(
+            partial / "fates" / f"part-{entry['task']:05d}.parquet",
+            group,
+            ["fate", "representative", "minhash_cluster_id", "minhash_cluster_size"],
+        )
         found.append(table.slice(sum(entry["rows"][:batch]), entry["rows"][batch]))
     fates = pa.concat_tables(found)
     facts = {name: fates[name] for name in fates.column_names}
@@ -281,11 +291,13 @@ def write_batch(
                   for one in kept["minhash_cluster_id"].to_pylist()]  # fmt: skip
         kept = kept.append_column("split", pa.array(splits, type=pa.string()))
         labels = kept["label"].to_numpy(zero_copy_only=False)
-        with committed(partial / "parts" / f"batch-{batch:05d}.parquet") as path:
-            with pq.ParquetWriter(path, kept.schema, compression="lz4") as writer:
-                for label in sorted(set(labels)):
-                    rows_by_label[label] = int((labels == label).sum())
-                    writer.write_table(kept.filter(pa.array(labels == label)))
+        with (
+            committed(partial / "parts" / f"batch-{batch:05d}.parquet") as path,
+            pq.ParquetWriter(path, kept.schema, compression="lz4") as writer,
+        ):
+            for label in sorted(set(labels)):
+                rows_by_label[label] = int((labels == label).sum())
+                writer.write_table(kept.filter(pa.array(labels == label)))
     decided = decisions.append_column("fate", pa.array(fate.tolist(), type=pa.string()))
     decided = decided.append_column("minhash_cluster_id", fates["minhash_cluster_id"])
     decided = decided.append_column("minhash_cluster_size", fates["minhash_cluster_size"])
@@ -368,9 +380,7 @@ def merge_label(config: RunConfig, partial: Path, label: str, batch_count: int) 
     return files
 
 
-def _write_part(
-    config: RunConfig, partial: Path, label: str, table: pa.Table, files: list[dict[str, Any]]
-) -> None:
+def _write_part(config: RunConfig, partial: Path, label: str, table: pa.Table, files: list[dict[str, Any]]) -> None:
     order = [("minhash_cluster_size", "ascending"), ("id_hash", "ascending"), ("id", "ascending")]
     columns = [*CLEAN_FIRST, *(n for n in table.column_names if n not in CLEAN_FIRST and n not in CLEAN_NOT)]
     for split in ("train", "test"):

@@ -37,10 +37,10 @@ def apply(stage: Stage, table: pa.Table) -> pa.Table:
     return result
 
 
-def add_columns(table: pa.Table, adds: pa.Schema, columns: dict[str, list[object]], drops: list[str | None]) -> pa.Table:
+def add_columns(
+    table: pa.Table, adds: pa.Schema, columns: dict[str, list[object]], drops: list[str | None]
+) -> pa.Table:
     """Append columns, and write `drops` over the null `drop_reason`s."""
     for field in adds:
         table = table.append_column(field, pa.array(columns[field.name], type=field.type))
-    return table.set_column(
-        table.column_names.index("drop_reason"), "drop_reason", pa.array(drops, type=pa.string())
-    )
+    return table.set_column(table.column_names.index("drop_reason"), "drop_reason", pa.array(drops, type=pa.string()))

@@ -67,7 +67,12 @@ class ExtractText:
             texts[row], repaired[row] = clean(fixed).strip(), changed
             if not texts[row]:
                 drops[row], texts[row] = "no_text", None
-        columns = {"encoding": encodings, "encoding_source": sources, "encoding_repaired": repaired, "text": texts}
+        columns = {
+            "encoding": encodings,
+            "encoding_source": sources,
+            "encoding_repaired": repaired,
+            "text": texts,
+        }
         return add_columns(table, self.adds, columns, drops)
 
     def _refuse(self, payload: bytes | None, plain: bool) -> str | None:

@@ -259,7 +259,8 @@ def parse_http(block: bytes, max_bytes: int) -> HttpMessage:
 
 def _dechunk(payload: bytes) -> bytes:
     """The payload without chunk sizes; Common Crawl keeps the header but stores it whole: then as it is."""
-    parts, position = [], 0
+    parts: list[bytes] = []
+    position = 0
     while match := re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]{0,64}\r?\n").match(payload, position):
         length = int(match[1], 16)
         if length == 0:

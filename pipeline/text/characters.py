@@ -78,9 +78,7 @@ def is_special(character: str) -> bool:
 
 
 # (131072,) bool; built once at import, some 15 ms.
-_SPECIAL: Final[NDArray[np.bool_]] = np.fromiter(
-    map(is_special, map(chr, range(_TABLE_SIZE))), np.bool_, _TABLE_SIZE
-)
+_SPECIAL: Final[NDArray[np.bool_]] = np.fromiter(map(is_special, map(chr, range(_TABLE_SIZE))), np.bool_, _TABLE_SIZE)
 
 
 def code_points(text: str) -> NDArray[np.uint32]:

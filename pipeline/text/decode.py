@@ -43,7 +43,8 @@ WHATWG = {
     "iso-8859-8-i": "iso-8859-8",
 }
 META = re.compile(
-    rb"""<meta [^>]{0,1000}? charset \s* = \s* ["']? \s* ([A-Za-z0-9_:.-]{2,40})""", re.IGNORECASE | re.VERBOSE
+    rb"""<meta [^>]{0,1000}? charset \s* = \s* ["']? \s* ([A-Za-z0-9_:.-]{2,40})""",
+    re.IGNORECASE | re.VERBOSE,
 )
 XML_DECLARATION = re.compile(rb"""^\s*<\?xml[^>]{0,200}? encoding \s* = \s* ["'] ([A-Za-z0-9_:.-]{2,40})""", re.VERBOSE)
 CHARSET_PARAMETER = re.compile(r"""charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{2,40})""", re.IGNORECASE)

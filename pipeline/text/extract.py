@@ -18,7 +18,10 @@ def _trafilatura(html: str) -> str | None:
     return text
 
 
-EXTRACTORS: dict[str, Callable[[str], str | None]] = {"resiliparse": _resiliparse, "trafilatura": _trafilatura}
+EXTRACTORS: dict[str, Callable[[str], str | None]] = {
+    "resiliparse": _resiliparse,
+    "trafilatura": _trafilatura,
+}
 
 
 def extract(html: str, extractor: str = "resiliparse") -> tuple[str | None, str | None]:

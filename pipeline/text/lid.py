@@ -64,9 +64,7 @@ def resolve_model(name: str) -> tuple[Path, str | None]:
         raise ModelError(f"{name}: huggingface_hub is not installed; install it, or {remedy}") from error
     try:
         return Path(huggingface_hub.hf_hub_download(repository, file)), None
-    except (
-        Exception
-    ) as error:  # the hub's client raises errors of several libraries, all of which mean: not there
+    except Exception as error:  # the hub's client raises errors of several libraries, all of which mean: not there
         raise ModelError(f"{name}: cannot be had from the hub ({type(error).__name__}); {remedy}") from error
 
 
@@ -76,9 +74,7 @@ class LanguageIdentifier:
     `path` is a file, None for the model that `name` stands for. Raises ModelError on first call or `load`.
     """
 
-    def __init__(
-        self, path: str | Path | None = None, sha256: str | None = None, name: str = EMBEDDED
-    ) -> None:
+    def __init__(self, path: str | Path | None = None, sha256: str | None = None, name: str = EMBEDDED) -> None:
         self.name = name
         self._path = path
         self._sha256 = sha256
@@ -106,9 +102,7 @@ class LanguageIdentifier:
         asked = [i for i, (script, _) in enumerate(scripts) if script is not None]
         answers: list[list[tuple[str, float]]] = [[] for _ in heads]
         if asked:
-            labels, scores = self._model.predict(
-                [heads[i] for i in asked], k=TOP_COUNT_MAX, threshold=TOP_SCORE_MIN
-            )
+            labels, scores = self._model.predict([heads[i] for i in asked], k=TOP_COUNT_MAX, threshold=TOP_SCORE_MIN)
             for i, names, numbers in zip(asked, labels, scores, strict=True):
                 answers[i] = _merge(names, numbers, scripts[i][0])
         return [
@@ -159,7 +153,5 @@ def _load(path: Path, sha256: str | None) -> Any:
         for (code, _), answer in zip(golden, answers, strict=True)
     )
     if golden and 2 * right < len(golden):
-        raise ModelError(
-            f"{path}: knows {right} of {len(golden)} golden sentences, so it is truncated; {remedy}"
-        )
+        raise ModelError(f"{path}: knows {right} of {len(golden)} golden sentences, so it is truncated; {remedy}")
     return model

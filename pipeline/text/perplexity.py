@@ -126,17 +126,9 @@ class LanguageModel:
             try:
                 found = json.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
-                raise ModelError(
-                    f"{path}: cannot be read ({error}); train or import the model again"
-                ) from error
-            if (
-                not isinstance(found, dict)
-                or found.get("format") != FORMAT
-                or len(found.get("percentiles", ())) != 101
-            ):
-                raise ModelError(
-                    f"{path}: not a calibration of format {FORMAT}; train or import the model again"
-                )
+                raise ModelError(f"{path}: cannot be read ({error}); train or import the model again") from error
+            if not isinstance(found, dict) or found.get("format") != FORMAT or len(found.get("percentiles", ())) != 101:
+                raise ModelError(f"{path}: not a calibration of format {FORMAT}; train or import the model again")
             self._calibration = found
         return self._calibration
 

@@ -4,7 +4,9 @@ from functools import lru_cache
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 SESSION_PARAMETERS = frozenset({"phpsessid", "jsessionid", "sid", "sessionid", "session_id", "aspsessionid", "cfid"})
-TRACKING_PARAMETERS = frozenset({"gclid", "fbclid", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"})
+TRACKING_PARAMETERS = frozenset(
+    {"gclid", "fbclid", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"}
+)
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 

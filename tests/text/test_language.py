@@ -50,9 +50,7 @@ SCRIPTS = [
 
 
 @pytest.mark.parametrize(("label", "script", "expected"), LABELS)
-def test_a_label_of_any_model_becomes_a_language_and_a_script(
-    label: str, script: str | None, expected: str
-) -> None:
+def test_a_label_of_any_model_becomes_a_language_and_a_script(label: str, script: str | None, expected: str) -> None:
     assert normalise_label(label, script) == expected
 
 

@@ -59,9 +59,7 @@ def test_text_without_letters_has_no_language(identifier: LanguageIdentifier, te
 def test_line_breaks_and_lone_surrogates_change_nothing_but_themselves(
     identifier: LanguageIdentifier,
 ) -> None:
-    plain, broken = identifier.identify(
-        ["The old house by the sea", "The old\nhouse\r\nby the\N{LINE SEPARATOR}sea"]
-    )
+    plain, broken = identifier.identify(["The old house by the sea", "The old\nhouse\r\nby the\N{LINE SEPARATOR}sea"])
     assert plain == broken
     assert identifier.identify(["The old house by the sea \udc80"])[0].label == "eng_Latn"
 
@@ -80,9 +78,7 @@ def test_an_identifier_pickles_without_its_model(identifier: LanguageIdentifier)
 
 @pytest.mark.parametrize("fraction", [0.0, 0.3, 0.6, 0.9])
 @pytest.mark.parametrize("sha256", [None, EMBEDDED_SHA256])
-def test_a_truncated_model_is_refused_with_its_path(
-    tmp_path: Path, fraction: float, sha256: str | None
-) -> None:
+def test_a_truncated_model_is_refused_with_its_path(tmp_path: Path, fraction: float, sha256: str | None) -> None:
     whole = resolve_model("lid.176")[0].read_bytes()
     path = tmp_path / "short.ftz"
     path.write_bytes(whole[: int(len(whole) * fraction)])

@@ -49,9 +49,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         minloglevel=2,
     )
     (folder / "lm.arpa").write_text(ARPA, encoding="utf-8")
-    (folder / "reference.txt").write_text(
-        "\n".join("ab"[i % 2] + " a" * i for i in range(20)), encoding="utf-8"
-    )
+    (folder / "reference.txt").write_text("\n".join("ab"[i % 2] + " a" * i for i in range(20)), encoding="utf-8")
     output = folder / "models" / "xxx_Latn"
     return import_model(folder / "sp.model", folder / "lm.arpa", output, folder / "reference.txt", "xxx_Latn")
 
@@ -96,9 +94,7 @@ def test_a_model_pickles_without_its_weights_and_scores_the_same(model_folder: P
 
 @pytest.mark.parametrize("name", ["lm.binary", "sp.model", "calibration.json"])
 @pytest.mark.parametrize("damage", ["truncated", "absent"])
-def test_a_damaged_model_is_refused_with_its_path(
-    model_folder: Path, tmp_path: Path, name: str, damage: str
-) -> None:
+def test_a_damaged_model_is_refused_with_its_path(model_folder: Path, tmp_path: Path, name: str, damage: str) -> None:
     for path in model_folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     if damage == "absent":

@@ -28,9 +28,7 @@ def test_icu_finds_the_words(text: str, words: list[str]) -> None:
     assert segment(text) == words
 
 
-@pytest.mark.parametrize(
-    "text", ["ខ្ញុំស្រឡាញ់ប្រទេសកម្ពុជា", "猫坐在桌子上", "ねこはテーブルのうえにいます", "ድመቷ ላይ"]
-)
+@pytest.mark.parametrize("text", ["ខ្ញុំស្រឡាញ់ប្រទេសកម្ពុជា", "猫坐在桌子上", "ねこはテーブルのうえにいます", "ድመቷ ላይ"])
 def test_icu_splits_text_and_loses_no_letter(text: str) -> None:
     words = segment(text)
     assert len(words) > 1
