@@ -124,11 +124,11 @@ def default_weights(
     bad = np.append(bad[:tail], bad[tail:].sum())
     rates = bad / clusters
     global_rate = float(bad.sum() / clusters.sum())
-    best_gain = float(_unimodal(global_rate - rates, clusters).max())
+    best_gain = float(unimodal_fit(global_rate - rates, clusters).max())
     if best_gain <= 1e-12 or tail == 0:  # all sizes alike
         return [(1, 1)]
     shrunk = (bad + PRIOR_CLUSTERS * global_rate) / (clusters + PRIOR_CLUSTERS)
-    gain = _unimodal(global_rate - shrunk, clusters + PRIOR_CLUSTERS)
+    gain = unimodal_fit(global_rate - shrunk, clusters + PRIOR_CLUSTERS)
     repeats = np.round(1 + (max_repeats - 1) * np.clip(gain / best_gain, 0, 1))
     return _run_lengths([1, *(int(start) for start in size[1 : tail + 1])], repeats)
 
@@ -191,7 +191,7 @@ def _fill(
     return budget
 
 
-def _unimodal(values: FloatArray, weights: FloatArray) -> FloatArray:
+def unimodal_fit(values: FloatArray, weights: FloatArray) -> FloatArray:
     """Least-squares fit that rises and then falls; (k,) float64 twice -> (k,) float64.
 
     Every split into a rising and a falling part is tried; the errors of all prefixes come from one pass each

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from pipeline.dedup.components import components, flatten, new_parent, union_edges
+
+KERNEL = settings(deadline=None)  # the first example may compile a kernel
 
 
 @st.composite
@@ -31,12 +33,14 @@ def naive_components(n, edges):
 
 
 @pytest.mark.parametrize("dtype", [np.uint32, np.uint64])
+@KERNEL
 @given(graph=graphs())
 def test_components_agree_with_a_naive_search(dtype, graph):
     n, edges = graph
     assert components(n, *sides(edges, dtype)).tolist() == naive_components(n, edges)
 
 
+@KERNEL
 @given(graph=graphs(), random=st.randoms(), cut=st.integers(0, 40))
 def test_components_do_not_depend_on_order_direction_or_pieces(graph, random, cut):
     n, edges = graph
@@ -47,6 +51,7 @@ def test_components_do_not_depend_on_order_direction_or_pieces(graph, random, cu
     assert np.array_equal(flatten(parent), components(n, *sides(edges)))
 
 
+@KERNEL
 @given(graph=graphs(), cut=st.integers(0, 40))
 def test_flattening_between_pieces_changes_nothing(graph, cut):
     n, edges = graph
@@ -57,6 +62,7 @@ def test_flattening_between_pieces_changes_nothing(graph, cut):
     assert flatten(parent).tolist() == naive_components(n, edges)
 
 
+@KERNEL
 @given(graph=graphs(), cut=st.integers(0, 40))
 def test_two_forests_merge_by_taking_one_as_edges_of_the_other(graph, cut):
     n, edges = graph

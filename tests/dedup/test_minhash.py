@@ -23,9 +23,10 @@ from pipeline.dedup.minhash import (
 from pipeline.dedup.shingles import normalise_words, shingle_hashes, word_hashes
 from pipeline.errors import ConfigError
 
+KERNEL = settings(deadline=None)  # the first example may compile a kernel
 MASK = 2**64 - 1
 SCHEME = SignatureScheme()
-FOX = "The quick brown fox jumps over the lazy dog".split()
+FOX = ["The", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog"]
 
 uint64s = st.integers(0, MASK)
 
@@ -121,6 +122,7 @@ def test_constants_cannot_be_changed_by_a_caller():
         permutations(SCHEME)[0][0] = 1
 
 
+@KERNEL
 @given(st.lists(uint64s, min_size=1, max_size=20), st.randoms())
 def test_a_signature_ignores_order_and_repeats(shingles, random):
     shuffled = shingles + shingles[: len(shingles) // 2]
@@ -129,6 +131,7 @@ def test_a_signature_ignores_order_and_repeats(shingles, random):
     assert np.array_equal(first, sign(np.array(shuffled, dtype=np.uint64), SCHEME))
 
 
+@KERNEL
 @given(st.lists(st.lists(uint64s, max_size=12), max_size=6), st.integers(1, 6))
 def test_the_batch_kernel_signs_each_document_as_alone(documents, shingle_size):
     scheme = SignatureScheme(bands=2, rows=3, shingle_size=shingle_size)
@@ -195,9 +198,12 @@ def test_minima_of_another_scheme_are_refused():
 
 
 def test_low_bytes_are_spread_where_top_bytes_are_not():
-    minima = np.stack([sign(random_shingles(seed, 5000), SCHEME) for seed in range(20)])
-    assert np.unique(minima_bytes(minima)).size == 256
-    assert np.unique(minima >> np.uint64(56)).tolist() == [0]
+    minima = np.stack([sign(random_shingles(seed, 2000), SCHEME) for seed in range(200)])
+    counts = np.bincount(minima_bytes(minima).ravel(), minlength=256)
+    chi_square = float(np.sum((counts - counts.mean()) ** 2) / counts.mean())
+    assert abs(chi_square - 255) <= 4 * sqrt(2 * 255)
+    # the top byte of a minimum of 2,000 is above 0 with probability (255/256) ** 2000 = 0.0004
+    assert np.mean(minima >= 2**56) < 0.001
 
 
 @pytest.mark.parametrize("shared", [0, 60, 150, 225, 270, 300])

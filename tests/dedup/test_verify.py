@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.dedup.lsh import estimate_jaccard
 from pipeline.dedup.verify import equal_bytes_needed, verify
 from pipeline.errors import ConfigError
+
+KERNEL = settings(deadline=None)  # the first example may compile a kernel
 
 
 def naive_verify(roots, minima, has_minima, exact, threshold, max_leaders):
@@ -45,6 +47,7 @@ def documents(draw):
     )
 
 
+@KERNEL
 @given(documents(), st.sampled_from([0, 0.3, 0.5, 0.65, 1]), st.integers(1, 4))
 def test_verify_agrees_with_an_obvious_loop(rows, threshold, max_leaders):
     leaders, overflow_count = verify(*rows, threshold, max_leaders)
@@ -53,6 +56,7 @@ def test_verify_agrees_with_an_obvious_loop(rows, threshold, max_leaders):
     assert leaders.dtype == rows[0].dtype
 
 
+@KERNEL
 @given(documents())
 def test_a_leader_leads_itself_and_lies_in_the_component_of_its_members(rows):
     leaders, _ = verify(*rows)

@@ -1,0 +1,91 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Tune the thresholds of one language
+#
+# Reads the metrics that a run has stored, never a WARC and never the text. `GLOTMILL_OUTPUT` names the
+# output folder of a run (default `demo-output`), `GLOTMILL_LANGUAGE` the language (default `rus_Cyrl`).
+# All counts are of measured documents, before deduplication.
+
+# %%
+import os
+from pathlib import Path
+
+from pipeline.config import Rule, load_language_config
+from pipeline.passes.layout import Layout
+from pipeline.passes.tuning import (
+    QUANTILES,
+    measured,
+    metric_quantiles,
+    removal_by_threshold,
+    what_if,
+)
+from pipeline.stages.decide import rules_fired
+
+layout = Layout(Path(os.environ.get("GLOTMILL_OUTPUT", "demo-output")))
+label = os.environ.get("GLOTMILL_LANGUAGE", "rus_Cyrl")
+documents = measured(layout, label)
+language = load_language_config(label)
+print(f"{label}: {documents.num_rows} documents, {len(language.active_rules())} rules")
+
+# %% [markdown]
+# ## How each metric is distributed
+#
+# A bound that lies outside the quantiles 0 and 1 removes nothing here.
+
+# %%
+print(f"{'metric':42}" + "".join(f"{quantile:>10g}" for quantile in QUANTILES))
+quantiles = {one.metric: one for one in metric_quantiles(layout, label)}
+for one in quantiles.values():
+    print(f"{one.metric:42}" + "".join(f"{value:10g}" for value in one.values))
+
+# %% [markdown]
+# ## What the rules remove now
+#
+# A document can fire several rules: the counts sum to more than the documents that fail.
+
+# %%
+fired, failed = rules_fired(documents, language)
+print(f"{int(failed.sum())} of {documents.num_rows} documents fail")
+for metric in language.active_rules():
+    count = sum(metric in names for names in fired)
+    alone = sum(names == [metric] for names in fired)
+    if count:
+        print(f"{metric:42} fires {count:4}, alone {alone:4}  [{language.origins[metric]}]")
+
+# %% [markdown]
+# ## What each rule would remove at other thresholds
+#
+# The present bound, and the quantiles of the metric.
+
+# %%
+for metric, rule in language.active_rules().items():
+    if metric not in quantiles:
+        continue
+    for side, bound in (("min", rule.min), ("max", rule.max)):
+        if bound is None:
+            continue
+        thresholds = sorted({bound, *quantiles[metric].values})
+        cells = [
+            f"{one.threshold:g}{'*' if one.threshold == bound else ''}: {one.removed}"
+            for one in removal_by_threshold(layout, label, metric, side, thresholds)
+        ]
+        print(f"{metric} {side} (* now)  " + "  ".join(cells))
+
+# %% [markdown]
+# ## What if
+#
+# The same change on the command line: `glotmill select OUTPUT --selection strict --set 'rules.word_count={min=100}'`.
+
+# %%
+overrides = {"rules": {"word_count": Rule(min=100).model_dump(exclude_none=True)}}
+change = what_if(layout, label, overrides)
+print(f"{change.failed_before} fail now, {change.failed_after} would fail")
+print(f"newly failing {change.newly_failed}, newly passing {change.newly_passed}")
+print(change.fired_after)
