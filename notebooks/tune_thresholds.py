@@ -81,7 +81,8 @@ for metric, rule in language.active_rules().items():
 # %% [markdown]
 # ## What if
 #
-# The same change on the command line: `glotmill select OUTPUT --selection strict --set 'rules.word_count={min=100}'`.
+# The same change on the command line:
+# `glotmill select OUTPUT --selection strict --set 'rules.word_count={min=100}'`.
 
 # %%
 overrides = {"rules": {"word_count": Rule(min=100).model_dump(exclude_none=True)}}

@@ -94,9 +94,14 @@ def select(output: Output, selection: Selection = None, assignments: Set = None)
 
 
 @app.command()
-def plan(config: ConfigPath = None, input: Annotated[list[str] | None, typer.Option()] = None) -> None:
+def plan(
+    config: ConfigPath = None,
+    input: Annotated[list[str] | None, typer.Option(help="File or glob; may be repeated.")] = None,
+    estimate: Annotated[int, typer.Option(help="Annotate this many shards to estimate time and bytes.")] = 0,
+    assignments: Set = None,
+) -> None:
     """Show what `run` would do, without doing it."""
-    settings, _ = _settings(config, None, inputs=input)
+    settings, _ = _settings(config, assignments, inputs=input)
     from pipeline.passes.annotate import shard_name
     from pipeline.plan import resolve_inputs
 
@@ -111,6 +116,14 @@ def plan(config: ConfigPath = None, input: Annotated[list[str] | None, typer.Opt
     typer.echo(
         f"  rebalance with weights {settings.rebalance.weights}, at most {settings.rebalance.max_repeats} copies"
     )
+    if estimate > 0:
+        from pipeline.passes.estimate import estimate as estimate_cost
+
+        cost = estimate_cost(settings, inputs, estimate)
+        typer.echo(f"estimate from {cost.sampled_shards} shards, {cost.sampled_bytes / 1e6:.1f} MB:")
+        typer.echo(f"  {cost.core_hours:.3f} core hours, about {cost.documents} documents")
+        for folder, size in cost.bytes_by_folder.items():
+            typer.echo(f"  {folder}/ {size / 1e6:.1f} MB")
 
 
 @app.command()
@@ -187,6 +200,21 @@ def train(
     from pipeline.lm import train as train_model
 
     train_model(text, language, output)
+    typer.echo(f"wrote {output}")
+
+
+@lm_app.command("import")
+def import_lm(
+    sentencepiece: Annotated[Path, typer.Argument(help="SentencePiece model of a CCNet-style pair.")],
+    kenlm: Annotated[Path, typer.Argument(help="KenLM binary or ARPA file.")],
+    reference: Annotated[list[Path], typer.Option(help="Plain text that calibrates percentiles; may be repeated.")],
+    language: Annotated[str, typer.Option(help="Label such as tur_Latn.")],
+    output: Annotated[Path, typer.Option(help="Folder that gets sp.model, lm.binary and calibration.json.")],
+) -> None:
+    """Import a SentencePiece and KenLM pair and calibrate it on reference text."""
+    from pipeline.lm import import_model
+
+    import_model(sentencepiece, kenlm, output, reference, language)
     typer.echo(f"wrote {output}")
 
 

@@ -54,7 +54,7 @@ def shard_name(file_path: str) -> str:
     """A file name for a shard's outputs: stem and a hash of the whole path, so that equal stems differ.
 
     >>> shard_name("a/CC-MAIN-1.warc.gz")
-    'CC-MAIN-1-0ffc72b1'
+    'CC-MAIN-1-36a65274'
     """
     stem = re.sub(r"(\.warc|\.wet|\.arc|\.gz|\.zst)+$", "", Path(file_path).name)
     safe = re.sub(r"[^A-Za-z0-9._-]", "_", stem)[:80]

@@ -74,11 +74,9 @@ def measured(layout: Layout, label: str) -> pa.Table:
 
     Raises InputError where the run has no document of that language.
     """
-    parts = [
-        pq.read_table(layout.annotated(manifest["shard"]), columns=list(NUMERIC), filters=[("label", "=", label)])
-        for manifest in layout.manifests()
-        if label in manifest["rows_by_label"]
-    ]
+    shards = [one["shard"] for one in layout.manifests() if label in one["rows_by_label"]]
+    paths = [layout.annotated(shard) for shard in shards]
+    parts = [pq.read_table(path, columns=list(NUMERIC), filters=[("label", "=", label)]) for path in paths]
     if not parts:
         raise InputError(f"{layout.root}: no document with the label {label}")
     table = pa.concat_tables(parts)

@@ -34,7 +34,7 @@ class IdentifyLanguage:
             columns["language_score"].append(one.score)
             columns["top_langs"].append(json.dumps(dict(one.top), ensure_ascii=False) if one.top else None)
             columns["script"].append(one.script)
-            columns["script_fraction"].append(one.script_share if one.script == script else 0.0)
+            columns["script_fraction"].append(one.label_script_share)
             columns["group"].append(self.config.group_of(one.label) if one.label else None)
             drops.append(self._drop(one.label, one.score))
         return add_columns(table, self.adds, columns, drops)

@@ -219,12 +219,13 @@ def _read_arc(file: BinaryIO, max_record_bytes: int) -> Iterator[Record | Gap]:
         for raw in iterator:
             headers = {name.lower(): value for name, value in raw.rec_headers.headers}
             declared = int(raw.length or 0)  # the header line counts what follows it in the ARC file, not the block
-            record = Record(iterator.get_record_offset(), raw.rec_type, headers, declared, None)
+            record = Record(0, raw.rec_type, headers, declared, None)
             if raw.rec_type in CARRIERS and declared > max_record_bytes:
                 record.fault = "record_too_large"
             elif raw.rec_type in CARRIERS:
                 record.body = raw.raw_stream.read()
                 record.fault = "truncated_record" if len(record.body) < declared else None
+            record.offset = iterator.get_record_offset()  # skips what is left of the record: after the body
             yield record
     except (ArchiveLoadFailed, OSError, EOFError, ValueError, UnicodeDecodeError):
         yield Gap(file.tell(), file.seek(0, 2), "unreadable")

@@ -41,6 +41,9 @@ def _table(name: str) -> list[list[str]]:
     return [line.split("\t") for line in text.splitlines() if line and not line.startswith("#")]
 
 
+USUAL_SCRIPT_MIN = 0.1
+
+
 @cache
 def _labels() -> dict[str, tuple[str, str]]:
     return {label: (code, script) for label, code, script in _table("language_labels.tsv")}
@@ -97,13 +100,32 @@ def measure_script(text: str) -> tuple[str | None, float]:
     >>> measure_script("Hello, 42!"), measure_script("42")
     (('Latn', 1.0), (None, 0.0))
     """
+    return dominant_script(script_fractions(text))
+
+
+def dominant_script(fractions: dict[str, float]) -> tuple[str | None, float]:
+    """The script with the largest fraction, and that fraction; (None, 0.0) for no letters.
+
+    >>> dominant_script({"Cyrl": 0.5, "Latn": 0.5})
+    ('Cyrl', 0.5)
+    """
+    if not fractions:
+        return None, 0.0
+    script = min(fractions, key=lambda name: (-fractions[name], name))
+    return script, fractions[script]
+
+
+def script_fractions(text: str) -> dict[str, float]:
+    """Fraction of letters and marks in each script of a text, rounded to four places; see measure_script.
+
+    >>> script_fractions("ab \N{CYRILLIC SMALL LETTER A}\N{CYRILLIC SMALL LETTER BE}")
+    {'Cyrl': 0.5, 'Latn': 0.5}
+    """
     names, table = _script_table()
     code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)  # (n_characters,)
     counted = np.bincount(table[code_points], minlength=len(names))
     counts = {names[i]: int(counted[i]) for i in np.flatnonzero(counted) if i}
     total = sum(counts.values())
-    if not total:
-        return None, 0.0
     kana = counts.pop("Hira", 0) + counts.pop("Kana", 0)
     han = counts.pop("Hani", 0)
     if kana and kana >= _KANA_FRACTION_MIN * (han + kana):
@@ -112,5 +134,19 @@ def measure_script(text: str) -> tuple[str | None, float]:
         counts["Hani"] = han
         if kana:
             counts["Jpan"] = kana
-    script = min(counts, key=lambda name: (-counts[name], name))
-    return script, round(counts[script] / total, 4)
+    return {name: round(counts[name] / total, 4) for name in sorted(counts)}
+
+
+def label_for(label: str, fractions: dict[str, float]) -> str:
+    """As `normalise_label` with the script measured: the language's usual one where a tenth of the letters is in it.
+
+    A Chinese page about software can have more Latin letters than Han, and is Chinese all the same.
+
+    >>> label_for("__label__zh", {"Hani": 0.3, "Latn": 0.7}), label_for("__label__sr", {"Latn": 1.0})
+    ('zho_Hani', 'srp_Latn')
+    """
+    usual = normalise_label(label)
+    script = usual.rpartition("_")[2]
+    if fractions.get(script, 0.0) >= USUAL_SCRIPT_MIN:
+        return usual
+    return normalise_label(label, dominant_script(fractions)[0])

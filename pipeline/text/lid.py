@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.errors import ModelError
-from pipeline.text.language import measure_script, normalise_label
+from pipeline.text.language import dominant_script, label_for, normalise_label, script_fractions
 
 EMBEDDED: Final = "lid.176"
 EMBEDDED_SHA256: Final = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
@@ -44,6 +44,7 @@ class Identification:
     top: list[tuple[str, float]]  # falling scores above 0.01, at most 10, the label first
     script: str | None
     script_share: float
+    label_script_share: float  # of letters, in the script that the label names
 
 
 def resolve_model(name: str) -> tuple[Path, str | None]:
@@ -98,17 +99,22 @@ class LanguageIdentifier:
         """
         self.load()
         heads = [_one_line(text[:max_characters]) for text in texts]
-        scripts = [measure_script(head) for head in heads]
-        asked = [i for i, (script, _) in enumerate(scripts) if script is not None]
+        scripts = [script_fractions(head) for head in heads]
+        asked = [i for i, fractions in enumerate(scripts) if fractions]
         answers: list[list[tuple[str, float]]] = [[] for _ in heads]
         if asked:
             labels, scores = self._model.predict([heads[i] for i in asked], k=TOP_COUNT_MAX, threshold=TOP_SCORE_MIN)
             for i, names, numbers in zip(asked, labels, scores, strict=True):
-                answers[i] = _merge(names, numbers, scripts[i][0])
-        return [
-            Identification(top[0][0] if top else None, top[0][1] if top else None, top, script, share)
-            for top, (script, share) in zip(answers, scripts, strict=True)
-        ]
+                answers[i] = _merge(names, numbers, scripts[i])
+        return [_identification(top, fractions) for top, fractions in zip(answers, scripts, strict=True)]
+
+
+def _identification(top: list[tuple[str, float]], fractions: dict[str, float]) -> Identification:
+    label, score = top[0] if top else (None, None)
+    script, share = dominant_script(fractions)
+    named = label.rpartition("_")[2] if label else ""
+    family = ("Hani", "Jpan") if named in ("Hani", "Jpan") else (named,)
+    return Identification(label, score, top, script, share, round(sum(fractions.get(one, 0.0) for one in family), 4))
 
 
 def _one_line(text: str) -> str:
@@ -116,10 +122,10 @@ def _one_line(text: str) -> str:
     return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
 
 
-def _merge(names: Sequence[str], numbers: Sequence[float], script: str | None) -> list[tuple[str, float]]:
+def _merge(names: Sequence[str], numbers: Sequence[float], fractions: dict[str, float]) -> list[tuple[str, float]]:
     scores: dict[str, float] = {}
     for name, number in zip(names, numbers, strict=True):
-        label = normalise_label(name, script)
+        label = label_for(name, fractions)
         scores[label] = scores.get(label, 0.0) + float(number)
     # fastText's softmax can add up to just over 1.
     top = [(label, round(min(score, 1.0), 4)) for label, score in scores.items() if score > TOP_SCORE_MIN]
