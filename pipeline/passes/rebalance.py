@@ -1,4 +1,4 @@
-"""rebalance: cluster sizes and removal rates become a mix, a list of (file, first row, rows, repeats); no text moves."""
+"""rebalance: cluster sizes and removal rates become a mix: (file, first row, rows, repeats) entries; no text moves."""
 
 from typing import Any
 

@@ -53,7 +53,7 @@ def test_alternatives_fall_and_start_with_the_label(identifier: LanguageIdentifi
 
 @pytest.mark.parametrize("text", ["", " \n\t", "1234 !?", "\ud800"])
 def test_text_without_letters_has_no_language(identifier: LanguageIdentifier, text: str) -> None:
-    assert identifier.identify([text]) == [Identification(None, None, [], None, 0.0)]
+    assert identifier.identify([text]) == [Identification(None, None, [], None, 0.0, 0.0)]
 
 
 def test_line_breaks_and_lone_surrogates_change_nothing_but_themselves(
