@@ -87,7 +87,9 @@ def select(output: Output, selection: Selection = None, assignments: Set = None)
     nested = parse_overrides(assignments or [])
     rules = {"rules": nested.pop("rules")} if "rules" in nested else {}
     given = {"selection": selection} if selection else {}
-    stored = read_json(layout.run)["config"]
+    plan_of_run = read_json(layout.run)
+    stored = plan_of_run["config"]
+    rules = merge(plan_of_run["rule_overrides"], rules)
     settings = RunConfig.model_validate(merge(merge(stored, given), nested) | {"output": str(output)})
     reselect(settings, layout, rules)
     _print_funnel(layout, settings.selection)
@@ -131,7 +133,8 @@ def audit(output: Output, selection: Selection = None) -> None:
     """Check that bytes, records and fates balance and that every file has its checksum."""
     from pipeline.passes.audit import audit as audit_books
 
-    for line in audit_books(_layout(output), selection or "main"):
+    layout = _layout(output)
+    for line in audit_books(layout, _selection(layout, selection)):
         typer.echo(line)
     typer.echo("the books balance")
 
@@ -145,7 +148,8 @@ def explain(
     """One document's way: where it was read, what was measured, each rule, its cluster, its fate."""
     from pipeline.passes.explain import explain as explain_document
 
-    for story in explain_document(_layout(output), selection or "main", document):
+    layout = _layout(output)
+    for story in explain_document(layout, _selection(layout, selection), document):
         record = story["record"]
         typer.echo(f"{record['id']}  {record['url']}")
         typer.echo(f"  read from {record['file_path']}, offset {record['warc_offset']}, {record['warc_length']} bytes")
@@ -225,6 +229,13 @@ def _layout(output: Path) -> Any:
     if not (output / "run.json").exists():
         raise InputError(f"{output}: no run.json there; give the output folder of a `glotmill run`")
     return Layout(output)
+
+
+def _selection(layout: Any, name: str | None) -> str:
+    """The selection asked for, else the one that the run configured."""
+    from pipeline.execution.manifests import read_json
+
+    return name or str(read_json(layout.run)["config"]["selection"])
 
 
 def _print_funnel(layout: Any, selection: str) -> None:

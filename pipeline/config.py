@@ -309,7 +309,10 @@ def load_language_config(
         (over.get("rules", {}), "--set"),
     ):
         for metric, value in source.items():
-            rules[metric] = value
+            known = rules.get(metric)
+            # a file states a whole interval; --set moves one bound of it
+            keeps = name == "--set" and isinstance(known, Mapping) and isinstance(value, Mapping)
+            rules[metric] = merge(known, value) if keeps and known and not known.get("off") else value
             origins[metric] = name
     merged |= {"rules": rules, "origins": origins, "label": label}
     merged = merge(merged, {key: value for key, value in over.items() if key != "rules"})

@@ -70,6 +70,7 @@ def run(config: RunConfig, rule_overrides: dict[str, Any] | None = None, progres
     plan = {
         "inputs": inputs,
         "config": config.model_dump(mode="json", exclude={"output", "executor", "workers"}),
+        "rule_overrides": rule_overrides or {},
     }
     if layout.run.exists() and (before := read_json(layout.run))["inputs"] != inputs:
         logger.info("plan of %s grows from %d to %d inputs", layout.root, len(before["inputs"]), len(inputs))

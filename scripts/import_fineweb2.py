@@ -129,6 +129,13 @@ TABLE = {
 }
 
 
+# ICU makes words of the slashes, dots and hyphens inside paths, names and numbers, which datatrove's tokenizers keep
+# whole. With the published minimum 16 % (eng), 19 % (deu), 24 % (rus), 31 % (ell) and 7 % (pol) of human-cleaned
+# articles of 50 words or more fail (265, 91, 84, 80 and 91 pages with reference text); 5 % would at minima .07, .10,
+# .08, .08 and .01 lower. Chinese would need no shift.
+ICU_ALPHABETIC_SHIFT = 0.08
+
+
 def rules_of(config: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Our rules, by metric, from the fields of one file; an empty rule is one that is off there.
 
@@ -178,6 +185,13 @@ def render(label: str, config: dict[str, Any], source: str, date: str) -> str:
         if metric == "language_score" and label in LID_FLOOR_TOO_HIGH:
             lines.append(f"# {interval['min']} in {source}; lid.176 scores most clean text of this language lower.")
             lines.append('language_score = { min = 0.3, source = "FineWeb-2, section 4.2, lower clamp" }')
+            continue
+        if metric == "alphabetic_word_fraction" and label == "amh_Ethi":
+            lines.append(f'{metric} = {{ off = true, source = "each Ethiopic word space is a word of ICU\'s" }}')
+            continue
+        if metric == "alphabetic_word_fraction":
+            lowered = round(interval["min"] - ICU_ALPHABETIC_SHIFT, 3)
+            lines.append(f'{metric} = {{ min = {lowered}, source = "{source} ({interval["min"]}) less the ICU shift" }}')
             continue
         body = "".join(f"{end} = {value}, " for end, value in interval.items()) or "off = true, "
         lines.append(f'{metric} = {{ {body}source = "{source}" }}')

@@ -1,6 +1,5 @@
 """One run of the demonstration that the tests share; nobody writes into it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,6 @@ def demo_config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
 
 
 @pytest.fixture(scope="session")
-def demo(demo_config: RunConfig) -> Iterator[Layout]:
+def demo(demo_config: RunConfig) -> Layout:
     """The demonstration's output."""
-    yield run(demo_config)
+    return run(demo_config)

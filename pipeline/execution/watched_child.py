@@ -114,7 +114,7 @@ class WatchedChild:
 
 
 def _cpu_seconds(pid: int) -> float:
-    """User and system CPU of a process so far, in seconds; infinity when it is gone."""
+    """User and system CPU of a process so far, in seconds; 0 when it is gone, which its closed pipe will tell."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

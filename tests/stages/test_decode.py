@@ -118,9 +118,7 @@ def test_labels_are_read_as_browsers_read_them(label: str, codec: str | None) ->
 
 @pytest.mark.skipif(not CHARSET.is_dir(), reason="shared data are absent")
 def test_nine_in_ten_files_in_encodings_of_the_web_are_decoded_right() -> None:
-    rows = [
-        json.loads(line) for line in (CHARSET / "files.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
+    rows = [json.loads(line) for line in (CHARSET / "files.jsonl").read_text(encoding="utf-8").splitlines()]
     # UTF-32, UTF-16 without a mark and ISO-2022-KR are no encodings of the web (WHATWG)
     skipped = ("UTF-16BE", "UTF-16LE", "UTF-32", "iso-2022-kr")
     tried, misses = 0, []
