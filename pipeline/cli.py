@@ -270,11 +270,11 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     from pydantic import ValidationError
 
-    from pipeline.errors import ConfigError, InputError
+    from pipeline.errors import ConfigError, InputError, ModelError
 
     try:
         app(standalone_mode=False)
-    except (ConfigError, InputError) as error:
+    except (ConfigError, InputError, ModelError) as error:
         typer.echo(f"glotmill: {error}", err=True)
         sys.exit(2)
     except PipelineError as error:

@@ -18,6 +18,7 @@ from pipeline.passes.layout import Layout
 from pipeline.passes.rebalance import rebalance
 from pipeline.passes.report import write_report
 from pipeline.passes.select import select
+from pipeline.stages.decide import check_rules
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
@@ -48,7 +49,7 @@ def resolve_inputs(patterns: tuple[str, ...]) -> list[str]:
     return list(found)
 
 
-def check(config: RunConfig) -> list[str]:
+def check(config: RunConfig, rule_overrides: dict[str, Any] | None = None) -> list[str]:
     """Everything that can be refused before any work: inputs, output, models, language files."""
     inputs = resolve_inputs(config.inputs)
     if not config.output:
@@ -58,14 +59,14 @@ def check(config: RunConfig) -> list[str]:
     LanguageIdentifier(name=config.lid.model).identify(["glotmill"])
     folder = Path(config.language_configs) if config.language_configs else None
     for label in ("default", *config.languages.include):
-        load_language_config(label, folder)
+        check_rules(load_language_config(label, folder, rule_overrides))
     return inputs
 
 
 def run(config: RunConfig, rule_overrides: dict[str, Any] | None = None, progress: Progress | None = None) -> Layout:
     """Run all passes; what is done with the same settings is not done again. Returns the output's layout."""
     tell = progress or (lambda what, done, total: None)
-    inputs = check(config)
+    inputs = check(config, rule_overrides)
     layout = Layout(Path(config.output))
     plan = {
         "inputs": inputs,

@@ -348,6 +348,8 @@ def _refine(table: pa.Table, mask: bool) -> pa.Table:
             splice(text, list(zip(*one, strict=True))).strip() if one[0] else text
             for text, one in zip(texts, spans, strict=True)
         ]
+    lengths = pa.array([len(text) for text in texts], type=pa.int64())
+    table = table.set_column(table.column_names.index("character_count"), "character_count", lengths)
     place = table.column_names.index("text")
     return table.set_column(place, "text", pa.array(texts, type=pa.large_string()))
 

@@ -1,10 +1,24 @@
 """metric columns + a language's rules -> every rule that fired. Rules are data: a changed threshold reads no text."""
 
+import difflib
+
 import numpy as np
 import pyarrow as pa
 
+from pipeline.columns import METRIC, PERPLEXITY
 from pipeline.config import LanguageConfig
 from pipeline.errors import ConfigError
+
+MEASURED = {*METRIC, *PERPLEXITY, "perplexity_percentile", "language_score", "script_fraction"}
+
+
+def check_rules(language: LanguageConfig) -> None:
+    """Raises ConfigError for a rule on a metric that does not exist, naming the nearest one."""
+    for metric in language.rules:
+        if metric not in MEASURED:
+            near = difflib.get_close_matches(metric, MEASURED, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"{language.origins.get(metric, language.label)}: rules.{metric}: no such metric{hint}")
 
 
 def rules_fired(table: pa.Table, language: LanguageConfig) -> tuple[list[list[str]], np.ndarray]:

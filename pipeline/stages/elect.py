@@ -30,7 +30,9 @@ def _order(members: Members, keep: Sequence[KeepPolicy]) -> np.ndarray:
     total = len(members.leader)
     keys: list[np.ndarray] = [np.arange(total)]
     for policy in reversed(keep):
-        if policy == "longest":
+        if policy == "first_seen":
+            keys.append(np.arange(total))
+        elif policy == "longest":
             keys.append(-members.characters)
         elif policy == "lowest_perplexity":
             keys.append(np.nan_to_num(members.perplexity, nan=np.inf))

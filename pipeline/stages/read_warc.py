@@ -20,6 +20,7 @@ from pipeline.errors import InputError
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 VERSION_LINE = b"WARC/"
+TRAILING_BYTES_MAX = 8  # two line ends belong behind a block; some writers put more
 CARRIERS = ("response", "resource", "conversion")
 
 
@@ -58,8 +59,8 @@ class HttpMessage:
 def read_records(path: Path, max_record_bytes: int) -> Iterator[Record | Gap]:
     """Every record of a file in order, with the gaps between them; lengths sum to the length of the file.
 
-    Bodies are read for response, resource and conversion records only. Raises InputError when the file cannot be
-    opened or holds neither WARC nor ARC.
+    Bodies are read for response, resource and conversion records only. A file that is neither WARC nor ARC is one gap.
+    Raises InputError when the file cannot be opened.
     """
     try:
         size = path.stat().st_size
@@ -72,7 +73,11 @@ def read_records(path: Path, max_record_bytes: int) -> Iterator[Record | Gap]:
         if _is_arc(file):
             yield from _with_lengths(_read_arc(file, max_record_bytes), size)
         else:
-            yield from _with_lengths(_read_warc(file, size, max_record_bytes), size)
+            with path.open("rb") as second:  # fastwarc reads ahead in the first
+                for item in _with_lengths(_read_warc(file, size, max_record_bytes), size):
+                    if isinstance(item, Record) and item.body is not None and item.fault is None:
+                        _check_length(second, item)
+                    yield item
 
 
 def _is_arc(file: BinaryIO) -> bool:
@@ -124,18 +129,15 @@ def _read_warc(file: BinaryIO, size: int, max_record_bytes: int) -> Iterator[Rec
                 held = _record(raw, max_record_bytes)
         except (OSError, ValueError, EOFError, MemoryError):
             failed = True
-        if not failed:
-            if held is not None:
-                yield held
-            elif position:
-                yield Gap(position, size, "unreadable")
-            return
         if held is None:
-            resume = _next_start(file, position + 1, size)
+            resume = _next_start(file, position + 1, size) if failed else size
             yield Gap(position, resume, "unreadable")
         else:
-            resume = _judge(file, held, size)
+            # after garbage fastwarc can also end without an error: look behind the last record in any case
+            end, resume = _judge(file, held, size, failed)
             yield held
+            if resume > end:
+                yield Gap(end, resume, "unreadable")
         position = resume
 
 
@@ -154,12 +156,42 @@ def _record(raw: Any, max_record_bytes: int) -> Record:
     return record
 
 
-def _judge(file: BinaryIO, record: Record, size: int) -> int:
-    """After an error behind `record`: is it damaged itself? Gives the offset where reading goes on."""
+def _check_length(file: BinaryIO, record: Record) -> None:
+    """Mark a record whose Content-Length is not what lies between its header and its end.
+
+    A compression member states its size in its last four bytes (gzip's ISIZE), so that only the header is inflated.
+    Records that share a member, and zstd frames, are not checked.
+    """
+    if record.length == 0:
+        return
+    file.seek(record.offset)
+    head = file.read(min(record.length, 1 << 16))
+    if head.startswith(GZIP_MAGIC):
+        try:
+            start = zlib.decompressobj(31).decompress(head, 1 << 16)
+        except zlib.error:
+            return
+        file.seek(record.offset + record.length - 4)
+        held = int.from_bytes(file.read(4), "little")
+    elif head.startswith(VERSION_LINE):
+        start, held = head, record.length
+    else:
+        return
+    header = re.search(rb"\r?\n\r?\n", start)
+    if header is None or not start.startswith(VERSION_LINE):
+        return
+    rest = (held - header.end() - record.content_length) % 2**32
+    if rest > TRAILING_BYTES_MAX:
+        record.body, record.fault = None, "wrong_content_length"
+
+
+def _judge(file: BinaryIO, record: Record, size: int, failed: bool) -> tuple[int, int]:
+    """Where the last record that was read ends, and where reading goes on; marks the record if it is damaged."""
     file.seek(record.offset)
     head = file.read(4)
     if not head.startswith(GZIP_MAGIC):
-        return _next_start(file, record.offset + 1, size)
+        resume = _next_start(file, record.offset + 1, size) if failed else size
+        return resume, resume
     file.seek(record.offset)
     inflate = zlib.decompressobj(31)
     inflated = consumed = 0
@@ -175,11 +207,15 @@ def _judge(file: BinaryIO, record: Record, size: int) -> int:
                 header_end = start.find(b"\r\n\r\n")
     except zlib.error:
         record.body, record.fault = None, "corrupt_record"
-        return _next_start(file, record.offset + 1, size)
+        resume = _next_start(file, record.offset + 1, size)
+        return resume, resume
+    if not inflate.eof:
+        record.fault = record.fault or "truncated_record"
+        return size, size
     end = record.offset + consumed - len(inflate.unused_data)
     if header_end >= 0 and inflated < header_end + 4 + record.content_length:
         record.body, record.fault = None, "wrong_content_length"
-    return _next_start(file, end, size)
+    return end, _next_start(file, end, size)
 
 
 def _next_start(file: BinaryIO, position: int, size: int) -> int:
