@@ -233,7 +233,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _describe(path: str, error: ValidationError) -> str:
     lines = []
     for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"]) or "(file)"
+        # a rule is either an interval or off: only the interval's faults are worth reading
+        if "OffRule" in item["loc"]:
+            continue
+        named = [str(part) for part in item["loc"] if not str(part).startswith(("Rule", "function-after["))]
+        key = ".".join(named) or "(file)"
         hint = "unknown key" if item["type"] == "extra_forbidden" else item["msg"]
         lines.append(f"{path}: {key} = {item['input']!r}: {hint}" if item["loc"] else f"{path}: {item['msg']}")
     return "\n".join(lines)

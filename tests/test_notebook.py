@@ -80,7 +80,7 @@ def test_a_higher_minimum_removes_no_fewer(demo: Layout) -> None:
 
 
 def test_what_if_agrees_with_itself(demo: Layout) -> None:
-    change = what_if(demo, "rus_Cyrl", {"rules": {"word_count": {"min": 1e9}}})
+    change = what_if(demo, "rus_Cyrl", {"rules": {"word_count": {"min": 1e9, "max": 2e9}}})
     assert change.failed_after == change.documents
     assert change.failed_after == change.failed_before + change.newly_failed - change.newly_passed
     assert change.fired_after["word_count"] == change.documents
