@@ -254,6 +254,7 @@ def _read_arc(file: BinaryIO, max_record_bytes: int) -> Iterator[Record | Gap]:
     try:
         for raw in iterator:
             headers = {name.lower(): value for name, value in raw.rec_headers.headers}
+            headers.pop("warc-record-id", None)  # ARC has none: warcio makes one up, another each time
             declared = int(raw.length or 0)  # the header line counts what follows it in the ARC file, not the block
             record = Record(0, raw.rec_type, headers, declared, None)
             if raw.rec_type in CARRIERS and declared > max_record_bytes:

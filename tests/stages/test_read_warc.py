@@ -253,3 +253,10 @@ def test_a_gzip_bomb_stops_at_the_limit() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
     message = parse_http(head + gzip.compress(b"x" * 10**6), 1000)
     assert (len(message.payload), message.fault) == (1000, "record_too_large")
+
+
+def test_arc_records_are_the_same_each_time_they_are_read(tmp_path: Path) -> None:
+    path = written(tmp_path, arc_file(lambda one: mw.compress(one, ".gz")), "x.arc.gz")
+    first, second = read(path), read(path)
+    assert first == second
+    assert all("warc-record-id" not in item.headers for item in first if isinstance(item, Record))
