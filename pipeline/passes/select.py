@@ -4,7 +4,6 @@ The result is written as `<name>.partial` and becomes visible by renaming the fo
 `<name>~1`.
 """
 
-import json
 import os
 import shutil
 from collections import Counter
@@ -432,14 +431,3 @@ def _run_lengths(part: pa.Table) -> list[list[int]]:
         runs[-1][3] += characters
         runs[-1][4] += words
     return runs
-
-
-def fates_of(layout: Layout, selection: str) -> pa.Table:
-    """All decisions of a selection; for explain and small runs."""
-    folder = layout.selection(selection) / "decisions"
-    return pa.concat_tables([pq.read_table(path) for path in sorted(folder.glob("batch-*.parquet"))])
-
-
-def describe_rules(language: LanguageConfig) -> str:
-    """The rules of a language as JSON, for the card."""
-    return json.dumps({name: rule.model_dump(exclude_none=True) for name, rule in language.active_rules().items()})
