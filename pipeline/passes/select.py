@@ -431,3 +431,9 @@ def _run_lengths(part: pa.Table) -> list[list[int]]:
         runs[-1][3] += characters
         runs[-1][4] += words
     return runs
+
+
+def fates_of(layout: Layout, selection: str) -> pa.Table:
+    """The decisions of a selection on every document, in the order of the signatures."""
+    folder = layout.selection(selection) / "decisions"
+    return pa.concat_tables([pq.read_table(path) for path in sorted(folder.glob("batch-*.parquet"))])
