@@ -189,9 +189,7 @@ def render(label: str, config: dict[str, Any], source: str, date: str) -> str:
             continue
         if metric == "alphabetic_word_fraction":
             lowered = round(interval["min"] - ALPHABETIC_SHIFT, 3)
-            lines.append(
-                f'{metric} = {{ min = {lowered}, source = "{source} ({interval["min"]}) less 0.08" }}'
-            )
+            lines.append(f'{metric} = {{ min = {lowered}, source = "{source} ({interval["min"]}) less 0.08" }}')
             continue
         body = "".join(f"{end} = {value}, " for end, value in interval.items()) or "off = true, "
         lines.append(f'{metric} = {{ {body}source = "{source}" }}')
