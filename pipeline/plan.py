@@ -51,6 +51,9 @@ def resolve_inputs(patterns: tuple[str, ...]) -> list[str]:
 
 def check(config: RunConfig, rule_overrides: dict[str, Any] | None = None) -> list[str]:
     """Everything that can be refused before any work: inputs, output, models, language files."""
+    for where in (*config.inputs, config.output):
+        if "://" in where:
+            raise ConfigError(f"{where}: only local paths can be read and written so far; mount or download it")
     inputs = resolve_inputs(config.inputs)
     if not config.output:
         raise ConfigError('no output: give --output FOLDER or `output = "..."` in the config')
