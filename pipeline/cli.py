@@ -19,7 +19,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(lm_app, name="lm")
 
 ConfigPath = Annotated[Path | None, typer.Argument(help="The run's TOML; recipes/ has examples.")]
-Output = Annotated[Path, typer.Argument(help="Output folder of a run.")]
+Output = Annotated[str, typer.Argument(help="Output folder of a run.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="key=value over the config; rules.METRIC.max=0.2 too.")]
 Selection = Annotated[str | None, typer.Option(help="Name of the selection (main).")]
 
@@ -44,6 +44,7 @@ def run(
     languages: Annotated[str | None, typer.Option(help="Labels to keep, with commas: tur_Latn,rus_Cyrl.")] = None,
     selection: Selection = None,
     assignments: Set = None,
+    force: Annotated[bool, typer.Option("--force", help="Read all inputs again after a change of settings.")] = False,
 ) -> None:
     """Annotate, deduplicate, select, rebalance, audit and report. The same command again resumes."""
     included = {"include": languages.split(",")} if languages else None
@@ -70,7 +71,7 @@ def run(
                 bars[what] = progress.add_task(what, total=total)
             progress.update(bars[what], completed=done)
 
-        layout = run_plan(settings, rules, tell)
+        layout = run_plan(settings, rules, tell, force)
     _print_funnel(layout, settings.selection)
 
 
@@ -90,7 +91,7 @@ def select(output: Output, selection: Selection = None, assignments: Set = None)
     plan_of_run = read_json(layout.run)
     stored = plan_of_run["config"]
     rules = merge(plan_of_run["rule_overrides"], rules)
-    settings = RunConfig.model_validate(merge(merge(stored, given), nested) | {"output": str(output)})
+    settings = RunConfig.model_validate(merge(merge(stored, given), nested) | {"output": output})
     reselect(settings, layout, rules)
     _print_funnel(layout, settings.selection)
 
@@ -104,11 +105,12 @@ def plan(
 ) -> None:
     """Show what `run` would do, without doing it."""
     settings, _ = _settings(config, assignments, inputs=input)
+    from pipeline.execution.inputs import resolve_inputs
     from pipeline.passes.annotate import shard_name
-    from pipeline.plan import resolve_inputs
+    from pipeline.passes.estimate import total_bytes
 
-    inputs = resolve_inputs(settings.inputs)
-    size = sum(Path(path).stat().st_size for path in inputs)
+    inputs = resolve_inputs(settings.inputs, settings.inputs_prefix)
+    size = total_bytes(inputs)
     typer.echo(f"{len(inputs)} shards, {size / 1e6:.1f} MB, executor {settings.executor}, output {settings.output}")
     for path in inputs:
         typer.echo(f"  annotate {path} -> annotated/{shard_name(path)}.parquet")
@@ -222,13 +224,16 @@ def import_lm(
     typer.echo(f"wrote {output}")
 
 
-def _layout(output: Path) -> Any:
+def _layout(output: str) -> Any:
     from pipeline.errors import InputError
+    from pipeline.execution.storage import check_reachable, locate_output
     from pipeline.passes.layout import Layout
 
-    if not (output / "run.json").exists():
+    folder = locate_output(output)
+    check_reachable(folder)
+    if not (folder / "run.json").exists():
         raise InputError(f"{output}: no run.json there; give the output folder of a `glotmill run`")
-    return Layout(output)
+    return Layout(folder)
 
 
 def _selection(layout: Any, name: str | None) -> str:

@@ -117,6 +117,7 @@ class RunConfig(_Strict):
     """Everything a run needs. Two levels only: this, and the language files."""
 
     inputs: tuple[str, ...] = ()
+    inputs_prefix: str = ""
     output: str = ""
     executor: Literal["inline", "ray"] = "inline"
     workers: int = Field(1, ge=1)
@@ -155,7 +156,7 @@ class RunConfig(_Strict):
     def annotate_settings(self) -> dict[str, Any]:
         """The settings that the annotate pass reads; they make its fingerprint."""
         dump = self.model_dump(mode="json")
-        scheme = {key: dump["dedup"][key] for key in ("bands", "rows", "shingle_size", "seed")}
+        scheme = {key: dump["dedup"][key] for key in ("bands", "rows", "shingle_size", "seed", "groups")}
         keys = ("read", "extract", "lid", "languages", "perplexity")
         segments = {key: dump["execution"][key] for key in ("segment_records", "segment_bytes")}
         return {key: dump[key] for key in keys} | {"scheme": scheme, "segments": segments}

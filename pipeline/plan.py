@@ -1,20 +1,21 @@
 """The whole pipeline on one screen: annotate, deduplicate, select, rebalance, then the books and the report."""
 
-import glob
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pipeline.config import RunConfig, load_language_config
-from pipeline.errors import ConfigError, InputError, PipelineError
+from pipeline.errors import ConfigError, PipelineError
 from pipeline.execution.executors import make_executor
+from pipeline.execution.inputs import resolve_inputs
 from pipeline.execution.manifests import read_json, write_json
-from pipeline.passes.annotate import annotate_shard, shard_name
+from pipeline.execution.storage import check_reachable, locate_output
+from pipeline.passes.annotate import annotate_shard, annotate_state, shard_name
 from pipeline.passes.audit import audit
 from pipeline.passes.deduplicate import deduplicate
 from pipeline.passes.layout import Layout
+from pipeline.passes.lookup import build_lookup
 from pipeline.passes.rebalance import rebalance
 from pipeline.passes.report import write_report
 from pipeline.passes.select import select
@@ -24,39 +25,12 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
 
 
-def resolve_inputs(patterns: tuple[str, ...]) -> list[str]:
-    """Files of paths and globs, in the order given, each once.
-
-    Raises InputError for a missing path, an empty glob, or two inputs of one content address.
-    """
-    if not patterns:
-        raise InputError("no inputs: give --input PATH or `inputs = [...]` in the config")
-    found: dict[str, None] = {}
-    for pattern in patterns:
-        normal = os.path.normpath(pattern)
-        if glob.has_magic(normal):
-            matches = sorted(glob.glob(normal, recursive=True))
-            if not matches:
-                raise InputError(f"{pattern}: the glob matches no file")
-        else:
-            matches = [normal]
-        for path in matches:
-            if not Path(path).is_file():
-                raise InputError(f"{path}: no such file")
-            if not os.access(path, os.R_OK):
-                raise InputError(f"{path}: not readable")
-            found[path] = None
-    return list(found)
-
-
 def check(config: RunConfig, rule_overrides: dict[str, Any] | None = None) -> list[str]:
     """Everything that can be refused before any work: inputs, output, models, language files."""
-    for where in (*config.inputs, config.output):
-        if "://" in where:
-            raise ConfigError(f"{where}: only local paths can be read and written so far; mount or download it")
-    inputs = resolve_inputs(config.inputs)
     if not config.output:
         raise ConfigError('no output: give --output FOLDER or `output = "..."` in the config')
+    check_reachable(locate_output(config.output))
+    inputs = resolve_inputs(config.inputs, config.inputs_prefix)
     from pipeline.text.lid import LanguageIdentifier
 
     LanguageIdentifier(name=config.lid.model).identify(["glotmill"])
@@ -66,22 +40,41 @@ def check(config: RunConfig, rule_overrides: dict[str, Any] | None = None) -> li
     return inputs
 
 
-def run(config: RunConfig, rule_overrides: dict[str, Any] | None = None, progress: Progress | None = None) -> Layout:
-    """Run all passes; what is done with the same settings is not done again. Returns the output's layout."""
+def run(
+    config: RunConfig,
+    rule_overrides: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+    force: bool = False,
+) -> Layout:
+    """Run all passes; what is done with the same settings is not done again. Returns the output's layout.
+
+    Raises ConfigError where the settings would make every file be annotated again, unless `force` is given.
+    """
     tell = progress or (lambda what, done, total: None)
     inputs = check(config, rule_overrides)
-    layout = Layout(Path(config.output))
+    layout = Layout(locate_output(config.output))
+    state = annotate_state(config)
+    if layout.run.exists():
+        before = read_json(layout.run)
+        changes = differences(before["annotate"], state)
+        if changes and not force:
+            raise ConfigError(
+                f"{layout.root} was annotated otherwise; give another --output, or --force to read every input again:\n"
+                + "\n".join(changes)
+            )
+        if before["inputs"] != inputs:
+            logger.info("plan of %s: %d inputs become %d", layout.root, len(before["inputs"]), len(inputs))
     plan = {
         "inputs": inputs,
+        "annotate": state,
         "config": config.model_dump(mode="json", exclude={"output", "executor", "workers"}),
         "rule_overrides": rule_overrides or {},
     }
-    if layout.run.exists() and (before := read_json(layout.run))["inputs"] != inputs:
-        logger.info("plan of %s grows from %d to %d inputs", layout.root, len(before["inputs"]), len(inputs))
     write_json(layout.run, plan)
     executor = make_executor(config.executor, config.workers)
     try:
         _annotate(config, layout, inputs, executor, tell)
+        build_lookup(config, layout, executor)
         tell("deduplicate", 0, 1)
         deduplicate(config, layout, executor)
         tell("deduplicate", 1, 1)
@@ -96,6 +89,19 @@ def run(config: RunConfig, rule_overrides: dict[str, Any] | None = None, progres
     audit(layout, config.selection, checksums=False)
     write_report(layout, config.selection)
     return layout
+
+
+def differences(before: Any, after: Any, key: str = "") -> list[str]:
+    """A line for each value that is not the same in two nested mappings.
+
+    >>> differences({"lid": {"model": "lid.176"}}, {"lid": {"model": "glotlid"}})
+    ['lid.model: lid.176 -> glotlid']
+    """
+    if isinstance(before, dict) and isinstance(after, dict):
+        names = sorted(before.keys() | after.keys())
+        parts = [differences(before.get(name), after.get(name), f"{key}.{name}".lstrip(".")) for name in names]
+        return [line for part in parts for line in part]
+    return [] if before == after else [f"{key}: {before} -> {after}"]
 
 
 def reselect(config: RunConfig, layout: Layout, rule_overrides: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 from pipeline.columns import ANNOTATED, DROPPED, PAYLOAD, RECORD, schema
 from pipeline.config import LANGUAGE_CONFIGS, RunConfig, fingerprint
 from pipeline.execution.manifests import committed, finished, read_json, sha256_of, write_json
+from pipeline.execution.storage import Location, ObjectPath, local_copy, locate
 from pipeline.execution.watched_child import WatchedChild
 from pipeline.stages.block_urls import block_reason
 from pipeline.stages.contract import Stage, apply
@@ -61,23 +63,36 @@ def shard_name(file_path: str) -> str:
     return f"{safe}-{hashlib.sha256(file_path.encode()).hexdigest()[:8]}"
 
 
-def annotate_fingerprint(config: RunConfig) -> str:
-    """Settings, word lists, models and library versions that annotate reads."""
+def annotate_state(config: RunConfig) -> dict[str, Any]:
+    """Settings, word lists, models and library versions that annotate reads; a change of any makes it run again."""
     folder = Path(config.language_configs) if config.language_configs else LANGUAGE_CONFIGS
     models = Path(__file__).resolve().parent.parent / "models"
     files = sorted(folder.glob("*_words/*.txt")) + (sorted(models.rglob("*.*")) if not config.models else [])
     digests = {path.name + path.parent.name: sha256_of(path) for path in files if path.suffix != ".md"}
     versions = {name: version(name) for name in LIBRARIES}
-    return fingerprint([FORMAT, config.annotate_settings(), digests, versions])
+    return {"format": FORMAT, "settings": config.annotate_settings(), "files": digests, "versions": versions}
 
 
-def annotate_shard(config: RunConfig, file_path: str, output: Path) -> dict[str, Any]:
-    """Annotate one file; returns its manifest. Does nothing where a manifest with the same fingerprint exists."""
-    shard = shard_name(file_path)
-    manifest_path = output / "annotated" / f"{shard}.json"
-    key = fingerprint([annotate_fingerprint(config), file_path, Path(file_path).stat().st_size])
+def annotate_shard(config: RunConfig, file_path: str, output: Location) -> dict[str, Any]:
+    """Annotate one file; returns its manifest. Does nothing where a manifest with the same fingerprint exists.
+
+    A local file that changed its size is read again; what a URL names is taken not to change.
+    """
+    source = locate(file_path)
+    manifest_path = output / "annotated" / f"{shard_name(file_path)}.json"
+    size = None if isinstance(source, ObjectPath) else source.stat().st_size
+    key = fingerprint([annotate_state(config), file_path, size])
     if (manifest := finished(manifest_path, key)) is not None:
         return manifest
+    manifest_path.unlink(missing_ok=True)  # of other settings: it must not outlive its data
+    with local_copy(source) as local:
+        manifest = {"fingerprint": key, **_annotate(config, file_path, local, output)}
+    write_json(manifest_path, manifest)
+    return manifest
+
+
+def _annotate(config: RunConfig, file_path: str, local: Path, output: Location) -> dict[str, Any]:
+    shard = shard_name(file_path)
     started = time.process_time()
     books = _Books()
     annotated = output / "annotated" / f"{shard}.parquet"
@@ -85,23 +100,26 @@ def annotate_shard(config: RunConfig, file_path: str, output: Path) -> dict[str,
     with (
         committed(annotated) as documents_path,
         committed(dropped) as dropped_path,
-        pq.ParquetWriter(documents_path, ANNOTATED, compression="zstd", write_page_index=True) as documents,
-        pq.ParquetWriter(dropped_path, DROPPED, compression="zstd") as losses,
-        WatchedChild(config.extract.extractor, config.extract.cpu_seconds, config.extract.memory_bytes) as child,
     ):
-        verdicts = _Verdicts(output / "quarantine" / f"{shard}.json", child)
-        stages: list[Stage] = [
-            ExtractText(config, verdicts.extract),
-            IdentifyLanguage(config),
-            MeasureQuality(config),
-            ScorePerplexity(config),
-        ]
-        _run(config, file_path, stages, books, documents, losses)
-    manifest = {
-        "fingerprint": key,
+        with (
+            pq.ParquetWriter(documents_path, ANNOTATED, compression="zstd", write_page_index=True) as documents,
+            pq.ParquetWriter(dropped_path, DROPPED, compression="zstd") as losses,
+            WatchedChild(config.extract.extractor, config.extract.cpu_seconds, config.extract.memory_bytes) as child,
+        ):
+            verdicts = _Verdicts(output / "quarantine" / f"{shard}.json", child)
+            stages: list[Stage] = [
+                ExtractText(config, verdicts.extract),
+                IdentifyLanguage(config),
+                MeasureQuality(config),
+                ScorePerplexity(config),
+            ]
+            _run(config, _Source(file_path, local), stages, books, documents, losses)
+        digests = {"annotated": sha256_of(documents_path), "dropped": sha256_of(dropped_path)}
+    logger.info("annotate %s: %d documents, %.1f s CPU", shard, books.documents, time.process_time() - started)
+    return {
         "shard": shard,
         "file_path": file_path,
-        "file_bytes": Path(file_path).stat().st_size,
+        "file_bytes": local.stat().st_size,
         "records_by_type": dict(sorted(books.types.items())),
         "record_bytes": books.record_bytes,
         "gaps": books.gaps,
@@ -110,11 +128,16 @@ def annotate_shard(config: RunConfig, file_path: str, output: Path) -> dict[str,
         "rows_by_label": dict(sorted(books.labels.items())),
         "characters": books.characters,
         "runs": books.runs,
-        "sha256": {"annotated": sha256_of(annotated), "dropped": sha256_of(dropped)},
+        "sha256": digests,
     }
-    write_json(manifest_path, manifest)
-    logger.info("annotate %s: %d documents, %.1f s CPU", shard, books.documents, time.process_time() - started)
-    return manifest
+
+
+@dataclass(frozen=True)
+class _Source:
+    """An input by the name that rows carry, and where its bytes lie now."""
+
+    file_path: str
+    local: Path
 
 
 class _Books:
@@ -132,7 +155,7 @@ class _Books:
 class _Verdicts:
     """Records that killed two fresh children: the verdict is written before going on and replayed afterwards."""
 
-    def __init__(self, path: Path, child: WatchedChild) -> None:
+    def __init__(self, path: Location, child: WatchedChild) -> None:
         self.path = path
         self.child = child
         self.known: dict[str, str] = read_json(path) if path.exists() else {}
@@ -153,7 +176,7 @@ class _Verdicts:
 
 def _run(
     config: RunConfig,
-    file_path: str,
+    source: _Source,
     stages: list[Stage],
     books: _Books,
     documents: pq.ParquetWriter,
@@ -162,7 +185,7 @@ def _run(
     segment: list[pa.Table] = []
     lost: list[pa.Table] = []
     rows = size = 0
-    for table in _batches(_source_rows(config, file_path, books)):
+    for table in _batches(_source_rows(config, source, books)):
         kept = table
         for stage in stages:
             kept, gone = _part(apply(stage, _only_kept(kept, lost, books)))
@@ -243,27 +266,28 @@ def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[pa.Table]:
         yield pa.Table.from_pylist(batch, schema=SOURCE)
 
 
-def _source_rows(config: RunConfig, file_path: str, books: _Books) -> Iterator[dict[str, Any]]:
+def _source_rows(config: RunConfig, source: _Source, books: _Books) -> Iterator[dict[str, Any]]:
+    file_path = source.file_path
     in_path = CRAWL_ID.search(file_path)
     dump = in_path[0] if in_path else config.read.dump
-    for ordinal, item in enumerate(read_records(Path(file_path), config.read.max_record_bytes)):
+    for ordinal, item in enumerate(read_records(source.local, config.read.max_record_bytes)):
         if isinstance(item, Gap):
             books.gaps.append({"start": item.start, "end": item.end, "reason": item.reason})
             continue
         books.types[item.warc_type] += 1
         books.record_bytes += item.length
-        if item.warc_type == "warcinfo" and (part := _is_part_of(file_path, item)):
+        if item.warc_type == "warcinfo" and (part := _is_part_of(source.local, item)):
             dump = part
         if item.warc_type in CARRIERS:
             yield _source_row(config, file_path, dump, ordinal, item)
 
 
-def _is_part_of(file_path: str, record: Record) -> str | None:
+def _is_part_of(path: Path, record: Record) -> str | None:
     """The crawl that a warcinfo record names."""
     from fastwarc.warc import ArchiveIterator
 
     try:
-        with Path(file_path).open("rb") as file:
+        with path.open("rb") as file:
             file.seek(record.offset)
             block = next(iter(ArchiveIterator(file, parse_http=False))).reader.read(65_536)
     except (OSError, StopIteration, ValueError):

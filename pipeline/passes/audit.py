@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import AuditError
 from pipeline.execution.manifests import read_json, sha256_of
+from pipeline.execution.storage import readable
 from pipeline.passes.layout import Layout
 from pipeline.stages.read_warc import CARRIERS
 
@@ -46,7 +47,7 @@ def _shard_faults(layout: Layout, manifest: dict[str, Any], checksums: bool) -> 
     ):
         if not path.exists():
             faults.append(f"{path}: missing")
-        elif pq.read_metadata(path).num_rows != rows:
+        elif pq.read_metadata(readable(path)).num_rows != rows:
             faults.append(f"{path}: not the {rows} rows of its manifest")
         elif checksums and sha256_of(path) != manifest["sha256"][kind]:
             faults.append(f"{path}: sha256 differs from its manifest")

@@ -17,7 +17,8 @@ from pipeline.dedup.components import flatten, union_edges
 from pipeline.dedup.lsh import link
 from pipeline.dedup.verify import verify
 from pipeline.execution.executors import Executor
-from pipeline.execution.manifests import committed, finished, sha256_of, write_json
+from pipeline.execution.manifests import committed, finished, write_json
+from pipeline.execution.storage import Location, readable
 from pipeline.passes.layout import Layout, batches
 from pipeline.stages.measure_quality import band_matrix
 
@@ -91,7 +92,7 @@ def collate_batch(
     """Write the signature columns of a batch, sorted by group and then (shard, row); returns rows by group."""
     tables = []
     for number, shard in enumerate(shards):
-        table = pq.read_table(layout.annotated(shard), columns=READ)
+        table = pq.read_table(readable(layout.annotated(shard)), columns=READ)
         where = [pa.array(np.full(table.num_rows, number, np.int32)), pa.array(np.arange(table.num_rows))]
         tables.append(table.append_column("shard", where[0]).append_column("row", where[1]))
     everything = pa.concat_tables(tables).combine_chunks()
@@ -127,9 +128,9 @@ def collate_batch(
     return rows
 
 
-def read_group(path: Path, group: str, columns: list[str]) -> pa.Table:
+def read_group(path: Location, group: str, columns: list[str]) -> pa.Table:
     """The rows of one group of a file that is sorted by group, by its row groups' statistics."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(readable(path), pre_buffer=True) as file:
         place = file.schema_arrow.get_field_index("group")
         wanted = [
             number
@@ -153,7 +154,7 @@ def cluster_groups(config: RunConfig, layout: Layout, task: int, groups: dict[st
             writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         if writer:
             writer.close()
-    return {"clusters": clusters, "overflow": overflow, "sha256": sha256_of(layout.clusters(task))}
+    return {"clusters": clusters, "overflow": overflow}
 
 
 def _cluster(config: RunConfig, layout: Layout, group: str, rows: list[int]) -> tuple[pa.Table, int]:

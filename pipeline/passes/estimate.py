@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config import RunConfig
+from pipeline.execution.storage import ObjectPath, locate
 from pipeline.passes.annotate import annotate_shard
+
+REQUESTS_MAX = 50
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ def estimate(config: RunConfig, inputs: list[str], sample: int) -> Estimate:
     Time is CPU of this process and its children, start-up included, so it errs on the high side for few shards.
     """
     chosen = sorted(inputs, key=lambda path: hashlib.sha256(path.encode()).digest())[:sample]
-    total = sum(Path(path).stat().st_size for path in inputs)
-    read = sum(Path(path).stat().st_size for path in chosen)
+    read = total_bytes(chosen)
+    total = total_bytes(inputs)
     before = _cpu_seconds()
     with tempfile.TemporaryDirectory(prefix="glotmill-estimate-") as scratch:
         documents = sum(annotate_shard(config, path, Path(scratch))["documents"] for path in chosen)
@@ -44,6 +47,17 @@ def estimate(config: RunConfig, inputs: list[str], sample: int) -> Estimate:
         documents=round(documents * scale),
         bytes_by_folder={folder: round(size * scale) for folder, size in sizes.items()},
     )
+
+
+def total_bytes(inputs: list[str]) -> int:
+    """Bytes of all inputs together; of many URLs a sample is asked, and the rest taken to be like it."""
+    locations = [locate(path) for path in inputs]
+    remote = [one for one in locations if isinstance(one, ObjectPath)]
+    local = sum(one.stat().st_size for one in locations if isinstance(one, Path))
+    if not remote:
+        return local
+    asked = remote[:: -(-len(remote) // REQUESTS_MAX)]
+    return local + round(sum(one.stat().st_size for one in asked) * len(remote) / len(asked))
 
 
 def _cpu_seconds() -> float:

@@ -1,15 +1,16 @@
 """explain: one document's way, from its bytes to its fate."""
 
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.config import LanguageConfig
 from pipeline.errors import InputError
 from pipeline.execution.manifests import read_json
+from pipeline.execution.storage import readable
 from pipeline.passes.layout import Layout
+from pipeline.passes.lookup import Place, find, url_key
 
 HIDDEN = {"text", "bands", "minima", "span_starts", "span_ends", "span_texts"}
 
@@ -17,39 +18,44 @@ HIDDEN = {"text", "bands", "minima", "span_starts", "span_ends", "span_texts"}
 def explain(layout: Layout, selection: str, wanted: str) -> list[dict[str, Any]]:
     """Every record with this URL or id: `record`, and `rules` and `decision` where it became a document.
 
-    Raises InputError when the run never saw it.
+    A URL stands for all that have its normal form (http or https, without session parameters). Raises InputError when
+    the run never saw it.
     """
-    ids = {wanted, f"<{wanted}>"}
-    found: list[dict[str, Any]] = []
-    for shard in layout.shards():
-        for path in (layout.annotated(shard), layout.dropped(shard)):
-            found += [_story(layout, selection, row) for row in _matches(path, ids, wanted)]
-    if not found:
+    found = find(layout, "id", [wanted, f"<{wanted}>"]) or find(layout, "url", [url_key(wanted)])
+    stories = []
+    for place in found:
+        row = _row(layout, place)
+        if wanted in (row["id"], row["id"].strip("<>")) or url_key(wanted) == url_key(row["url"] or ""):
+            stories.append(_story(layout, selection, place, row))
+    if not stories:
         raise InputError(f"{wanted}: neither the URL nor the id of a record of {layout.root}")
-    return found
+    return stories
 
 
-def _matches(path: Path, ids: set[str], url: str) -> list[dict[str, Any]]:
-    names = [name for name in pq.read_schema(path).names if name not in HIDDEN]
-    table = pq.read_table(path, columns=names)
-    hit = pa.compute.or_(
-        pa.compute.is_in(table["id"], pa.array(sorted(ids))),
-        pa.compute.equal(table["url"], url).fill_null(False),
-    )
-    rows: list[dict[str, Any]] = table.filter(hit).to_pylist()
-    return rows
+def _row(layout: Layout, place: Place) -> dict[str, Any]:
+    path = layout.dropped(place.shard) if place.dropped else layout.annotated(place.shard)
+    with pq.ParquetFile(readable(path), pre_buffer=True) as file:
+        first = 0
+        for number in range(file.num_row_groups):
+            rows = file.metadata.row_group(number).num_rows
+            if place.row < first + rows:
+                names = [name for name in file.schema_arrow.names if name not in HIDDEN]
+                table = file.read_row_group(number, columns=names)
+                row: dict[str, Any] = table.slice(place.row - first, 1).to_pylist()[0]
+                return row
+            first += rows
+    raise IndexError(f"{path}: no row {place.row}")
 
 
-def _story(layout: Layout, selection: str, row: dict[str, Any]) -> dict[str, Any]:
-    if row.get("drop_reason"):
+def _story(layout: Layout, selection: str, place: Place, row: dict[str, Any]) -> dict[str, Any]:
+    if place.dropped:
         return {"record": row}
     folder = layout.selection(selection)
     manifest = read_json(folder / "manifest.json")
-    decision: dict[str, Any] = {}
-    for path in sorted((folder / "decisions").glob("batch-*.parquet")):
-        table = pq.read_table(path)
-        hits = table.filter(pa.compute.equal(table["id"], row["id"])).to_pylist()
-        decision = hits[0] if hits else decision
+    decisions = readable(folder / "decisions" / f"batch-{place.batch:05d}.parquet")
+    same = (pc.field("group") == row["group"]) & (pc.field("id") == row["id"])
+    hits = pq.read_table(decisions, filters=same).to_pylist()
+    decision: dict[str, Any] = hits[0] if hits else {}
     language = LanguageConfig.model_validate(manifest["language_configs"][row["label"]])
     values = row | {"perplexity_percentile": decision.get("perplexity_percentile")}
     rules = [

@@ -1,10 +1,10 @@
 """Where things lie in an output folder, and how batches of shards are read."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pipeline.execution.manifests import read_json
+from pipeline.execution.storage import Location
 from pipeline.passes.annotate import shard_name
 
 
@@ -12,39 +12,48 @@ from pipeline.passes.annotate import shard_name
 class Layout:
     """Paths of one output folder."""
 
-    root: Path
+    root: Location
 
     @property
-    def run(self) -> Path:
+    def run(self) -> Location:
         """The plan and the resolved config."""
         return self.root / "run.json"
 
-    def annotated(self, shard: str) -> Path:
+    def annotated(self, shard: str) -> Location:
         """Documents of a shard."""
         return self.root / "annotated" / f"{shard}.parquet"
 
-    def annotated_manifest(self, shard: str) -> Path:
+    def annotated_manifest(self, shard: str) -> Location:
         """Manifest of a shard."""
         return self.root / "annotated" / f"{shard}.json"
 
-    def dropped(self, shard: str) -> Path:
+    def dropped(self, shard: str) -> Location:
         """Dropped records of a shard."""
         return self.root / "dropped" / f"{shard}.parquet"
 
-    def signatures(self, batch: int) -> Path:
+    def signatures(self, batch: int) -> Location:
         """Signature columns of a batch, sorted by group, a run of row groups per group."""
         return self.root / "signatures" / f"batch-{batch:05d}.parquet"
 
-    def clusters(self, task: int) -> Path:
+    def clusters(self, task: int) -> Location:
         """Clusters of the groups of one task, in dense order."""
         return self.root / "clusters" / f"part-{task:05d}.parquet"
 
     @property
-    def cluster_index(self) -> Path:
+    def cluster_index(self) -> Location:
         """Group -> cluster file and rows per batch."""
         return self.root / "clusters" / "index.json"
 
-    def selection(self, name: str) -> Path:
+    def lookup(self, batch: int) -> Location:
+        """Hashes of ids, URLs and domains of a batch, sorted."""
+        return self.root / "lookup" / f"batch-{batch:05d}.parquet"
+
+    @property
+    def lookup_index(self) -> Location:
+        """Shards of each batch of lookup/."""
+        return self.root / "lookup" / "index.json"
+
+    def selection(self, name: str) -> Location:
         """One configuration's result."""
         return self.root / "selections" / name
 

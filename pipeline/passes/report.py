@@ -7,6 +7,7 @@ import jinja2
 
 from pipeline.columns import FATES
 from pipeline.execution.manifests import committed, read_json
+from pipeline.execution.storage import matching
 from pipeline.passes.layout import Layout
 
 FUNNEL_COLUMNS = ("documents", *FATES)
@@ -96,7 +97,7 @@ def write_report(layout: Layout, selection: str) -> None:
     folder = layout.selection(selection)
     manifest = read_json(folder / "manifest.json")
     rows, dropped = funnel(layout, selection)
-    mixes = sorted((folder / "mixes").glob("*.json"))
+    mixes = matching(folder / "mixes", "*.json")
     totals = read_json(mixes[0])["totals"] if mixes else {}
     labels = [label for label, files in manifest["files"].items() if files]
     facts = {

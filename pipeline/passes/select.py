@@ -4,8 +4,6 @@ The result is written as `<name>.partial` and becomes visible by renaming the fo
 `<name>~1`.
 """
 
-import os
-import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from pipeline.columns import ANNOTATED, CLEAN_FIRST, CLEAN_NOT
 from pipeline.config import LanguageConfig, RunConfig, fingerprint, load_language_config
 from pipeline.execution.executors import Executor
 from pipeline.execution.manifests import committed, finished, read_json, sha256_of, write_json
+from pipeline.execution.storage import Location, matching, move_tree, readable, remove_tree
 from pipeline.passes.deduplicate import read_group
 from pipeline.passes.layout import Layout
 from pipeline.stages.decide import bucket_of, percentile_of, rules_fired
@@ -48,7 +47,7 @@ def select(config: RunConfig, layout: Layout, executor: Executor, overrides: Ove
     if (manifest := finished(final / "manifest.json", key)) is not None:
         return manifest
     partial = final.with_name(f"{final.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    remove_tree(partial)
     partial.mkdir(parents=True)
     numbers = range(len(index["batches"]))
     _all(
@@ -87,7 +86,7 @@ def select(config: RunConfig, layout: Layout, executor: Executor, overrides: Ove
         "language_configs": rules,
         "select": config.model_dump(mode="json")["select"],
     }
-    shutil.rmtree(partial / "parts", ignore_errors=True)
+    remove_tree(partial / "parts")
     write_json(partial / "manifest.json", manifest)
     _publish(partial, final)
     return manifest
@@ -102,12 +101,13 @@ def _all(executor: Executor, function: Any, arguments: list[tuple[Any, ...]]) ->
     return results
 
 
-def _publish(partial: Path, final: Path) -> None:
-    if final.exists():
+def _publish(partial: Location, final: Location) -> None:
+    if (final / "manifest.json").exists():
         before = final.with_name(f"{final.name}~1")
-        shutil.rmtree(before, ignore_errors=True)
-        os.replace(final, before)
-    os.replace(partial, final)
+        remove_tree(before)
+        move_tree(final, before, last="manifest.json")
+    remove_tree(final)
+    move_tree(partial, final, last="manifest.json")
 
 
 def _statistics(written: list[dict[str, Any]]) -> dict[str, list[list[int]]]:
@@ -132,7 +132,7 @@ def _read_batch(layout: Layout, shards: list[str], columns: list[str]) -> pa.Tab
     tables = []
     for number, shard in enumerate(shards):
         table = pq.read_table(
-            layout.annotated(shard), columns=[*columns, "group"] if "group" not in columns else columns
+            readable(layout.annotated(shard)), columns=[*columns, "group"] if "group" not in columns else columns
         )
         table = table.append_column("shard", pa.array(np.full(table.num_rows, number, np.int32)))
         tables.append(table.append_column("row", pa.array(np.arange(table.num_rows))))
@@ -142,7 +142,7 @@ def _read_batch(layout: Layout, shards: list[str], columns: list[str]) -> pa.Tab
 def decide_batch(
     config: RunConfig,
     layout: Layout,
-    partial: Path,
+    partial: Location,
     batch: int,
     shards: list[str],
     languages: dict[str, LanguageConfig],
@@ -195,7 +195,7 @@ def decide_batch(
             writer.write_table(decisions.filter(pa.array(groups == group)))
 
 
-def elect_groups(config: RunConfig, layout: Layout, partial: Path, task: int, groups: dict[str, list[int]]) -> None:
+def elect_groups(config: RunConfig, layout: Layout, partial: Location, task: int, groups: dict[str, list[int]]) -> None:
     """The fate and representative of every document of a task's groups, in dense order."""
     with committed(partial / "fates" / f"part-{task:05d}.parquet") as path:
         writer: pq.ParquetWriter | None = None
@@ -207,7 +207,9 @@ def elect_groups(config: RunConfig, layout: Layout, partial: Path, task: int, gr
             writer.close()
 
 
-def _elect_group(config: RunConfig, layout: Layout, partial: Path, task: int, group: str, rows: list[int]) -> pa.Table:
+def _elect_group(
+    config: RunConfig, layout: Layout, partial: Location, task: int, group: str, rows: list[int]
+) -> pa.Table:
     names = ["id", "url_hash", "character_count", "perplexity", "date", "language_score", "failed"]
     decisions = pa.concat_tables(
         [
@@ -250,10 +252,10 @@ def _is_test(cluster_id: str, fraction: float) -> bool:
 
 
 def write_batch(
-    config: RunConfig, layout: Layout, partial: Path, batch: int, shards: list[str], groups: dict[str, Any]
+    config: RunConfig, layout: Layout, partial: Location, batch: int, shards: list[str], groups: dict[str, Any]
 ) -> dict[str, Any]:
     """Read the text of survivors once, splice the stored spans, sort; count every fate."""
-    decisions = pq.read_table(partial / "decisions" / f"batch-{batch:05d}.parquet")
+    decisions = pq.read_table(readable(partial / "decisions" / f"batch-{batch:05d}.parquet"))
     found = []
     for group in sorted(group for group, entry in groups.items() if entry["rows"][batch]):
         entry = groups[group]
@@ -274,7 +276,7 @@ def write_batch(
         if not len(here):
             continue
         rows = where["row"].to_numpy()[here]
-        table = pq.read_table(layout.annotated(shard)).take(pa.array(rows))
+        table = pq.read_table(readable(layout.annotated(shard))).take(pa.array(rows))
         for name, column in facts.items():
             table = table.append_column(name, column.take(pa.array(here)))
         table = table.append_column("position", pa.array(here))
@@ -353,7 +355,7 @@ def _refine(table: pa.Table, mask: bool) -> pa.Table:
     return table.set_column(place, "text", pa.array(texts, type=pa.large_string()))
 
 
-def merge_label(config: RunConfig, partial: Path, label: str, batch_count: int) -> list[dict[str, Any]]:
+def merge_label(config: RunConfig, partial: Location, label: str, batch_count: int) -> list[dict[str, Any]]:
     """A label's rows of all batches in parts of about `part_bytes`, each sorted by cluster size and hash of id."""
     files: list[dict[str, Any]] = []
     buffer: list[pa.Table] = []
@@ -369,7 +371,7 @@ def merge_label(config: RunConfig, partial: Path, label: str, batch_count: int) 
     for batch in range(batch_count):
         path = partial / "parts" / f"batch-{batch:05d}.parquet"
         if path.exists():
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(readable(path), pre_buffer=True) as file:
                 place = file.schema_arrow.get_field_index("label")
                 for number in range(file.num_row_groups):
                     if file.metadata.row_group(number).column(place).statistics.min == label:
@@ -381,7 +383,7 @@ def merge_label(config: RunConfig, partial: Path, label: str, batch_count: int) 
     return files
 
 
-def _write_part(config: RunConfig, partial: Path, label: str, table: pa.Table, files: list[dict[str, Any]]) -> None:
+def _write_part(config: RunConfig, partial: Location, label: str, table: pa.Table, files: list[dict[str, Any]]) -> None:
     order = [("minhash_cluster_size", "ascending"), ("id_hash", "ascending"), ("id", "ascending")]
     columns = [*CLEAN_FIRST, *(n for n in table.column_names if n not in CLEAN_FIRST and n not in CLEAN_NOT)]
     for split in ("train", "test"):
@@ -402,13 +404,14 @@ def _write_part(config: RunConfig, partial: Path, label: str, table: pa.Table, f
                 write_page_checksum=True,
                 use_dictionary=["dump", "language", "language_script", "file_path", "encoding", "script"],
             )
+            size, digest = temporary.stat().st_size, sha256_of(temporary)
         files.append(
             {
                 "path": f"clean/{label}/{name}",
                 "split": split,
                 "rows": part.num_rows,
-                "bytes": path.stat().st_size,
-                "sha256": sha256_of(path),
+                "bytes": size,
+                "sha256": digest,
                 "characters": int(sum(part["character_count"].to_pylist())),
                 "run_lengths": _run_lengths(part),
             }
@@ -435,5 +438,5 @@ def _run_lengths(part: pa.Table) -> list[list[int]]:
 
 def fates_of(layout: Layout, selection: str) -> pa.Table:
     """The decisions of a selection on every document, in the order of the signatures."""
-    folder = layout.selection(selection) / "decisions"
-    return pa.concat_tables([pq.read_table(path) for path in sorted(folder.glob("batch-*.parquet"))])
+    files = matching(layout.selection(selection) / "decisions", "batch-*.parquet")
+    return pa.concat_tables([pq.read_table(readable(path)) for path in files])

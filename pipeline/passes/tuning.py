@@ -17,6 +17,7 @@ from pipeline.columns import LANGUAGE, METRIC, PERPLEXITY
 from pipeline.config import LanguageConfig, Rule, RunConfig, load_language_config
 from pipeline.errors import InputError
 from pipeline.execution.manifests import read_json
+from pipeline.execution.storage import readable
 from pipeline.passes.layout import Layout
 from pipeline.stages.decide import percentile_of, rules_fired
 from pipeline.stages.score_perplexity import MODELS
@@ -76,7 +77,7 @@ def measured(layout: Layout, label: str) -> pa.Table:
     """
     shards = [one["shard"] for one in layout.manifests() if label in one["rows_by_label"]]
     paths = [layout.annotated(shard) for shard in shards]
-    parts = [pq.read_table(path, columns=list(NUMERIC), filters=[("label", "=", label)]) for path in paths]
+    parts = [pq.read_table(readable(path), columns=list(NUMERIC), filters=[("label", "=", label)]) for path in paths]
     if not parts:
         raise InputError(f"{layout.root}: no document with the label {label}")
     table = pa.concat_tables(parts)

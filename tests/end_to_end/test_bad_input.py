@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import RunConfig
-from pipeline.errors import AuditError, ConfigError
+from pipeline.errors import AuditError
 from pipeline.execution.manifests import read_json
 from pipeline.passes.audit import audit
 from pipeline.passes.layout import Layout
-from pipeline.plan import check, run
+from pipeline.plan import run
 
 ROOT = Path(__file__).resolve().parents[2]
 WET = ROOT / "samples" / "crawl-00004.warc.wet.gz"
@@ -129,10 +129,3 @@ def test_the_audit_command_ends_with_code_one_for_a_damaged_part(small: Layout, 
     assert done.returncode == 1
     assert "sha256 differs" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_an_output_that_is_a_url_is_refused_before_a_folder_of_that_name_is_made(tmp_path: Path) -> None:
-    source = tmp_path / "a.warc"
-    source.write_bytes(b"WARC/1.0\r\n")
-    with pytest.raises(ConfigError, match="s3://bucket/out: only local paths"):
-        check(RunConfig(inputs=(str(source),), output="s3://bucket/out"))

@@ -1,0 +1,112 @@
+"""lookup: from the hash of an id, a URL or a registered domain to the rows that have it, dropped records included.
+
+A file a batch, sorted by (kind, hash), in row groups small enough that a search reads one of them: the statistics of
+the row groups say which. `explain` reads it; taking documents out and knowing what was already read need the same.
+"""
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.config import RunConfig, fingerprint
+from pipeline.execution.executors import Executor
+from pipeline.execution.manifests import committed, finished, read_json, write_json
+from pipeline.execution.storage import readable
+from pipeline.passes.layout import Layout, batches
+from pipeline.stages.measure_quality import hash64
+from pipeline.text.urls import host_of, normalize_url, registered_domain
+
+FORMAT = 1
+Kind = Literal["id", "url", "domain"]
+KINDS: dict[Kind, int] = {"id": 0, "url": 1, "domain": 2}
+ROW_GROUP_ROWS = 65_536
+SCHEMA = pa.schema(
+    [
+        ("kind", pa.int8()),
+        ("hash", pa.uint64()),
+        ("shard", pa.int32()),  # within the batch
+        ("row", pa.int64()),  # of annotated/ or of dropped/
+        ("dropped", pa.bool_()),
+    ]
+)
+
+
+class Place(NamedTuple):
+    """Where a record's row stands."""
+
+    batch: int
+    shard: str
+    row: int
+    dropped: bool
+
+
+def url_key(url: str) -> str:
+    """What a URL is found by: its normal form, or the host of a bare domain.
+
+    >>> url_key("HTTPS://Example.org/#top"), url_key("http://example.org/a?utm_source=x")
+    ('example.org', 'example.org/a')
+    """
+    return normalize_url(url) or host_of(url)
+
+
+def build_lookup(config: RunConfig, layout: Layout, executor: Executor) -> None:
+    """Write lookup/; done work over the same shards is kept. Raises RuntimeError when a batch fails."""
+    manifests = layout.manifests()
+    key = fingerprint([FORMAT, config.dedup.batch_shards, [one["sha256"] for one in manifests]])
+    if finished(layout.lookup_index, key) is not None:
+        return
+    grouped = batches([one["shard"] for one in manifests], config.dedup.batch_shards)
+    arguments = [(layout, number, shards) for number, shards in enumerate(grouped)]
+    for position, _, error in executor.run(lookup_batch, arguments):
+        if error:
+            raise RuntimeError(f"lookup of batch {position} failed: {error}")
+    write_json(layout.lookup_index, {"fingerprint": key, "batches": grouped})
+
+
+def lookup_batch(layout: Layout, batch: int, shards: list[str]) -> None:
+    """Write the sorted hashes of a batch."""
+    parts = []
+    for number, shard in enumerate(shards):
+        for path, dropped in ((layout.annotated(shard), False), (layout.dropped(shard), True)):
+            table = pq.read_table(readable(path), columns=["id", "url"])
+            hashes = _hashes(table)
+            rows = np.arange(table.num_rows)
+            for kind, values in hashes.items():
+                count = len(values)
+                columns = [np.full(count, KINDS[kind], np.int8), values, np.full(count, number, np.int32), rows]
+                parts.append(pa.table([*map(pa.array, columns), pa.array(np.full(count, dropped))], schema=SCHEMA))
+    order = [(name, "ascending") for name in ("kind", "hash", "shard", "row", "dropped")]
+    whole = pa.concat_tables(parts).sort_by(order) if parts else SCHEMA.empty_table()
+    with committed(layout.lookup(batch)) as path:
+        pq.write_table(whole, path, compression="zstd", row_group_size=ROW_GROUP_ROWS)
+
+
+def _hashes(table: pa.Table) -> dict[Kind, np.ndarray]:
+    urls = [url or "" for url in table["url"].to_pylist()]
+    words: dict[Kind, list[str]] = {
+        "id": table["id"].to_pylist(),
+        "url": [url_key(url) for url in urls],
+        "domain": [registered_domain(host_of(url)) for url in urls],
+    }
+    return {kind: np.array([hash64(word) for word in found], dtype=np.uint64) for kind, found in words.items()}
+
+
+def find(layout: Layout, kind: Kind, words: list[str]) -> list[Place]:
+    """Rows whose id, URL key or registered domain has the hash of one of `words`, in plan order.
+
+    A hash of 64 bits can have two words: compare the row itself before acting on it.
+    """
+    index: dict[str, Any] = read_json(layout.lookup_index)
+    wanted = None
+    for word in words:
+        one = pc.field("hash") == pa.scalar(hash64(word), pa.uint64())
+        wanted = one if wanted is None else wanted | one
+    found = []
+    for batch, shards in enumerate(index["batches"]):
+        condition = (pc.field("kind") == pa.scalar(KINDS[kind], pa.int8())) & wanted
+        for row in pq.read_table(readable(layout.lookup(batch)), filters=condition).to_pylist():
+            found.append(Place(batch, shards[row["shard"]], row["row"], row["dropped"]))
+    return sorted(set(found), key=lambda place: (place.batch, index["batches"][place.batch].index(place.shard), place))
