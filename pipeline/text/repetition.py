@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from pipeline.text.characters import code_points
 
 MODULUS: Final = 2**61 - 1
-BASE: Final = 1_317_624_576_693_539_401
+# The first 64 binary digits of pi's fraction. No two pairs of characters collide (a test goes through all); the base
+# before, (2**63 - 1) / 7, had 7 * BASE = 3 modulo 2**61 - 1, so that "(/" and "/," were one.
+BASE: Final = 0x243F6A8885A308D3 % MODULUS
 
 _U1: Final = np.uint64(1)
 _U30: Final = np.uint64(30)
