@@ -18,7 +18,7 @@ lm_app = typer.Typer(no_args_is_help=True, help="Train and import language model
 app.add_typer(config_app, name="config")
 app.add_typer(lm_app, name="lm")
 
-ConfigPath = Annotated[Path | None, typer.Argument(help="The run's TOML; recipes/ has examples.")]
+ConfigPath = Annotated[Path | None, typer.Argument(help="The run's TOML, or a recipe that comes along: fineweb2.")]
 Output = Annotated[str, typer.Argument(help="Output folder of a run.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="key=value over the config; rules.METRIC.max=0.2 too.")]
 Selection = Annotated[str | None, typer.Option(help="Name of the selection (main).")]

@@ -6,6 +6,7 @@ language's own file laid over it. Unknown keys and empty intervals are all repor
 
 import hashlib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -16,7 +17,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pipeline.errors import ConfigError
 
-LANGUAGE_CONFIGS = Path(__file__).resolve().parent.parent / "lang_configs"
+
+def bundled(name: str) -> Path:
+    """A folder that comes along: inside the package where it was installed, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / name
+    return installed if installed.is_dir() else package.parent / name
+
+
+LANGUAGE_CONFIGS = bundled("lang_configs")
+RECIPES = bundled("recipes")
 LABEL_PATTERN = re.compile(r"^[a-z]{2,3}_[A-Z][a-z]{3}$")
 
 
@@ -276,16 +286,36 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def load_run_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -> RunConfig:
-    """Read a run's TOML and lay overrides over it.
+def find_recipe(given: Path) -> Path:
+    """The file of a recipe given by path, or by name where it comes along. Raises ConfigError if it is neither.
 
-    Relative paths in `inputs` are taken from the folder of the file. Raises ConfigError with every fault.
+    >>> find_recipe(Path("fineweb2")).name
+    'fineweb2.toml'
     """
+    if given.is_file():
+        return given
+    named = RECIPES / f"{given}.toml"
+    if given.name == str(given) and named.is_file():
+        return named
+    names = ", ".join(sorted(path.stem for path in RECIPES.glob("*.toml")))
+    raise ConfigError(f"{given}: no such file, and no recipe that comes along; those are {names}")
+
+
+def load_run_config(recipe: Path | None, overrides: Mapping[str, Any] | None = None) -> RunConfig:
+    """Read a run's TOML, given as in `find_recipe`, and lay overrides over it.
+
+    Relative `inputs`, `language_configs` and `models` are taken from the folder of the file; the last two become
+    absolute, because later commands read them again from `run.json`. Raises ConfigError with every fault.
+    """
+    path = find_recipe(recipe) if recipe else None
     raw = _read_toml(path) if path else {}
     if path and isinstance(raw.get("inputs"), list):
         raw["inputs"] = [
             text if "://" in text or Path(text).is_absolute() else str(path.parent / text) for text in raw["inputs"]
         ]
+    for key in ("language_configs", "models"):
+        if path and isinstance(raw.get(key), str) and raw[key]:
+            raw[key] = os.path.abspath(path.parent / raw[key])
     try:
         return RunConfig.model_validate(merge(raw, overrides or {}))
     except ValidationError as error:

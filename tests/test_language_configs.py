@@ -211,7 +211,7 @@ def test_roots_parameters_of_the_culturax_recipe() -> None:
 def test_every_recipe_loads_and_its_language_folder_exists(path: Path) -> None:
     config = load_run_config(path)
     if config.language_configs:
-        assert (ROOT / config.language_configs / "default.toml").is_file()
+        assert (Path(config.language_configs) / "default.toml").is_file()
 
 
 def test_the_default_recipe_spells_out_the_defaults() -> None:

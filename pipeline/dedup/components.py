@@ -10,7 +10,8 @@ amortised, and no slower on edges that already point at the smallest index of th
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from pipeline.kernels import kernel
 
 ParentArray = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
 
@@ -24,7 +25,7 @@ def new_parent(n: int) -> ParentArray:
     return np.arange(n, dtype=np.uint32) if n <= 2**32 else np.arange(n, dtype=np.uint64)
 
 
-@njit(cache=True)
+@kernel
 def _union_kernel(parent: ParentArray, a: ParentArray, b: ParentArray) -> None:
     for edge in range(a.shape[0]):
         x = a[edge]
@@ -41,7 +42,7 @@ def _union_kernel(parent: ParentArray, a: ParentArray, b: ParentArray) -> None:
             parent[x] = y
 
 
-@njit(cache=True)
+@kernel
 def _flatten_kernel(parent: ParentArray) -> None:
     for node in range(parent.shape[0]):
         parent[node] = parent[parent[node]]  # the parent is smaller, thus flat already

@@ -17,7 +17,6 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from pipeline.dedup.shingles import (
     UInt64Array,
@@ -29,6 +28,7 @@ from pipeline.dedup.shingles import (
     word_hashes,
 )
 from pipeline.errors import ConfigError
+from pipeline.kernels import kernel
 
 EMPTY_MINIMUM = np.uint64(2**64 - 1)  # a minimum over no shingle, as in datasketch
 
@@ -99,20 +99,20 @@ def permutations(scheme: SignatureScheme) -> tuple[UInt64Array, UInt64Array]:
     return a, b
 
 
-@njit(cache=True)
+@kernel
 def _lower(minima: UInt64Array, shingle: np.uint64, a: UInt64Array, b: UInt64Array) -> None:
     mixed = mix64(shingle)
     for k in range(a.shape[0]):
         minima[k] = min(minima[k], a[k] * mixed + b[k])  # wraps modulo 2**64 on purpose
 
 
-@njit(cache=True)
+@kernel
 def _sign_kernel(shingles: UInt64Array, a: UInt64Array, b: UInt64Array, minima: UInt64Array) -> None:
     for position in range(shingles.shape[0]):
         _lower(minima, shingles[position], a, b)
 
 
-@njit(cache=True)
+@kernel
 def _sign_many_kernel(
     hashes: UInt64Array,
     offsets: npt.NDArray[np.int64],
@@ -157,7 +157,7 @@ def sign_many(flat_word_hashes: npt.ArrayLike, offsets: npt.ArrayLike, scheme: S
     return minima
 
 
-@njit(cache=True)
+@kernel
 def _band_kernel(minima: UInt64Array, bands: int, rows: int, out: UInt64Array) -> None:
     for document in range(minima.shape[0]):
         empty = True

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import xxhash
-from numba import njit
 
 from pipeline.errors import ConfigError
+from pipeline.kernels import kernel
 
 UInt64Array = npt.NDArray[np.uint64]
 
@@ -81,7 +81,7 @@ def exact_hash(words: Sequence[str]) -> int:
     return xxhash.xxh64_intdigest(" ".join(words).encode(), EXACT_HASH_SEED) or 1
 
 
-@njit(cache=True)
+@kernel
 def mix64(value: np.uint64) -> np.uint64:
     """Scatter 64 bits with MurmurHash3's finalizer, a bijection of uint64; wraps modulo 2**64 on purpose."""
     value ^= value >> _SHIFT
@@ -92,7 +92,7 @@ def mix64(value: np.uint64) -> np.uint64:
     return value
 
 
-@njit(cache=True)
+@kernel
 def chain64(state: np.uint64, value: np.uint64) -> np.uint64:
     """Take one more value into an order-dependent hash: mix64(state * 0x9E3779B97F4A7C15 + value) mod
     2**64."""
@@ -100,7 +100,7 @@ def chain64(state: np.uint64, value: np.uint64) -> np.uint64:
     return mixed
 
 
-@njit(cache=True)
+@kernel
 def shingle_at(hashes: UInt64Array, start: int, shingle_size: int) -> np.uint64:
     """Hash the `shingle_size` word hashes from position `start`; the formula is in `shingle_hashes`."""
     state = np.uint64(shingle_size)
@@ -109,7 +109,7 @@ def shingle_at(hashes: UInt64Array, start: int, shingle_size: int) -> np.uint64:
     return state
 
 
-@njit(cache=True)
+@kernel
 def _shingle_kernel(hashes: UInt64Array, shingle_size: int, out: UInt64Array) -> None:
     for start in range(out.shape[0]):
         out[start] = shingle_at(hashes, start, shingle_size)

@@ -11,10 +11,10 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from pipeline.dedup.lsh import CHANCE_OF_EQUAL_BYTES
 from pipeline.errors import ConfigError
+from pipeline.kernels import kernel
 
 IndexT = TypeVar("IndexT", np.uint32, np.uint64)
 IndexArray = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
@@ -31,7 +31,7 @@ def equal_bytes_needed(threshold: float, minima_count: int) -> int:
     return int(np.count_nonzero(estimates < threshold))
 
 
-@njit(cache=True)
+@kernel
 def _verify_kernel(
     roots: IndexArray,
     order: npt.NDArray[np.int64],

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.kernels import kernel
 from pipeline.text.characters import code_points
 
 MODULUS: Final = 2**61 - 1
@@ -132,7 +132,7 @@ def _powers(bits: int) -> NDArray[np.uint64]:
     return result
 
 
-@numba.njit(cache=True)
+@kernel
 def _multiply(a: np.uint64, b: np.uint64) -> np.uint64:
     """a * b modulo 2**61 - 1 for a, b below it; no step overflows; 2**61 = 1 lets high bits be added."""
     a_high, a_low = a >> _U31, a & _LOW31
@@ -143,7 +143,7 @@ def _multiply(a: np.uint64, b: np.uint64) -> np.uint64:
     return total - _MODULUS if total >= _MODULUS else total
 
 
-@numba.njit(cache=True)
+@kernel
 def _compute_powers(size: int) -> NDArray[np.uint64]:
     powers = np.empty(size, np.uint64)
     powers[0] = _U1
@@ -152,7 +152,7 @@ def _compute_powers(size: int) -> NDArray[np.uint64]:
     return powers
 
 
-@numba.njit(cache=True)
+@kernel
 def _prefix_hashes(codes: NDArray[np.uint32]) -> NDArray[np.uint64]:
     prefixes = np.empty(len(codes) + 1, np.uint64)
     prefixes[0] = np.uint64(0)
@@ -163,7 +163,7 @@ def _prefix_hashes(codes: NDArray[np.uint32]) -> NDArray[np.uint64]:
     return prefixes
 
 
-@numba.njit(cache=True)
+@kernel
 def _ngram_hashes(
     prefixes: NDArray[np.uint64],
     powers: NDArray[np.uint64],
@@ -180,7 +180,7 @@ def _ngram_hashes(
     return hashes
 
 
-@numba.njit(cache=True)
+@kernel
 def _table_bits(size: int) -> int:
     """Bits of a table at least twice as large as the number of keys."""
     bits = 3
@@ -189,7 +189,7 @@ def _table_bits(size: int) -> int:
     return bits
 
 
-@numba.njit(cache=True)
+@kernel
 def _find(keys: NDArray[np.uint64], key: np.uint64, shift: np.uint64) -> np.int64:
     """Slot of a key, or the free slot where it belongs; linear probing, 0 is free, so keys are hash + 1."""
     mask = len(keys) - 1
@@ -199,7 +199,7 @@ def _find(keys: NDArray[np.uint64], key: np.uint64, shift: np.uint64) -> np.int6
     return slot
 
 
-@numba.njit(cache=True)
+@kernel
 def _count(hashes: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count and first position of each distinct hash, by first occurrence; two (n_distinct,) int64."""
     bits = _table_bits(len(hashes))
@@ -223,7 +223,7 @@ def _count(hashes: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.in
     return counts[:distinct], firsts[:distinct]
 
 
-@numba.njit(cache=True)
+@kernel
 def _top(hashes: NDArray[np.uint64], lengths: NDArray[np.int64]) -> int:
     counts, firsts = _count(hashes)
     best = 0
@@ -233,7 +233,7 @@ def _top(hashes: NDArray[np.uint64], lengths: NDArray[np.int64]) -> int:
     return lengths[firsts[best]] * counts[best]  # type: ignore[no-any-return]
 
 
-@numba.njit(cache=True)
+@kernel
 def _scan(hashes: NDArray[np.uint64], lengths: NDArray[np.int64], n: int) -> int:
     bits = _table_bits(len(hashes))
     shift = np.uint64(64 - bits)
