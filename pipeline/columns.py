@@ -28,6 +28,8 @@ TEXT = {
     "encoding_repaired": (pa.bool_(), "ftfy changed the text"),
     "text": (pa.large_string(), "main text as extracted and repaired, before spans are applied"),
 }
+# Read by the stages of annotate and not stored: it is `text`, unless repair comes after the metrics.
+MEASURED = {"measured_text": (pa.large_string(), "what language, metrics and signature are of")}
 LANGUAGE = {
     "label": (pa.string(), "language and script, such as tur_Latn"),
     "language": (pa.string(), "ISO 639-3"),

@@ -34,6 +34,12 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _checked_label(label: str) -> str:
+    if not LABEL_PATTERN.match(label):
+        raise ValueError(f"{label!r} is no language label; write ISO 639-3 and script, such as tur_Latn")
+    return label
+
+
 class ReadConfig(_Strict):
     """Limits of the WARC reader; sizes in bytes after decompression."""
 
@@ -50,7 +56,20 @@ class ExtractConfig(_Strict):
     extractor: Literal["resiliparse", "trafilatura"] = "resiliparse"
     cpu_seconds: float = Field(10.0, gt=0)
     memory_bytes: int = Field(2 * 2**30, gt=0)
-    repair: bool = True
+    repair: Literal["before", "after", "off"] = "before"
+
+
+class GateConfig(_Strict):
+    """Documents that `model` gives `label` with a score above `min_score` are taken out before anything is measured."""
+
+    model: str = "lid.176"
+    label: str
+    min_score: float = Field(ge=0, le=1)
+
+    @field_validator("label")
+    @classmethod
+    def _is_label(cls, label: str) -> str:
+        return _checked_label(label)
 
 
 class LidConfig(_Strict):
@@ -59,6 +78,7 @@ class LidConfig(_Strict):
     model: str = "lid.176"
     min_score: float = Field(0.2, ge=0, le=1)
     max_characters: int = Field(2000, gt=0)
+    gate: GateConfig | None = None
 
 
 class LanguagesConfig(_Strict):
@@ -70,10 +90,7 @@ class LanguagesConfig(_Strict):
     @field_validator("include", "exclude")
     @classmethod
     def _labels(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
-        for label in labels:
-            if not LABEL_PATTERN.match(label):
-                raise ValueError(f"{label!r} is no language label; write ISO 639-3 and script, such as tur_Latn")
-        return labels
+        return tuple(_checked_label(label) for label in labels)
 
 
 class DedupConfig(_Strict):
@@ -123,6 +140,9 @@ class ExecutionConfig(_Strict):
     attempts: int = Field(3, ge=1)
 
 
+Refinement = Literal["addresses", "bar_lines", "footer", "script_line"]
+
+
 class RunConfig(_Strict):
     """Everything a run needs. Two levels only: this, and the language files."""
 
@@ -137,6 +157,9 @@ class RunConfig(_Strict):
     extract: ExtractConfig = ExtractConfig()
     lid: LidConfig = LidConfig()
     languages: LanguagesConfig = LanguagesConfig()
+    segmenter: Literal["icu", "whitespace", "datatrove"] = "icu"
+    refine: Literal["before_signing", "at_write"] = "at_write"
+    refinements: tuple[Refinement, ...] = ("addresses", "bar_lines")
     perplexity: bool = True
     models: str = ""
     dedup: DedupConfig = DedupConfig()
@@ -167,7 +190,7 @@ class RunConfig(_Strict):
         """The settings that the annotate pass reads; they make its fingerprint."""
         dump = self.model_dump(mode="json")
         scheme = {key: dump["dedup"][key] for key in ("bands", "rows", "shingle_size", "seed", "groups")}
-        keys = ("read", "extract", "lid", "languages", "perplexity")
+        keys = ("read", "extract", "lid", "languages", "segmenter", "refine", "refinements", "perplexity")
         segments = {key: dump["execution"][key] for key in ("segment_records", "segment_bytes")}
         return {key: dump[key] for key in keys} | {"scheme": scheme, "segments": segments}
 

@@ -20,6 +20,7 @@ from pipeline.passes.rebalance import rebalance
 from pipeline.passes.report import write_report
 from pipeline.passes.select import select
 from pipeline.stages.decide import check_rules
+from pipeline.text.segment import check_segmenter
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
@@ -34,6 +35,9 @@ def check(config: RunConfig, rule_overrides: dict[str, Any] | None = None) -> li
     from pipeline.text.lid import LanguageIdentifier
 
     LanguageIdentifier(name=config.lid.model).identify(["glotmill"])
+    if config.lid.gate:
+        LanguageIdentifier(name=config.lid.gate.model).identify(["glotmill"])
+    check_segmenter(config.segmenter, config.languages.include)
     folder = Path(config.language_configs) if config.language_configs else None
     for label in ("default", *config.languages.include):
         check_rules(load_language_config(label, folder, rule_overrides))

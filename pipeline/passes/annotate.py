@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.columns import ANNOTATED, DROPPED, PAYLOAD, RECORD, schema
+from pipeline.columns import ANNOTATED, DROPPED, MEASURED, PAYLOAD, RECORD, schema
 from pipeline.config import LANGUAGE_CONFIGS, RunConfig, fingerprint
 from pipeline.execution.manifests import committed, finished, read_json, sha256_of, write_json
 from pipeline.execution.storage import Location, ObjectPath, local_copy, locate
@@ -192,7 +192,7 @@ def _run(
             _lose(gone, lost, books)
             if stage.name == "extract_text":
                 kept = kept.drop_columns(list(PAYLOAD))
-        kept = _only_kept(kept, lost, books)
+        kept = _only_kept(kept, lost, books).drop_columns(list(MEASURED))
         segment.append(kept)
         rows += kept.num_rows
         size += kept.nbytes

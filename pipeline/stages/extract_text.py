@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pyarrow as pa
 
-from pipeline.columns import PAYLOAD, RECORD, TEXT, schema
+from pipeline.columns import MEASURED, PAYLOAD, RECORD, TEXT, schema
 from pipeline.config import RunConfig
 from pipeline.stages.contract import add_columns
 from pipeline.text.decode import decode
@@ -21,7 +21,7 @@ class ExtractText:
 
     name = "extract_text"
     reads = schema({"warc_type": RECORD["warc_type"]}, PAYLOAD)
-    adds = schema(TEXT)
+    adds = schema(TEXT, MEASURED)
 
     def __init__(self, config: RunConfig, extract_pages: ExtractPages) -> None:
         self.config = config
@@ -32,6 +32,7 @@ class ExtractText:
     def __call__(self, table: pa.Table) -> pa.Table:
         """Rows without text get a drop reason: empty_body, not_html, undecodable, too_many_tags, no_text, ..."""
         rows = table.num_rows
+        repair = self.config.extract.repair
         encodings: list[object] = [None] * rows
         sources: list[object] = [None] * rows
         drops: list[str | None] = [None] * rows
@@ -58,20 +59,23 @@ class ExtractText:
             sources_of_text[row] = text
             drops[row] = fault
         texts: list[object] = [None] * rows
+        measured: list[object] = [None] * rows
         repaired: list[object] = [None] * rows
         for row, text in enumerate(sources_of_text):
             if drops[row] is not None or text is None:
                 drops[row] = drops[row] or "no_text"
                 continue
-            fixed, changed = repair_encoding(text) if self.config.extract.repair else (text, False)
-            texts[row], repaired[row] = clean(fixed).strip(), changed
-            if not texts[row]:
-                drops[row], texts[row] = "no_text", None
+            fixed, repaired[row] = (text, False) if repair == "off" else repair_encoding(text)
+            texts[row] = clean(fixed).strip()
+            measured[row] = clean(text).strip() if repair == "after" else texts[row]
+            if not texts[row] or not measured[row]:
+                drops[row], texts[row], measured[row] = "no_text", None, None
         columns = {
             "encoding": encodings,
             "encoding_source": sources,
             "encoding_repaired": repaired,
             "text": texts,
+            "measured_text": measured,
         }
         return add_columns(table, self.adds, columns, drops)
 

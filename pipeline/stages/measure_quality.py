@@ -7,12 +7,13 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from pipeline.columns import LANGUAGE, METRIC, RECORD, SIGNATURE, SPANS, TEXT, schema
+from pipeline.columns import LANGUAGE, MEASURED, METRIC, RECORD, SIGNATURE, SPANS, TEXT, schema
 from pipeline.config import RunConfig, load_language_config
 from pipeline.dedup.minhash import SignatureScheme, sign_documents
 from pipeline.stages.contract import add_columns
 from pipeline.text.metrics import WordLists, measure
-from pipeline.text.refine import find_spans
+from pipeline.text.refine import find_spans, splice
+from pipeline.text.segment import segmenter_for
 from pipeline.text.urls import host_of, normalize_url, registered_domain
 from pipeline.text.view import TextView
 
@@ -27,7 +28,9 @@ class MeasureQuality:
     """All metrics of METRICS; decisions come later, from the stored values."""
 
     name = "measure_quality"
-    reads = schema({"text": TEXT["text"], "label": LANGUAGE["label"], "id": RECORD["id"], "url": RECORD["url"]})
+    reads = schema(
+        {"text": TEXT["text"], "label": LANGUAGE["label"], "id": RECORD["id"], "url": RECORD["url"]}, MEASURED
+    )
     adds = schema(METRIC, SIGNATURE, SPANS)
 
     def __init__(self, config: RunConfig) -> None:
@@ -38,15 +41,19 @@ class MeasureQuality:
         )
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Never drops a row."""
+        """Never drops a row. Spans lie in `text`; the signature is of it as refined or of what was measured."""
+        config = self.config
         columns: dict[str, list[object]] = {field.name: [] for field in self.adds}
         words = []
-        for text, label in zip(table["text"].to_pylist(), table["label"].to_pylist(), strict=True):
-            view = TextView.of(text)
-            words.append(view.words)
-            for name, value in measure(view, _lists(label, self.config.language_configs)).items():
+        rows = zip(*(table[name].to_pylist() for name in ("text", "measured_text", "label")), strict=True)
+        for text, measured, label in rows:
+            split = segmenter_for(label, config.segmenter)
+            view = TextView.from_words(measured, split(measured))
+            for name, value in measure(view, _lists(label, config.language_configs)).items():
                 columns[name].append(value)
-            spans = find_spans(text)
+            spans = find_spans(text, config.refinements)
+            changes = spans and config.refine == "before_signing"
+            words.append(split(splice(text, spans)) if changes else view.words)
             columns["span_starts"].append([span[0] for span in spans])
             columns["span_ends"].append([span[1] for span in spans])
             columns["span_texts"].append([span[2] for span in spans])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.columns import LANGUAGE, PERPLEXITY, TEXT, schema
+from pipeline.columns import LANGUAGE, MEASURED, PERPLEXITY, schema
 from pipeline.config import RunConfig
 from pipeline.stages.contract import add_columns
 from pipeline.text.perplexity import LanguageModel, available_models
@@ -16,7 +16,7 @@ class ScorePerplexity:
     """Null where the language has no model or the text no line: never a default number."""
 
     name = "score_perplexity"
-    reads = schema({"text": TEXT["text"], "label": LANGUAGE["label"]})
+    reads = schema(MEASURED, {"label": LANGUAGE["label"]})
     adds = schema(PERPLEXITY)
 
     def __init__(self, config: RunConfig) -> None:
@@ -26,7 +26,7 @@ class ScorePerplexity:
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Never drops a row."""
-        texts, labels = table["text"].to_pylist(), table["label"].to_pylist()
+        texts, labels = table["measured_text"].to_pylist(), table["label"].to_pylist()
         columns: dict[str, list[object]] = {name: [None] * table.num_rows for name in PERPLEXITY}
         for label in sorted(set(labels) & set(self.models)):
             model = self.models[label]

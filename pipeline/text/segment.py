@@ -1,17 +1,22 @@
-"""Words of a text: takes a string, gives its segments in order, by a method that a language's settings name.
+"""Words of a text: takes a string, gives its segments in order, by a method that a run's config names.
 
 "icu" is Unicode UAX #29 with ICU's dictionaries, so Thai, Khmer, Lao, Burmese, Chinese and Japanese, which
 put no spaces between words, are handled without a model of their own. Its weakness: dictionary words are not
-those of a treebank, Korean particles stay attached, and Tibetan is split by syllable.
+those of a treebank, Korean particles stay attached, and Tibetan is split by syllable. "datatrove" is the word
+tokenizer that datatrove assigns to the language, which FineWeb-2's thresholds were tuned with: slower by up to
+a hundred times, and each needs a package of its own.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cache
 
 from icu4py.breakers import WordBreaker
 from icu4py.locale import Locale
 
 from pipeline.errors import ConfigError
+
+Segment = Callable[[str], list[str]]
 
 # The root locale: ICU picks its dictionary by script, so no language name is needed. Parsed once a process;
 # the breaker itself cannot be reused, because icu4py binds it to one text.
@@ -46,20 +51,70 @@ def segment_at_white_space(text: str) -> list[str]:
     return text.split()
 
 
-SEGMENTERS: dict[str, Callable[[str], list[str]]] = {
-    "icu": segment_with_icu,
-    "whitespace": segment_at_white_space,
+@cache
+def segment_with_datatrove(label: str) -> Segment:
+    """datatrove's word tokenizer of a language: spaCy, Stanza, PyThaiNLP, IndicNLP, Kiwi and others.
+
+    A label that datatrove has no tokenizer for gets spaCy's multilingual one, as most languages there do. Raises
+    ConfigError with the package to install where the tokenizer cannot be loaded.
+    """
+    from datatrove.utils.word_tokenizers import SpaCyTokenizer, load_tokenizer_assignments, load_word_tokenizer
+
+    try:
+        known = label in load_tokenizer_assignments()
+        tokenizer = load_word_tokenizer(label) if known else SpaCyTokenizer("xx")
+        tokenizer.word_tokenize("a")  # models and dictionaries load with the first word
+    except Exception as error:  # nine libraries, each with errors of its own, which all mean: not there
+        remedy = "" if "install" in str(error) else "; install the extra datatrove-words"
+        raise ConfigError(f'segmenter = "datatrove": no tokenizer for {label}: {error}{remedy}') from error
+    split: Segment = tokenizer.word_tokenize
+    return split
+
+
+# From the name in the config to the function that gives a language's segmenter.
+SEGMENTERS: dict[str, Callable[[str], Segment]] = {
+    "icu": lambda label: segment_with_icu,
+    "whitespace": lambda label: segment_at_white_space,
+    "datatrove": segment_with_datatrove,
 }
 
 
-def segment(text: str, segmenter: str = "icu") -> list[str]:
+def segmenter_for(label: str, name: str = "icu") -> Segment:
+    """The function that splits text of a language; raises ConfigError for an unknown name.
+
+    >>> segmenter_for("eng_Latn", "whitespace")("Hello, world")
+    ['Hello,', 'world']
+    """
+    if name not in SEGMENTERS:
+        raise ConfigError(f"segmenter = {name!r}: allowed are {', '.join(SEGMENTERS)}")
+    return SEGMENTERS[name](label)
+
+
+def check_segmenter(name: str, labels: Iterable[str]) -> None:
+    """Load the segmenter of every language, so that what is missing shows before any work.
+
+    "datatrove" needs the languages by name, because all of its tokenizers together need every package that it
+    knows. Raises ConfigError with a line for each language that has none.
+    """
+    labels = tuple(labels)
+    if name == "datatrove" and not labels:
+        raise ConfigError(
+            'segmenter = "datatrove" needs languages.include: name the languages whose tokenizers are wanted'
+        )
+    faults = []
+    for label in labels:
+        try:
+            segmenter_for(label, name)
+        except ConfigError as error:
+            faults.append(str(error))
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
+def segment(text: str, segmenter: str = "icu", label: str = "und_Zyyy") -> list[str]:
     """Words of a text in reading order, none empty or white space; raises ConfigError for an unknown name.
 
     >>> segment("Hello, world", "whitespace")
     ['Hello,', 'world']
     """
-    try:
-        split = SEGMENTERS[segmenter]
-    except KeyError:
-        raise ConfigError(f"segmenter = {segmenter!r}: allowed are {', '.join(SEGMENTERS)}") from None
-    return split(text)
+    return segmenter_for(label, segmenter)(text)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.text.refine import find_spans, splice
+from pipeline.text.refine import REFINEMENTS, find_spans, splice
 
 
 def refined(text: str) -> str:
@@ -44,3 +44,51 @@ def test_spans_lie_apart_and_refining_twice_changes_nothing_more(text: str) -> N
 def test_overlapping_spans_are_refused() -> None:
     with pytest.raises(ValueError, match="overlaps"):
         splice("abcd", [(0, 2, ""), (1, 3, "")])
+
+
+LONG = "Diese Zeile hat sicher mehr als dreißig Zeichen, wie ein Absatz."
+CODE = "var a = 1; document.write(a)"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"{LONG}\nStart\n\nKontakt\n", LONG),
+        (f"Start\n{LONG}\nDas ist ein Satz.", f"Start\n{LONG}\nDas ist ein Satz."),
+        (f"{LONG}\n猫坐在桌子上。", f"{LONG}\n猫坐在桌子上。"),
+        (f"{LONG}\n联系我们 | 首页", LONG),
+        (f"{LONG}\nयह एक वाक्य है।", f"{LONG}\nयह एक वाक्य है।"),
+        (f"{LONG}\nसंपर्क करें", LONG),
+        ("Rosen\nVeilchen\nTulpen", "Rosen\nVeilchen\nTulpen"),
+        (LONG, LONG),
+        ("", ""),
+    ],
+)
+def test_short_lines_at_the_end_go_unless_they_end_a_sentence_or_are_all_there_is(text: str, expected: str) -> None:
+    assert splice(text, find_spans(text, ["footer"])) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"one\n{CODE}\ntwo", "one\ntwo"),
+        (f"one\n{CODE}", "one\n"),
+        (f"{CODE}\nhow to\n{CODE}", f"{CODE}\nhow to\n{CODE}"),
+        ("The function of this document is to return a value to var.",) * 2,
+        ("window.open(x); window.close(x)",) * 2,
+    ],
+)
+def test_a_lone_line_of_script_goes_and_a_text_about_programming_stays(text: str, expected: str) -> None:
+    assert splice(text, find_spans(text, ["script_line"])) == expected
+
+
+@given(st.lists(PIECES | st.sampled_from([CODE, LONG]), max_size=20).map("\n".join))
+def test_all_refinements_together_give_spans_that_lie_apart(text: str) -> None:
+    spans = find_spans(text, list(REFINEMENTS))
+    assert all(first[1] <= second[0] for first, second in zip(spans, spans[1:], strict=False))
+    assert len(splice(text, spans)) >= 0
+
+
+def test_an_address_in_a_footer_is_removed_with_it() -> None:
+    text = f"{LONG}\nmail a@b.com"
+    assert find_spans(text, ["footer", "addresses"]) == [(len(LONG), len(text), "")]

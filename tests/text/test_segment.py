@@ -1,11 +1,13 @@
 """Words in scripts with and without spaces."""
 
 import pytest
+from datatrove.utils import _import_utils
+from datatrove.utils.word_tokenizers import load_word_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
-from pipeline.text.segment import SEGMENTERS, segment
+from pipeline.text.segment import SEGMENTERS, check_segmenter, segment, segment_with_datatrove
 
 
 @pytest.mark.parametrize(
@@ -46,4 +48,40 @@ def test_words_keep_order_and_hold_no_white_space_only_segment(text: str) -> Non
 def test_an_unknown_segmenter_is_a_config_error_that_names_the_choices() -> None:
     with pytest.raises(ConfigError, match="icu, whitespace"):
         segment("a", "spacy")
-    assert set(SEGMENTERS) == {"icu", "whitespace"}
+    assert set(SEGMENTERS) == {"icu", "whitespace", "datatrove"}
+
+
+@pytest.mark.parametrize(
+    ("label", "package", "text", "words"),
+    [
+        ("fra_Latn", "spacy", "C'est l'été à Paris !", ["C'", "est", "l'", "été", "à", "Paris", "!"]),
+        ("rus_Cyrl", "spacy", "Кошка сидит.", ["Кошка", "сидит", "."]),
+        ("hin_Deva", "indicnlp", "मेज़ पर बैठी है।", ["मेज़", "पर", "बैठी", "है", "।"]),
+        ("tha_Thai", "pythainlp", "แมวนั่งอยู่บนโต๊ะ", ["แมว", "นั่ง", "อยู่", "บน", "โต๊ะ"]),
+        ("kor_Hang", "kiwipiepy", "고양이가 책상 위에", ["고양이", "가", "책상", "위", "에"]),
+    ],
+)
+def test_datatrove_splits_as_its_tokenizer_of_the_language_does(
+    label: str, package: str, text: str, words: list[str]
+) -> None:
+    pytest.importorskip(package)
+    check_segmenter("datatrove", [label])
+    assert segment(text, "datatrove", label) == words
+
+
+def test_every_tokenizer_that_cannot_be_loaded_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_import_utils, "_is_package_available", lambda name: name not in ("stanza", "kiwipiepy"))
+    for loaded in (segment_with_datatrove, load_word_tokenizer):
+        loaded.cache_clear()
+    with pytest.raises(ConfigError) as error:
+        check_segmenter("datatrove", ["bel_Cyrl", "kor_Hang"])
+    first, second = str(error.value).splitlines()
+    assert "bel_Cyrl" in first
+    assert "stanza" in first
+    assert "kor_Hang" in second
+    assert "kiwipiepy" in second
+
+
+def test_datatrove_needs_the_languages_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"languages\.include"):
+        check_segmenter("datatrove", [])
