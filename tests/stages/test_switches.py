@@ -8,7 +8,7 @@ import pytest
 from pipeline.columns import METRIC, PAYLOAD, RECORD, schema
 from pipeline.config import RunConfig, load_run_config
 from pipeline.errors import ConfigError
-from pipeline.passes.annotate import annotate_fingerprint
+from pipeline.passes.annotate import annotate_state
 from pipeline.stages.contract import apply
 from pipeline.stages.extract_text import ExtractText
 from pipeline.stages.identify_language import IdentifyLanguage
@@ -120,7 +120,7 @@ def test_refining_before_signing_makes_texts_equal_that_differ_in_an_address_onl
     ],
 )
 def test_every_switch_is_in_the_fingerprint_of_annotate(switch: dict[str, Any]) -> None:
-    assert annotate_fingerprint(config_with(**switch)) != annotate_fingerprint(config_with())
+    assert annotate_state(config_with(**switch)) != annotate_state(config_with())
 
 
 def test_the_segmenter_of_the_config_counts_the_words() -> None:
