@@ -172,6 +172,21 @@ def explain(
             typer.echo(f"  fate: {decision['fate']}")
 
 
+@app.command()
+def gc(
+    output: Output,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+) -> None:
+    """Delete selections that later ones replaced, and what interrupted runs left behind."""
+    from pipeline.passes.cleanup import clean_up, leftovers
+
+    layout = _layout(output)
+    found = leftovers(layout) if dry_run else clean_up(layout)
+    for one in found:
+        typer.echo(f"{one.location}: {one.reason}, {one.size / 1e6:.1f} MB")
+    typer.echo(f"{sum(one.size for one in found) / 1e6:.1f} MB {'would be ' if dry_run else ''}freed")
+
+
 @config_app.command("show")
 def show(
     language: Annotated[str, typer.Argument(help="Label such as tur_Latn.")],

@@ -242,6 +242,21 @@ def matching(folder: Location, pattern: str) -> list[Location]:
     return [*sorted(folder.glob(pattern))] if isinstance(folder, Path) else [*folder.glob(pattern)]
 
 
+def names(folder: Location) -> list[str]:
+    """Names of what lies directly in a folder, sorted; empty where there is none."""
+    if isinstance(folder, Path):
+        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    return sorted({key[len(folder.key) + 1 :].partition("/")[0] for key in _keys(folder)})
+
+
+def tree_bytes(place: Location) -> int:
+    """Bytes of a file, or of all files below a folder or prefix."""
+    if isinstance(place, Path):
+        files = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
+        return sum(path.stat().st_size for path in files)
+    return sum(ObjectPath(place.root, key).stat().st_size for key in _keys(place))
+
+
 def remove_tree(folder: Location) -> None:
     """Delete a folder, or every object below a prefix; nothing happens where there is none."""
     if isinstance(folder, Path):
