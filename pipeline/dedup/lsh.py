@@ -9,18 +9,23 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.kernels import kernel
+
 IndexT = TypeVar("IndexT", np.uint32, np.uint64)
 
 CHANCE_OF_EQUAL_BYTES = 1 / 256
 
 
 def link(keys: npt.NDArray[np.uint64], indices: npt.NDArray[IndexT]) -> tuple[npt.NDArray[IndexT], npt.NDArray[IndexT]]:
-    """Link all documents that share a key to the smallest of them: edges (a, b) with a < b, sorted, each
-    once.
+    """Link all documents that share a key to the smallest of them: edges (a, b) with a < b.
 
-    `keys` (n,) uint64, band digests or exact hashes, 0 is null and never matches; `indices` (n,) uint32 or
-    uint64, the documents' dense indices, in any order; the result does not depend on that order. Takes about
-    32 bytes a row.
+    `keys` (n,) uint64, band digests or exact hashes, spread evenly over 64 bits; 0 is null and never matches. `indices`
+    (n,) uint32 or uint64, the documents' dense indices, in any order. The set of edges does not depend on that order;
+    an index that has a key twice can give an edge twice.
+
+    Sorts composites of the leading bits of the key and the position in place, which is many times faster than sorting
+    pairs, and compares whole keys where the leading bits are equal. Takes 8 bytes a row beside its input, and the
+    edges.
 
     Raises ValueError if the lengths differ.
 
@@ -29,20 +34,68 @@ def link(keys: npt.NDArray[np.uint64], indices: npt.NDArray[IndexT]) -> tuple[np
     """
     if keys.shape != indices.shape or keys.ndim != 1:
         raise ValueError(f"keys {keys.shape} and indices {indices.shape} must be one-dimensional and of one length")
-    present = keys != 0
-    keys, indices = keys[present], indices[present]
-    order = np.lexsort((indices, keys))
-    keys, indices = keys[order], indices[order]
-    starts = np.flatnonzero(np.concatenate((np.ones(min(1, keys.size), dtype=np.bool_), keys[1:] != keys[:-1])))
-    lengths = np.diff(np.append(starts, keys.size))
-    smallest = np.repeat(indices[starts], lengths)
-    linked = smallest != indices
-    a, b = smallest[linked], indices[linked]
-    order = np.lexsort((b, a))
-    a, b = a[order], b[order]
-    fresh = np.ones(a.size, dtype=np.bool_)
-    fresh[1:] = (a[1:] != a[:-1]) | (b[1:] != b[:-1])
-    return a[fresh], b[fresh]
+    low = np.uint64((1 << max(1, keys.size.bit_length())) - 1)
+    composites = np.empty(keys.size, dtype=np.uint64)
+    present = _compose_kernel(keys, low, composites)
+    composites = composites[:present]
+    composites.sort()
+    nothing = np.empty(0, dtype=indices.dtype)
+    edge_count = _link_kernel(composites, low, keys, indices, nothing, nothing)
+    a, b = np.empty(edge_count, dtype=indices.dtype), np.empty(edge_count, dtype=indices.dtype)
+    _link_kernel(composites, low, keys, indices, a, b)
+    return a, b
+
+
+@kernel
+def _compose_kernel(keys: npt.NDArray[np.uint64], low: np.uint64, composites: npt.NDArray[np.uint64]) -> int:
+    """Leading bits of each key that is not null, and its position in the low bits; how many there are."""
+    count = 0
+    for position in range(keys.size):
+        if keys[position] != np.uint64(0):
+            composites[count] = (keys[position] & ~low) | np.uint64(position)
+            count += 1
+    return count
+
+
+@kernel
+def _link_kernel(
+    composites: npt.NDArray[np.uint64],
+    low: np.uint64,
+    keys: npt.NDArray[np.uint64],
+    indices: npt.NDArray[IndexT],
+    a: npt.NDArray[IndexT],
+    b: npt.NDArray[IndexT],
+) -> int:
+    """Count the edges; write them where `a` and `b` have room."""
+    edge_count = 0
+    start = 0
+    while start < composites.size:
+        end = start + 1
+        while end < composites.size and (composites[end] ^ composites[start]) & ~low == np.uint64(0):
+            end += 1
+        if end - start > 1:
+            run = composites[start:end] & low
+            first = keys[run[0]]
+            for position in run:
+                if keys[position] != first:  # a rare agreement of leading bits
+                    run = run[np.argsort(keys[run])]
+                    break
+            left = 0
+            while left < run.size:
+                right = left
+                smallest = indices[run[left]]
+                while right < run.size and keys[run[right]] == keys[run[left]]:
+                    smallest = min(smallest, indices[run[right]])
+                    right += 1
+                for other in range(left, right):
+                    if indices[run[other]] != smallest:
+                        if a.size:
+                            a[edge_count] = smallest
+                            b[edge_count] = indices[run[other]]
+                        edge_count += 1
+                left = right
+        start = end
+    return edge_count
 
 
 def estimate_jaccard(minima_a: npt.NDArray[np.uint8], minima_b: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:

@@ -2,14 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.dedup.lsh import estimate_jaccard
-from pipeline.dedup.verify import equal_bytes_needed, verify
+from pipeline.dedup.verify import Verifier, equal_bytes_needed, verify
 from pipeline.errors import ConfigError
-
-KERNEL = settings(deadline=None)  # the first example may compile a kernel
 
 
 def naive_verify(roots, minima, has_minima, exact, threshold, max_leaders):
@@ -47,7 +45,6 @@ def documents(draw):
     )
 
 
-@KERNEL
 @given(documents(), st.sampled_from([0, 0.3, 0.5, 0.65, 1]), st.integers(1, 4))
 def test_verify_agrees_with_an_obvious_loop(rows, threshold, max_leaders):
     leaders, overflow_count = verify(*rows, threshold, max_leaders)
@@ -56,7 +53,6 @@ def test_verify_agrees_with_an_obvious_loop(rows, threshold, max_leaders):
     assert leaders.dtype == rows[0].dtype
 
 
-@KERNEL
 @given(documents())
 def test_a_leader_leads_itself_and_lies_in_the_component_of_its_members(rows):
     leaders, _ = verify(*rows)
@@ -124,3 +120,33 @@ def test_impossible_settings_and_shapes_are_refused():
         verify(*rows, max_leaders=0)
     with pytest.raises(ValueError, match="one row a document"):
         verify(rows[0], rows[1], rows[2], np.zeros(2, dtype=np.uint64))
+
+
+@given(documents(), st.integers(1, 4))
+def test_feeding_in_pieces_changes_nothing(rows, piece):
+    roots, minima, has_minima, exact = rows
+    verifier = Verifier(roots, 8, 0.5, 2)
+    for start in range(0, roots.size, piece):
+        part = slice(start, start + piece)
+        verifier.feed(minima[part], has_minima[part], exact[part])
+    leaders, overflow_count = verify(*rows, 0.5, 2)
+    assert np.array_equal(verifier.leaders, leaders)
+    assert verifier.overflow_count == overflow_count
+
+
+def test_more_leaders_than_the_first_room_are_kept():
+    n = 5000  # one component, nobody like another: the room grows from 1,024 leaders
+    minima = np.random.default_rng(1).integers(0, 256, (n, 16), dtype=np.uint8)
+    minima[-1] = minima[3000]
+    verifier = Verifier(np.zeros(n, dtype=np.uint32), 16, 0.9, n)
+    for start in range(0, n, 500):
+        part = slice(start, start + 500)
+        verifier.feed(minima[part], np.ones(500, dtype=np.bool_), np.zeros(500, dtype=np.uint64))
+    assert verifier.leaders.tolist() == [*range(n - 1), 3000]
+
+
+def test_more_rows_than_documents_are_refused():
+    with pytest.raises(ValueError, match="3 documents were fed, but there are 2"):
+        Verifier(np.zeros(2, dtype=np.uint32), 8).feed(
+            np.zeros((3, 8), dtype=np.uint8), np.ones(3, dtype=np.bool_), np.zeros(3, dtype=np.uint64)
+        )
