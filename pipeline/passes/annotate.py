@@ -18,7 +18,16 @@ import pyarrow.parquet as pq
 
 from pipeline.columns import ANNOTATED, DROPPED, PAYLOAD, RECORD, schema
 from pipeline.config import LANGUAGE_CONFIGS, RunConfig, fingerprint
-from pipeline.execution.manifests import committed, finished, read_json, sha256_of, write_json
+from pipeline.errors import BusyError
+from pipeline.execution.manifests import (
+    committed,
+    create_json,
+    finished,
+    names_full_storage,
+    read_json,
+    sha256_of,
+    write_json,
+)
 from pipeline.execution.watched_child import WatchedChild
 from pipeline.stages.block_urls import block_reason
 from pipeline.stages.contract import Stage, apply
@@ -67,25 +76,34 @@ def annotate_fingerprint(config: RunConfig) -> str:
     models = Path(__file__).resolve().parent.parent / "models"
     files = sorted(folder.glob("*_words/*.txt")) + (sorted(models.rglob("*.*")) if not config.models else [])
     digests = {path.name + path.parent.name: sha256_of(path) for path in files if path.suffix != ".md"}
-    versions = {name: version(name) for name in LIBRARIES}
-    return fingerprint([FORMAT, config.annotate_settings(), digests, versions])
+    return fingerprint([FORMAT, config.annotate_settings(), digests, versions()])
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that annotate's results depend on."""
+    return {name: version(name) for name in LIBRARIES}
 
 
 def annotate_shard(config: RunConfig, file_path: str, output: Path) -> dict[str, Any]:
-    """Annotate one file; returns its manifest. Does nothing where a manifest with the same fingerprint exists."""
+    """Annotate one file; returns its manifest. Does nothing where a manifest with the same fingerprint exists.
+
+    Any number of processes may do this at once for one file: they write the same bytes, and the first to create the
+    manifest has made the shard.
+    """
     shard = shard_name(file_path)
     manifest_path = output / "annotated" / f"{shard}.json"
     key = fingerprint([annotate_fingerprint(config), file_path, Path(file_path).stat().st_size])
     if (manifest := finished(manifest_path, key)) is not None:
         return manifest
+    manifest_path.unlink(missing_ok=True)  # of other settings: the data beside it are about to be replaced
     started = time.process_time()
     books = _Books()
     annotated = output / "annotated" / f"{shard}.parquet"
     dropped = output / "dropped" / f"{shard}.parquet"
     with (
         committed(annotated) as documents_path,
-        committed(dropped) as dropped_path,
         pq.ParquetWriter(documents_path, ANNOTATED, compression="zstd", write_page_index=True) as documents,
+        committed(dropped) as dropped_path,
         pq.ParquetWriter(dropped_path, DROPPED, compression="zstd") as losses,
         WatchedChild(config.extract.extractor, config.extract.cpu_seconds, config.extract.memory_bytes) as child,
     ):
@@ -97,6 +115,10 @@ def annotate_shard(config: RunConfig, file_path: str, output: Path) -> dict[str,
             ScorePerplexity(config),
         ]
         _run(config, file_path, stages, books, documents, losses)
+        if (manifest := finished(manifest_path, key)) is not None:  # another process was first: ours is not needed
+            documents_path.unlink()
+            dropped_path.unlink()
+            return manifest
     manifest = {
         "fingerprint": key,
         "shard": shard,
@@ -112,7 +134,8 @@ def annotate_shard(config: RunConfig, file_path: str, output: Path) -> dict[str,
         "runs": books.runs,
         "sha256": {"annotated": sha256_of(annotated), "dropped": sha256_of(dropped)},
     }
-    write_json(manifest_path, manifest)
+    if not create_json(manifest_path, manifest) and finished(manifest_path, key) is None:
+        raise BusyError(f"{manifest_path}: another run with other settings has just made it; end that run first")
     logger.info("annotate %s: %d documents, %.1f s CPU", shard, books.documents, time.process_time() - started)
     return manifest
 
@@ -210,7 +233,8 @@ def _flush(
     losses: pq.ParquetWriter,
 ) -> None:
     if lost:
-        losses.write_table(pa.concat_tables(lost).sort_by("warc_offset"))
+        with names_full_storage(losses.where):
+            losses.write_table(pa.concat_tables(lost).sort_by("warc_offset"))
         lost.clear()
     rows = pa.concat_tables(segment).select(ANNOTATED.names) if segment else None
     segment.clear()
@@ -227,7 +251,8 @@ def _flush(
     books.labels.update(rows["label"].to_pylist())
     books.characters += sum(rows["character_count"].to_pylist())
     books.runs.append(rows.num_rows)
-    documents.write_table(rows, row_group_size=10_000)
+    with names_full_storage(documents.where):
+        documents.write_table(rows, row_group_size=10_000)
 
 
 def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[pa.Table]:
