@@ -10,8 +10,17 @@ import typer
 
 from pipeline.errors import PipelineError
 
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 the run failed (too many shards, books that do not balance, no room, another run there); "
+    "2 a setting, an input or a model was refused; 3 annotate has ended but for quarantined shards, and nobody said "
+    "--accept-missing; 130 interrupted."
+)
+
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Common Crawl WARC files to clean, deduplicated Parquet."
+    no_args_is_help=True,
+    add_completion=False,
+    help="Common Crawl WARC files to clean, deduplicated Parquet.",
+    epilog=EXIT_CODES,
 )
 config_app = typer.Typer(no_args_is_help=True, help="Show settings and where they come from.")
 lm_app = typer.Typer(no_args_is_help=True, help="Train and import language models for perplexity.")
@@ -21,6 +30,9 @@ app.add_typer(lm_app, name="lm")
 ConfigPath = Annotated[Path | None, typer.Argument(help="The run's TOML, or a recipe that comes along: fineweb2.")]
 Output = Annotated[str, typer.Argument(help="Output folder of a run.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="key=value over the config; rules.METRIC.max=0.2 too.")]
+AcceptMissing = Annotated[
+    bool, typer.Option("--accept-missing", help="Go on without quarantined shards; the card names them.")
+]
 Selection = Annotated[str | None, typer.Option(help="Name of the selection (main).")]
 
 
@@ -40,13 +52,18 @@ def run(
     input: Annotated[list[str] | None, typer.Option(help="File or glob; may be repeated.")] = None,
     output: Annotated[str | None, typer.Option(help="Output folder.")] = None,
     executor: Annotated[str | None, typer.Option(help="inline or ray.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes of a local Ray.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes of a local Ray; needs --executor ray.")] = None,
     languages: Annotated[str | None, typer.Option(help="Labels to keep, with commas: tur_Latn,rus_Cyrl.")] = None,
     selection: Selection = None,
+    accept_missing: AcceptMissing = False,
     assignments: Set = None,
     force: Annotated[bool, typer.Option("--force", help="Read all inputs again after a change of settings.")] = False,
 ) -> None:
-    """Annotate, deduplicate, select, rebalance, audit and report. The same command again resumes."""
+    """Annotate, deduplicate, select, rebalance, audit and report. The same command again resumes.
+
+    A shard that fails three times is quarantined; then the run ends with code 3. Run again to try it again, or with
+    --accept-missing to go on without it.
+    """
     included = {"include": languages.split(",")} if languages else None
     settings, rules = _settings(
         config,
@@ -71,12 +88,14 @@ def run(
                 bars[what] = progress.add_task(what, total=total)
             progress.update(bars[what], completed=done)
 
-        layout = run_plan(settings, rules, tell, force)
+        layout = run_plan(settings, rules, tell, accept_missing, force)
     _print_funnel(layout, settings.selection)
 
 
 @app.command()
-def select(output: Output, selection: Selection = None, assignments: Set = None) -> None:
+def select(
+    output: Output, selection: Selection = None, accept_missing: AcceptMissing = False, assignments: Set = None
+) -> None:
     """Make another selection from the same measurements; no WARC is read."""
     from pipeline.config import RunConfig, merge, parse_overrides
     from pipeline.execution.manifests import read_json
@@ -92,7 +111,7 @@ def select(output: Output, selection: Selection = None, assignments: Set = None)
     stored = plan_of_run["config"]
     rules = merge(plan_of_run["rule_overrides"], rules)
     settings = RunConfig.model_validate(merge(merge(stored, given), nested) | {"output": output})
-    reselect(settings, layout, rules)
+    reselect(settings, layout, rules, accept_missing)
     _print_funnel(layout, settings.selection)
 
 
@@ -278,6 +297,8 @@ def _print_funnel(layout: Any, selection: str) -> None:
     console.print(table)
     reasons = ", ".join(f"{reason} {count}" for reason, count in dropped.most_common())
     console.print(f"Dropped before measuring: {sum(dropped.values())} ({reasons})")
+    if missing := layout.missing():
+        console.print(f"Missing      {len(missing)} quarantined shards: {', '.join(missing)}")
     folder = layout.selection(selection)
     console.print(f"Clean text   {folder / 'clean'}")
     console.print(f"Mixes        {folder / 'mixes'}")
@@ -286,17 +307,20 @@ def _print_funnel(layout: Any, selection: str) -> None:
 
 
 def main() -> None:
-    """Entry point: errors made for users are printed without a traceback; exit codes 2 (usage), 1 (run)."""
+    """Entry point: errors made for users are printed without a traceback; exit codes are in EXIT_CODES."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     from pydantic import ValidationError
 
-    from pipeline.errors import ConfigError, InputError, ModelError
+    from pipeline.errors import ConfigError, InputError, MissingError, ModelError
 
     try:
         app(standalone_mode=False)
     except (ConfigError, InputError, ModelError) as error:
         typer.echo(f"glotmill: {error}", err=True)
         sys.exit(2)
+    except MissingError as error:
+        typer.echo(f"glotmill: {error}", err=True)
+        sys.exit(3)
     except PipelineError as error:
         typer.echo(f"glotmill: {error}", err=True)
         sys.exit(1)

@@ -175,6 +175,12 @@ class RunConfig(_Strict):
         return label
 
     @model_validator(mode="after")
+    def _workers_need_ray(self) -> "RunConfig":
+        if self.workers > 1 and self.executor == "inline":
+            raise ValueError(f'workers = {self.workers} needs executor = "ray": inline does one task at a time')
+        return self
+
+    @model_validator(mode="after")
     def _groups_share_a_script(self) -> "RunConfig":
         seen: dict[str, str] = {}
         for group, labels in self.dedup.groups.items():

@@ -5,6 +5,9 @@ PipelineError
 ├── InputError     an input is missing or unreadable: names the path and what to do
 ├── ModelError     a model file is absent, truncated or of another kind
 ├── SchemaError    a table does not have the columns that a stage reads or adds
+├── StorageError   an output cannot be written: no space, a limit, a read-only file system; not the shard's fault
+├── BusyError      another run works on the output folder
+├── MissingError   shards are quarantined and --accept-missing was not given: exit code 3
 └── AuditError     the books do not balance: something was lost or counted twice
 """
 
@@ -27,6 +30,18 @@ class ModelError(PipelineError):
 
 class SchemaError(PipelineError):
     """A table lacks a column that a stage reads, or a stage broke its contract."""
+
+
+class StorageError(PipelineError):
+    """An output cannot be written; a shard is not to blame, so it is neither retried nor quarantined."""
+
+
+class BusyError(PipelineError):
+    """Another run works on the output folder."""
+
+
+class MissingError(PipelineError):
+    """Shards are quarantined, and nobody has said that they may be missing."""
 
 
 class AuditError(PipelineError):

@@ -4,13 +4,16 @@ Frames on stdin and stdout: an 8-byte little-endian length, then a pickle. Reque
 are (text or None, fault or None).
 """
 
+import ctypes
 import pickle
 import resource
+import signal
 import struct
 import sys
 from typing import IO, Any
 
 LENGTH = struct.Struct("<Q")
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def write_frame(stream: IO[bytes], value: Any) -> None:
@@ -39,6 +42,8 @@ def read_frame(stream: IO[bytes]) -> Any:
 
 def main() -> None:
     """Answer requests until stdin ends; argv[1] is the limit of address space in bytes."""
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a parser that hangs would outlive a killed parent
     limit = int(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     from pipeline.text.extract import extract

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-from pipeline.errors import PipelineError
+from pipeline.errors import InputError, PipelineError
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,8 @@ class Executor(Protocol):
     ) -> Iterator[tuple[int, Any, str | None]]:
         """(position, result, error text or None) for each task, in order of completion.
 
-        A PipelineError is the user's to mend and propagates; any other error is tried again, `attempts` times.
+        A PipelineError is the user's to mend and propagates, but for an InputError, which concerns one task: that and
+        any other error is tried again, `attempts` times.
         """
         ...
 
@@ -42,9 +43,9 @@ class InlineExecutor:
             for attempt in range(1, attempts + 1):
                 try:
                     result = function(*one)
-                except PipelineError:
-                    raise
-                except Exception as caught:  # a bug or a lost machine: retried, then reported by name
+                except Exception as caught:  # a bug, a lost machine or file: retried, then reported by name
+                    if is_fatal(caught):
+                        raise
                     error = f"{type(caught).__name__}: {caught}"
                     logger.exception("%s attempt %d failed", function.__name__, attempt)
                     continue
@@ -55,6 +56,11 @@ class InlineExecutor:
 
     def close(self) -> None:
         """Nothing to give back."""
+
+
+def is_fatal(error: Exception) -> bool:
+    """Whether an error of a task ends the run: one that is the user's to mend and not the fault of one input."""
+    return isinstance(error, PipelineError) and not isinstance(error, InputError)
 
 
 def make_executor(kind: str, workers: int) -> Executor:

@@ -3,7 +3,7 @@
 import glob
 import gzip
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from pipeline.errors import InputError
@@ -12,8 +12,8 @@ from pipeline.execution.storage import ObjectPath, locate, match
 LISTS = (".paths", ".paths.gz")
 
 
-def resolve_inputs(patterns: Iterable[str], prefix: str = "") -> list[str]:
-    """Files in the order given, each once.
+def resolve_inputs(patterns: Iterable[str], prefix: str = "", may_be_absent: Collection[str] = ()) -> list[str]:
+    """Files in the order given, each once; one of `may_be_absent` need not be there.
 
     A name that ends in .paths or .paths.gz is a list with a file a line, as crawls publish it. Its lines are appended
     to `prefix`, else to the scheme and host of the list's URL, else to the folder of the list. What a list names is
@@ -23,23 +23,26 @@ def resolve_inputs(patterns: Iterable[str], prefix: str = "") -> list[str]:
     """
     found: dict[str, None] = {}
     for pattern in patterns:
-        names = _lines(pattern, prefix) if pattern.endswith(LISTS) else _files(pattern)
+        names = _lines(pattern, prefix) if pattern.endswith(LISTS) else _files(pattern, may_be_absent)
         found.update(dict.fromkeys(names))
     if not found:
         raise InputError("no inputs: give --input PATH or `inputs = [...]` in the config")
     return list(found)
 
 
-def _files(pattern: str) -> Iterator[str]:
+def _files(pattern: str, may_be_absent: Collection[str]) -> Iterator[str]:
     location = locate(pattern)
     if isinstance(location, ObjectPath):
-        yield from _objects(pattern, location)
+        yield from _objects(pattern, location, may_be_absent)
         return
     normal = os.path.normpath(location)
     matches = sorted(glob.glob(normal, recursive=True)) if glob.has_magic(normal) else [normal]
     if not matches:
         raise InputError(f"{pattern}: the glob matches no file")
     for path in matches:
+        if path in may_be_absent:
+            yield path
+            continue
         if not Path(path).is_file():
             raise InputError(f"{path}: no such file")
         if not os.access(path, os.R_OK):
@@ -47,7 +50,7 @@ def _files(pattern: str) -> Iterator[str]:
         yield path
 
 
-def _objects(pattern: str, location: ObjectPath) -> Iterator[str]:
+def _objects(pattern: str, location: ObjectPath, may_be_absent: Collection[str]) -> Iterator[str]:
     web = location.root.startswith(("http://", "https://"))
     try:
         if any(sign in pattern for sign in ("*[" if web else "*?[")):
@@ -56,7 +59,8 @@ def _objects(pattern: str, location: ObjectPath) -> Iterator[str]:
                 raise InputError(f"{pattern}: the glob matches no object")
             yield from matches
         else:
-            location.stat()
+            if pattern not in may_be_absent:
+                location.stat()
             yield str(location)
     except OSError as error:
         raise InputError(str(error)) from None

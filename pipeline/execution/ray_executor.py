@@ -7,6 +7,7 @@ from typing import Any
 import ray
 
 from pipeline.errors import PipelineError
+from pipeline.execution.executors import is_fatal
 
 WINDOW_PER_CPU = 2
 
@@ -33,24 +34,28 @@ class RayExecutor:
         remote = ray.remote(max_retries=0, num_cpus=1)(_guarded)
         queue = [(position, 1) for position in reversed(range(len(arguments)))]
         flying: dict[Any, tuple[int, int]] = {}
-        while queue or flying:
-            while queue and len(flying) < self.window:
-                position, attempt = queue.pop()
-                flying[remote.remote(function, arguments[position])] = (position, attempt)
-            ready, _ = ray.wait(list(flying), num_returns=1)
-            position, attempt = flying.pop(ready[0])
-            try:
-                result, fatal, error = ray.get(ready[0])
-            except ray.exceptions.RayError as caught:
-                result, fatal, error = None, None, f"{type(caught).__name__}: {caught}"
-            if fatal is not None:
-                raise fatal
-            if error is None:
-                yield position, result, None
-            elif attempt < attempts:
-                queue.append((position, attempt + 1))
-            else:
-                yield position, None, error
+        try:
+            while queue or flying:
+                while queue and len(flying) < self.window:
+                    position, attempt = queue.pop()
+                    flying[remote.remote(function, arguments[position])] = (position, attempt)
+                ready, _ = ray.wait(list(flying), num_returns=1)
+                position, attempt = flying.pop(ready[0])
+                try:
+                    result, fatal, error = ray.get(ready[0])
+                except ray.exceptions.RayError as caught:
+                    result, fatal, error = None, None, f"{type(caught).__name__}: {caught}"
+                if fatal is not None:
+                    raise fatal
+                if error is None:
+                    yield position, result, None
+                elif attempt < attempts:
+                    queue.append((position, attempt + 1))
+                else:
+                    yield position, None, error
+        finally:  # given up: a cluster would go on with what nobody waits for
+            for task in flying:
+                ray.cancel(task, force=True)
 
     def close(self) -> None:
         """Stop the local Ray that this executor started."""
@@ -61,7 +66,7 @@ class RayExecutor:
 def _guarded(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, PipelineError | None, str | None]:
     try:
         return function(*arguments), None, None
-    except PipelineError as error:
-        return None, error, None
     except Exception as error:  # reported to the driver, which counts attempts
+        if isinstance(error, PipelineError) and is_fatal(error):
+            return None, error, None
         return None, None, f"{type(error).__name__}: {error}"

@@ -19,7 +19,16 @@ import pyarrow.parquet as pq
 
 from pipeline.columns import ANNOTATED, DROPPED, MEASURED, PAYLOAD, RECORD, schema
 from pipeline.config import LANGUAGE_CONFIGS, RunConfig, fingerprint
-from pipeline.execution.manifests import committed, finished, read_json, sha256_of, write_json
+from pipeline.errors import BusyError
+from pipeline.execution.manifests import (
+    committed,
+    create_json,
+    finished,
+    names_full_storage,
+    read_json,
+    sha256_of,
+    write_json,
+)
 from pipeline.execution.storage import Location, ObjectPath, local_copy, locate
 from pipeline.execution.watched_child import WatchedChild
 from pipeline.stages.block_urls import block_reason
@@ -76,7 +85,9 @@ def annotate_state(config: RunConfig) -> dict[str, Any]:
 def annotate_shard(config: RunConfig, file_path: str, output: Location) -> dict[str, Any]:
     """Annotate one file; returns its manifest. Does nothing where a manifest with the same fingerprint exists.
 
-    A local file that changed its size is read again; what a URL names is taken not to change.
+    Any number of processes may do this at once for one file: they write the same bytes, and the first to create the
+    manifest has made the shard. A local file that changed its size is read again; what a URL names is taken not to
+    change.
     """
     source = locate(file_path)
     manifest_path = output / "annotated" / f"{shard_name(file_path)}.json"
@@ -84,10 +95,11 @@ def annotate_shard(config: RunConfig, file_path: str, output: Location) -> dict[
     key = fingerprint([annotate_state(config), file_path, size])
     if (manifest := finished(manifest_path, key)) is not None:
         return manifest
-    manifest_path.unlink(missing_ok=True)  # of other settings: it must not outlive its data
+    manifest_path.unlink(missing_ok=True)  # of other settings: the data beside it are about to be replaced
     with local_copy(source) as local:
         manifest = {"fingerprint": key, **_annotate(config, file_path, local, output)}
-    write_json(manifest_path, manifest)
+    if not create_json(manifest_path, manifest) and finished(manifest_path, key) is None:
+        raise BusyError(f"{manifest_path}: another run with other settings has just made it; end that run first")
     return manifest
 
 
@@ -233,7 +245,8 @@ def _flush(
     losses: pq.ParquetWriter,
 ) -> None:
     if lost:
-        losses.write_table(pa.concat_tables(lost).sort_by("warc_offset"))
+        with names_full_storage(losses.where):
+            losses.write_table(pa.concat_tables(lost).sort_by("warc_offset"))
         lost.clear()
     rows = pa.concat_tables(segment).select(ANNOTATED.names) if segment else None
     segment.clear()
@@ -250,7 +263,8 @@ def _flush(
     books.labels.update(rows["label"].to_pylist())
     books.characters += sum(rows["character_count"].to_pylist())
     books.runs.append(rows.num_rows)
-    documents.write_table(rows, row_group_size=10_000)
+    with names_full_storage(documents.where):
+        documents.write_table(rows, row_group_size=10_000)
 
 
 def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[pa.Table]:

@@ -23,6 +23,12 @@ def audit(layout: Layout, selection: str | None = None, checksums: bool = True) 
         documents += manifest["documents"]
         labels.update(manifest["rows_by_label"])
     lines = [f"{len(manifests)} shards: bytes and records balance, {documents} documents"]
+    faults += [f"{shard}: neither annotated nor quarantined; run again" for shard in layout.unfinished()]
+    for shard in layout.missing():
+        if not layout.quarantined(shard).exists():
+            faults.append(f"{shard}: missing, and {layout.quarantined(shard)} does not say why")
+        else:
+            lines.append(f"missing: {shard}, quarantined ({read_json(layout.quarantined(shard))['error']})")
     if selection is not None and (layout.selection(selection) / "manifest.json").exists():
         faults += _selection_faults(layout, selection, labels, checksums)
         lines.append(f"selection {selection}: each of {documents} documents has exactly one fate")
@@ -58,6 +64,10 @@ def _selection_faults(layout: Layout, selection: str, labels: Counter[str], chec
     folder = layout.selection(selection)
     manifest = read_json(folder / "manifest.json")
     faults = []
+    if manifest["missing"] != layout.missing():
+        faults.append(
+            f"{selection}: made without {manifest['missing']}, now {layout.missing()} are missing: select again"
+        )
     for label in sorted(set(labels) | set(manifest["fates"])):
         fates = manifest["fates"].get(label, {})
         if sum(fates.values()) != labels[label]:

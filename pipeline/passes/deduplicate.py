@@ -35,6 +35,7 @@ def deduplicate(config: RunConfig, layout: Layout, executor: Executor) -> dict[s
     key = fingerprint([FORMAT, config.dedup_settings(), floors, [one["sha256"]["annotated"] for one in manifests]])
     if (index := finished(layout.cluster_index, key)) is not None:
         return index
+    layout.cluster_index.unlink(missing_ok=True)  # of other settings: what it names is about to be replaced
     groups_of_shards = batches(layout.shards(), config.dedup.batch_shards)
     arguments = [(config, layout, number, shards, floors) for number, shards in enumerate(groups_of_shards)]
     collated: list[dict[str, int]] = [{} for _ in arguments]

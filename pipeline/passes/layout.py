@@ -57,11 +57,26 @@ class Layout:
         """One configuration's result."""
         return self.root / "selections" / name
 
+    def quarantined(self, shard: str) -> Location:
+        """Why a shard could not be annotated; exists only for one that failed every attempt."""
+        return self.root / "quarantine" / f"{shard}.failed.json"
+
+    def missing(self) -> list[str]:
+        """Shards of the plan that are quarantined, as the end of annotate found them."""
+        names: list[str] = read_json(self.run).get("missing", [])
+        return names
+
     def shards(self) -> list[str]:
-        """Shards of the plan, in plan order, that are annotated."""
+        """Shards of the plan, in plan order, that are annotated and not quarantined."""
         plan = read_json(self.run)
+        missing = set(plan.get("missing", []))
         names = [shard_name(path) for path in plan["inputs"]]
-        return [name for name in names if self.annotated_manifest(name).exists()]
+        return [name for name in names if name not in missing and self.annotated_manifest(name).exists()]
+
+    def unfinished(self) -> list[str]:
+        """Shards of the plan that are neither annotated nor quarantined: annotate has not ended."""
+        known = {*self.shards(), *self.missing()}
+        return [name for path in read_json(self.run)["inputs"] if (name := shard_name(path)) not in known]
 
     def manifests(self) -> list[dict[str, Any]]:
         """Annotate manifests in plan order."""

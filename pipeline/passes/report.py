@@ -8,6 +8,7 @@ import jinja2
 from pipeline.columns import FATES
 from pipeline.execution.manifests import committed, read_json
 from pipeline.execution.storage import matching
+from pipeline.passes.annotate import shard_name
 from pipeline.passes.layout import Layout
 
 FUNNEL_COLUMNS = ("documents", *FATES)
@@ -31,7 +32,12 @@ configs:
 
 {{ documents }} documents in {{ labels | length }} languages, kept from {{ read }} records of {{ inputs | length }}
 files. Fingerprint `{{ fingerprint }}`.
-
+{% if missing %}
+**Incomplete, by choice.** These of the {{ inputs | length }} files could not be read and are not in it:
+{% for path in missing %}
+- `{{ path }}`
+{%- endfor %}
+{% endif %}
 | language |{% for name in columns %} {{ name }} |{% endfor %}
 |---|{% for name in columns %}--:|{% endfor %}
 {% for row in rows -%}
@@ -52,7 +58,8 @@ tr:nth-child(even) { background: #f4f4f4 } .bar { background: #4a7; height: .7re
 <h1>Selection {{ selection }}</h1>
 <p>{{ read }} records of {{ inputs | length }} files, {{ dropped_total }} dropped before measuring,
 {{ documents_total }} documents measured, {{ documents }} kept.</p>
-<h2>Funnel by language</h2>
+{% if missing %}<p><b>Missing files:</b> {{ missing | join(", ") }}</p>
+{% endif %}<h2>Funnel by language</h2>
 <table><tr><th>language</th>{% for name in columns %}<th>{{ name }}</th>{% endfor %}<th>kept</th></tr>
 {% for row in rows %}<tr><td>{{ row.label }}</td>{% for name in columns %}<td>{{ row[name] }}</td>{% endfor %}
 <td style="text-align:left"><span class="bar" style="width:{{ row.share }}px"></span> {{ row.share }} %</td></tr>
@@ -97,13 +104,15 @@ def write_report(layout: Layout, selection: str) -> None:
     folder = layout.selection(selection)
     manifest = read_json(folder / "manifest.json")
     rows, dropped = funnel(layout, selection)
+    inputs = read_json(layout.run)["inputs"]
     mixes = matching(folder / "mixes", "*.json")
     totals = read_json(mixes[0])["totals"] if mixes else {}
     labels = [label for label, files in manifest["files"].items() if files]
     facts = {
         "selection": selection,
         "fingerprint": manifest["fingerprint"],
-        "inputs": read_json(layout.run)["inputs"],
+        "inputs": inputs,
+        "missing": [path for path in inputs if shard_name(path) in manifest["missing"]],
         "labels": labels,
         "splits": {
             label: sorted({file["split"] for file in manifest["files"][label]}, reverse=True) for label in labels

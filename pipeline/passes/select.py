@@ -41,7 +41,7 @@ def select(config: RunConfig, layout: Layout, executor: Executor, overrides: Ove
     languages = languages_of(config, layout, overrides)
     index = read_json(layout.cluster_index)
     rules = {label: one.model_dump(mode="json") for label, one in languages.items()}
-    settings = [FORMAT, config.model_dump(mode="json")["select"], rules, index["fingerprint"]]
+    settings = [FORMAT, config.model_dump(mode="json")["select"], rules, index["fingerprint"], layout.missing()]
     key = fingerprint(settings)
     final = layout.selection(config.selection)
     if (manifest := finished(final / "manifest.json", key)) is not None:
@@ -79,6 +79,7 @@ def select(config: RunConfig, layout: Layout, executor: Executor, overrides: Ove
     manifest = {
         "fingerprint": key,
         "selection": config.selection,
+        "missing": layout.missing(),
         "fates": {label: dict(sorted(counts.items())) for label, counts in sorted(fates.items())},
         "rules_fired": {label: dict(counts.most_common()) for label, counts in sorted(fired.items())},
         "cluster_statistics": _statistics(written),

@@ -60,7 +60,7 @@ def read_records(path: Path, max_record_bytes: int) -> Iterator[Record | Gap]:
     """Every record of a file in order, with the gaps between them; lengths sum to the length of the file.
 
     Bodies are read for response, resource and conversion records only. A file that is neither WARC nor ARC is one gap.
-    Raises InputError when the file cannot be opened.
+    Raises InputError when the file cannot be opened, OSError when its storage fails while it is read.
     """
     try:
         size = path.stat().st_size
@@ -127,7 +127,9 @@ def _read_warc(file: BinaryIO, size: int, max_record_bytes: int) -> Iterator[Rec
                 if held is not None:
                     yield held
                 held = _record(raw, max_record_bytes)
-        except (OSError, ValueError, EOFError, MemoryError):
+        except (OSError, ValueError, EOFError, MemoryError) as error:
+            if getattr(error, "errno", None) is not None:
+                raise  # the storage failed, not the bytes: another attempt may read what this one would lose
             failed = True
         if held is None:
             resume = _next_start(file, position + 1, size) if failed else size
@@ -264,7 +266,9 @@ def _read_arc(file: BinaryIO, max_record_bytes: int) -> Iterator[Record | Gap]:
                 record.fault = "truncated_record" if len(record.body) < declared else None
             record.offset = iterator.get_record_offset()  # skips what is left of the record: after the body
             yield record
-    except (ArchiveLoadFailed, OSError, EOFError, ValueError, UnicodeDecodeError):
+    except (ArchiveLoadFailed, OSError, EOFError, ValueError, UnicodeDecodeError) as error:
+        if getattr(error, "errno", None) is not None:
+            raise  # the storage failed, not the bytes
         yield Gap(file.tell(), file.seek(0, 2), "unreadable")
 
 

@@ -36,9 +36,10 @@ def glotmill(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["--input", str(WET), "--set", "rules.wrod_count={min=3}"], ["rules.wrod_count", "no such metric"]),
         (["--input", str(WET), "--set", "lid.model=no/model.ftz"], ["no/model.ftz"]),
         (["no/recipe.toml"], ["no/recipe.toml", "no such file"]),
+        (["--input", str(WET), "--workers", "2"], ["workers = 2", 'executor = "ray"']),
         ([], ["no inputs"]),
     ],
-    ids=["path", "glob", "key", "interval", "metric", "model", "recipe", "nothing"],
+    ids=["path", "glob", "key", "interval", "metric", "model", "recipe", "workers", "nothing"],
 )
 def test_a_bad_setting_ends_with_code_two_and_one_message_and_no_output(
     arguments: list[str], named: list[str], tmp_path: Path

@@ -24,8 +24,8 @@ def test_ray_with_two_workers_and_inline_write_the_same_files(tmp_path: Path, mo
     pytest.importorskip("ray")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     inputs = tuple(str(SAMPLES / name) for name in NAMES)
-    for executor in ("inline", "ray"):
-        settings = {"inputs": inputs, "output": str(tmp_path / executor), "executor": executor, "workers": 2}
+    for executor, workers in (("inline", 1), ("ray", 2)):
+        settings = {"inputs": inputs, "output": str(tmp_path / executor), "executor": executor, "workers": workers}
         run(RunConfig.model_validate(settings))
     inline, remote = digests(tmp_path / "inline"), digests(tmp_path / "ray")
     assert len(inline) >= 20

@@ -1,7 +1,11 @@
 """Whole and damaged WARC and ARC files: every byte is accounted for and every readable record survives."""
 
+import errno
+import io
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -174,6 +178,27 @@ def test_a_cut_arc_file_keeps_the_records_before_the_cut(tmp_path: Path) -> None
 def test_a_missing_file_is_an_input_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none.warc.gz: cannot be read"):
         list(read_records(tmp_path / "none.warc.gz", LIMIT))
+
+
+class FailingFile(io.FileIO):
+    """A file on storage that fails from a position on."""
+
+    def readinto(self, buffer: Any) -> int:
+        if self.tell() > 100_000:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().readinto(buffer)
+
+
+class PathOnFailingStorage(type(Path())):  # type: ignore[misc]  # Path itself cannot be a base before Python 3.12
+    def open(self, *_: Any, **__: Any) -> io.BufferedReader:
+        return io.BufferedReader(FailingFile(self))
+
+
+def test_storage_that_fails_while_a_file_is_read_is_no_damage_of_the_file() -> None:
+    sample = Path(__file__).resolve().parents[2] / "samples" / "crawl-00000.warc.gz"
+    assert len(list(read_records(sample, LIMIT))) > 100
+    with pytest.raises(OSError, match="Input/output error"):
+        list(read_records(PathOnFailingStorage(sample), LIMIT))
 
 
 def test_a_file_of_another_kind_is_one_gap(tmp_path: Path) -> None:

@@ -1,9 +1,17 @@
 """A page that hangs or eats memory is stopped, and its neighbours come through in order."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from pipeline.execution.watched_child import WatchedChild
 
+ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = "<select>" + "<option>x" * 100_000
 MEMORY = 2 * 2**30
 WORDS = "A paragraph that is long enough to be taken for the main text of a page. "
@@ -59,3 +67,24 @@ def test_one_child_answers_several_batches_and_is_gone_afterwards() -> None:
     assert (first, second) == ([("Page a", None)], [("Page b", None)])
     assert process is not None
     assert process.poll() is not None
+
+
+def test_a_page_that_hangs_does_not_outlive_a_killed_parent() -> None:
+    program = (
+        "from pipeline.execution.watched_child import WatchedChild\n"
+        f"pages = ['<p>a</p>', {'<select>'!r} + {'<option>x'!r} * 1_000_000]\n"
+        "for text, fault in WatchedChild('resiliparse', 600, 2**33).extract(pages):\n"
+        "    print(text, fault, flush=True)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline().endswith("None\n")
+        (child,) = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        parent.kill()
+        parent.wait()
+    for _ in range(50):
+        if not Path(f"/proc/{child}").exists() or ") Z " in Path(f"/proc/{child}/stat").read_text():
+            return
+        time.sleep(0.1)
+    os.kill(int(child), signal.SIGKILL)
+    pytest.fail("the child still works on its page 5 s after its parent was killed")
