@@ -1,4 +1,4 @@
-"""The whole pipeline on one screen: annotate, deduplicate, select, rebalance, then the books and the report."""
+"""The whole pipeline on one screen: annotate, survey, deduplicate, select, rebalance, then the books and the report."""
 
 import glob
 import logging
@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.config import RunConfig, load_language_config
 from pipeline.errors import ConfigError, InputError, PipelineError
-from pipeline.execution.executors import make_executor
+from pipeline.execution.executors import Executor, make_executor
 from pipeline.execution.manifests import read_json, write_json
 from pipeline.passes.annotate import annotate_shard, shard_name
 from pipeline.passes.audit import audit
@@ -18,6 +18,7 @@ from pipeline.passes.layout import Layout
 from pipeline.passes.rebalance import rebalance
 from pipeline.passes.report import write_report
 from pipeline.passes.select import select
+from pipeline.passes.survey import resolve_rules, survey
 from pipeline.stages.decide import check_rules
 
 logger = logging.getLogger(__name__)
@@ -82,12 +83,7 @@ def run(config: RunConfig, rule_overrides: dict[str, Any] | None = None, progres
     executor = make_executor(config.executor, config.workers)
     try:
         _annotate(config, layout, inputs, executor, tell)
-        tell("deduplicate", 0, 1)
-        deduplicate(config, layout, executor)
-        tell("deduplicate", 1, 1)
-        tell("select", 0, 1)
-        select(config, layout, executor, rule_overrides or {})
-        tell("select", 1, 1)
+        _after_annotate(config, layout, executor, rule_overrides or {}, tell)
     finally:
         executor.close()
     tell("rebalance", 0, 1)
@@ -102,13 +98,28 @@ def reselect(config: RunConfig, layout: Layout, rule_overrides: dict[str, Any]) 
     """Another selection from the same measurements: no WARC is read."""
     executor = make_executor(config.executor, config.workers)
     try:
-        deduplicate(config, layout, executor)
-        select(config, layout, executor, rule_overrides)
+        _after_annotate(config, layout, executor, rule_overrides, lambda what, done, total: None)
     finally:
         executor.close()
     rebalance(config, layout)
     audit(layout, config.selection, checksums=False)
     write_report(layout, config.selection)
+
+
+def _after_annotate(
+    config: RunConfig, layout: Layout, executor: Executor, rule_overrides: dict[str, Any], tell: Progress
+) -> None:
+    """survey, then the rules with percentiles as numbers; deduplicate, whose population rules may bound; select."""
+    tell("survey", 0, 1)
+    histograms = survey(config, layout, executor)
+    rules = resolve_rules(config, layout, executor, rule_overrides, histograms)
+    tell("survey", 1, 1)
+    tell("deduplicate", 0, 1)
+    deduplicate(config, layout, executor, rules.languages)
+    tell("deduplicate", 1, 1)
+    tell("select", 0, 1)
+    select(config, layout, executor, rules, histograms)
+    tell("select", 1, 1)
 
 
 def _annotate(config: RunConfig, layout: Layout, inputs: list[str], executor: Any, tell: Progress) -> None:

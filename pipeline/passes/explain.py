@@ -29,6 +29,20 @@ def explain(layout: Layout, selection: str, wanted: str) -> list[dict[str, Any]]
     return found
 
 
+def rules_of(layout: Layout, selection: str, label: str) -> LanguageConfig:
+    """The rules that a selection applied to a label, every bound a number.
+
+    Raises InputError for a label or selection that is not there.
+    """
+    path = layout.selection(selection) / "manifest.json"
+    if not path.exists():
+        raise InputError(f"{layout.root}: no selection {selection}; make it with `glotmill select`")
+    configs = read_json(path)["language_configs"]
+    if label not in configs:
+        raise InputError(f"{path}: no document has the label {label}; it has {', '.join(sorted(configs))}")
+    return LanguageConfig.model_validate(configs[label])
+
+
 def _matches(path: Path, ids: set[str], url: str) -> list[dict[str, Any]]:
     names = [name for name in pq.read_schema(path).names if name not in HIDDEN]
     table = pq.read_table(path, columns=names)
@@ -44,13 +58,12 @@ def _story(layout: Layout, selection: str, row: dict[str, Any]) -> dict[str, Any
     if row.get("drop_reason"):
         return {"record": row}
     folder = layout.selection(selection)
-    manifest = read_json(folder / "manifest.json")
     decision: dict[str, Any] = {}
     for path in sorted((folder / "decisions").glob("batch-*.parquet")):
         table = pq.read_table(path)
         hits = table.filter(pa.compute.equal(table["id"], row["id"])).to_pylist()
         decision = hits[0] if hits else decision
-    language = LanguageConfig.model_validate(manifest["language_configs"][row["label"]])
+    language = rules_of(layout, selection, row["label"])
     values = row | {"perplexity_percentile": decision.get("perplexity_percentile")}
     rules = [
         {
