@@ -24,6 +24,7 @@ from pipeline.passes.tuning import (
     measured,
     metric_quantiles,
     removal_by_threshold,
+    removal_from_histogram,
     what_if,
 )
 from pipeline.stages.decide import rules_fired
@@ -77,6 +78,15 @@ for metric, rule in language.active_rules().items():
             for one in removal_by_threshold(layout, label, metric, side, thresholds)
         ]
         print(f"{metric} {side} (* now)  " + "  ".join(cells))
+
+# %% [markdown]
+# ## The same, at once
+#
+# From the histograms that the run wrote, without reading a column: a range where the threshold lies inside a bin.
+
+# %%
+for one in removal_from_histogram(layout, label, "word_count", "min", [50, 100, 200, 300]):
+    print(f"word_count min {one.threshold:g}: {one.at_least} to {one.at_most} of {one.documents}")
 
 # %% [markdown]
 # ## What if

@@ -186,7 +186,8 @@ def explain(
             typer.echo(f"  {mark:5} {low}{rule['metric']} = {rule['value']}{high}  [{rule['origin']}]")
         decision = story["decision"]
         if decision:
-            typer.echo(f"  cluster {decision['minhash_cluster_id']} of {decision['minhash_cluster_size']}")
+            outside = "" if decision["in_population"] else ", outside the population that is compared"
+            typer.echo(f"  cluster {decision['minhash_cluster_id']} of {decision['minhash_cluster_size']}{outside}")
             typer.echo(f"  represented by {decision['representative']}")
             typer.echo(f"  fate: {decision['fate']}")
 
@@ -210,17 +211,24 @@ def gc(
 def show(
     language: Annotated[str, typer.Argument(help="Label such as tur_Latn.")],
     folder: Annotated[Path | None, typer.Option(help="Folder of language files.")] = None,
+    output: Annotated[str | None, typer.Option(help="Output of a run: its rules, percentiles as numbers.")] = None,
+    selection: Selection = None,
 ) -> None:
     """Every effective value of a language and where it comes from."""
     from pipeline.config import Rule, load_language_config
+    from pipeline.passes.explain import rules_of
 
-    one = load_language_config(language, folder)
+    if output:
+        layout = _layout(output)
+        one = rules_of(layout, _selection(layout, selection), language)
+    else:
+        one = load_language_config(language, folder)
     typer.echo(f"{language}: {one.name}")
     for metric, rule in one.rules.items():
         if isinstance(rule, Rule):
             low, high = (
-                ("-inf" if rule.min is None else f"{rule.min:g}"),
-                ("inf" if rule.max is None else f"{rule.max:g}"),
+                ("-inf" if rule.min is None else f"{rule.min:.9g}"),
+                ("inf" if rule.max is None else f"{rule.max:.9g}"),
             )
             value = f"[{low}, {high}]"
         else:

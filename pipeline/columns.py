@@ -103,6 +103,7 @@ DECISION = {
     ),
     "minhash_cluster_id": (pa.string(), "id of the cluster's leader"),
     "minhash_cluster_size": (pa.int64(), "members, passing or not"),
+    "in_population": (pa.bool_(), "took part in clusters: passed the rules that dedup.population names"),
     "representative": (pa.string(), "id of the document that stands for the cluster; null where none passes"),
     "split": (pa.string(), "train or test"),
 }

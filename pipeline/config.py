@@ -6,14 +6,24 @@ language's own file laid over it. Unknown keys and empty intervals are all repor
 
 import hashlib
 import json
+import math
 import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.errors import ConfigError
 
@@ -94,7 +104,11 @@ class LanguagesConfig(_Strict):
 
 
 class DedupConfig(_Strict):
-    """MinHash-LSH; `groups` names labels that are deduplicated together."""
+    """MinHash-LSH; `groups` names labels that are deduplicated together.
+
+    `population` says who takes part in clusters: documents that pass the rules on the label (FineWeb2), all, or those
+    that pass every rule (CulturaX). The others are clusters of one.
+    """
 
     bands: int = Field(14, gt=0, le=64)
     rows: int = Field(8, gt=0, le=64)
@@ -103,7 +117,7 @@ class DedupConfig(_Strict):
     verify: bool = True
     verify_threshold: float = Field(0.65, ge=0, le=1)
     max_leaders: int = Field(4096, gt=0)
-    population: Literal["all", "above_language_floor"] = "all"
+    population: Literal["all", "above_language_floor", "passing"] = "above_language_floor"
     groups: dict[str, tuple[str, ...]] = {}
     batch_shards: int = Field(1000, gt=0)
 
@@ -112,7 +126,10 @@ KeepPolicy = Literal["longest", "lowest_perplexity", "newest", "best_language_sc
 
 
 class SelectConfig(_Strict):
-    """Which representative a cluster keeps, URL duplicates, the test split, the size of parts."""
+    """Which representative a cluster keeps, URL duplicates, the test split, the size of parts.
+
+    A rule bound that is a percentile needs `percentile_documents` documents of the label that have the metric.
+    """
 
     keep: tuple[KeepPolicy, ...] = ("longest", "first_seen")
     elect_before_rules: bool = False
@@ -122,6 +139,7 @@ class SelectConfig(_Strict):
     row_group_rows: int = Field(10_000, gt=0)
     part_bytes: int = Field(384 * 2**20, gt=0)
     rules: bool = True
+    percentile_documents: int = Field(100, gt=0)
 
 
 class RebalanceConfig(_Strict):
@@ -205,20 +223,50 @@ class RunConfig(_Strict):
         return {"dedup": self.model_dump(mode="json")["dedup"]}
 
 
+class Percentile(_Strict):
+    """A bound at a percentile of the run's own documents of the label; it becomes a number before deciding."""
+
+    percentile: float = Field(ge=0, le=100)
+
+    def __format__(self, spec: str) -> str:
+        """As `{bound:g}` shows a number.
+
+        >>> f"{Percentile(percentile=90):g}"
+        'percentile 90'
+        """
+        return f"percentile {self.percentile:g}"
+
+
+def _kind_of_bound(value: Any) -> str:
+    return "RulePercentile" if isinstance(value, Mapping | Percentile) else "RuleNumber"
+
+
+Bound = Annotated[
+    Annotated[float, Tag("RuleNumber")] | Annotated[Percentile, Tag("RulePercentile")], Discriminator(_kind_of_bound)
+]
+
+
 class Rule(_Strict):
     """A closed interval that a metric must lie in; null metrics fire no rule."""
 
-    min: float | None = None
-    max: float | None = None
+    min: Bound | None = None
+    max: Bound | None = None
     source: str = ""
 
     @model_validator(mode="after")
     def _not_empty(self) -> "Rule":
         if self.min is None and self.max is None:
             raise ValueError("a rule needs min or max; to switch it off write off = true")
-        if self.min is not None and self.max is not None and self.min > self.max:
+        ends = [bound.percentile if isinstance(bound, Percentile) else bound for bound in (self.min, self.max)]
+        if type(self.min) is type(self.max) and ends[0] is not None and ends[1] is not None and ends[0] > ends[1]:
             raise ValueError(f"empty interval: min {self.min} is above max {self.max}")
         return self
+
+    def interval(self) -> tuple[float, float]:
+        """Lowest and highest value that pass, infinite where an end is open. Percentiles must be numbers by now."""
+        assert not isinstance(self.min, Percentile)
+        assert not isinstance(self.max, Percentile)
+        return -math.inf if self.min is None else self.min, math.inf if self.max is None else self.max
 
 
 class OffRule(_Strict):

@@ -1,4 +1,4 @@
-"""The whole pipeline on one screen: annotate, deduplicate, select, rebalance, then the books and the report."""
+"""The whole pipeline on one screen: annotate, survey, deduplicate, select, rebalance, then the books and the report."""
 
 import logging
 from collections.abc import Collection
@@ -22,6 +22,7 @@ from pipeline.passes.rebalance import rebalance
 from pipeline.passes.report import write_report
 from pipeline.passes.select import select
 from pipeline.passes.shards import annotate_shards, quarantined, refuse_missing
+from pipeline.passes.survey import resolve_rules, survey
 from pipeline.stages.decide import check_rules
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,6 @@ def run(
             if missing:
                 write_json(layout.run, plan | {"missing": missing, "accept_missing": accept_missing})
                 refuse_missing(layout, accept_missing)
-            build_lookup(config, layout, executor)
             _after_annotate(config, layout, executor, rule_overrides or {}, progress)
         finally:
             executor.close()
@@ -106,11 +106,17 @@ def reselect(config: RunConfig, layout: Layout, rule_overrides: dict[str, Any], 
 def _after_annotate(
     config: RunConfig, layout: Layout, executor: Executor, rule_overrides: dict[str, Any], tell: Progress
 ) -> None:
+    """survey, then the rules with percentiles as numbers; deduplicate, whose population rules may bound; select."""
+    build_lookup(config, layout, executor)
+    tell("survey", 0, 1)
+    histograms = survey(config, layout, executor)
+    rules = resolve_rules(config, layout, executor, rule_overrides, histograms)
+    tell("survey", 1, 1)
     tell("deduplicate", 0, 1)
-    deduplicate(config, layout, executor)
+    deduplicate(config, layout, executor, rules.languages)
     tell("deduplicate", 1, 1)
     tell("select", 0, 1)
-    select(config, layout, executor, rule_overrides)
+    select(config, layout, executor, rules, histograms)
     tell("select", 1, 1)
     tell("rebalance", 0, 1)
     rebalance(config, layout)

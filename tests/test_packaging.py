@@ -99,8 +99,8 @@ def test_a_recipe_is_found_by_name_and_a_file_of_that_name_goes_first(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "default").mkdir()
     assert find_recipe(Path("default")) == ROOT / "recipes" / "default.toml"
-    (tmp_path / "fineweb2").write_text("workers = 3")
-    assert load_run_config(Path("fineweb2")).workers == 3
+    (tmp_path / "fineweb2").write_text("selection = 'own'")
+    assert load_run_config(Path("fineweb2")).selection == "own"
     for wrong in ("fineweb3", "x/default", "default.toml"):
         with pytest.raises(ConfigError, match=f"^{wrong}: no such file, .* culturax, default, demo, fineweb2$"):
             load_run_config(Path(wrong))

@@ -70,3 +70,13 @@ def make_executor(kind: str, workers: int) -> Executor:
 
         return RayExecutor(workers)
     return InlineExecutor()
+
+
+def run_all(executor: Executor, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """The result of every task, in the order of the arguments. Raises RuntimeError for the first that failed."""
+    results: list[Any] = [None] * len(arguments)
+    for position, result, error in executor.run(function, arguments):
+        if error:
+            raise RuntimeError(f"{function.__name__} {position} failed: {error}")
+        results[position] = result
+    return results

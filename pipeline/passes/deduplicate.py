@@ -4,7 +4,6 @@ Collate writes one file a batch, sorted by group, so that a task reads the rows 
 shuffle and no file per language. A group's dense index is the position of a document in (batch, shard, row) order.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,45 +11,45 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.config import Rule, RunConfig, fingerprint, load_language_config
+from pipeline.config import LanguageConfig, RunConfig, fingerprint
 from pipeline.dedup.components import flatten, union_edges
 from pipeline.dedup.lsh import link
 from pipeline.dedup.verify import verify
-from pipeline.execution.executors import Executor
+from pipeline.execution.executors import Executor, run_all
 from pipeline.execution.manifests import committed, finished, write_json
 from pipeline.execution.storage import Location, readable
 from pipeline.passes.layout import Layout, batches
+from pipeline.passes.survey import calibrations, measured
+from pipeline.stages.decide import rules_fired
 from pipeline.stages.measure_quality import band_matrix
 
-FORMAT = 1
-READ = ["group", "label", "language_score", "id", "id_hash", "exact_hash", "bands", "minima"]
+FORMAT = 2
+READ = ["group", "id", "id_hash", "exact_hash", "bands", "minima"]
+FLOOR = ("language_score", "script_fraction")  # the rules on the label itself
 TASK_ROWS = 1_000_000
 ROW_GROUP_ROWS = 100_000
 
 
-def deduplicate(config: RunConfig, layout: Layout, executor: Executor) -> dict[str, Any]:
-    """Find the clusters of every group; returns the cluster index. Done work with the same fingerprint is kept."""
-    manifests = layout.manifests()
-    floors = _floors(config, manifests)
-    key = fingerprint([FORMAT, config.dedup_settings(), floors, [one["sha256"]["annotated"] for one in manifests]])
+def deduplicate(
+    config: RunConfig, layout: Layout, executor: Executor, languages: dict[str, LanguageConfig]
+) -> dict[str, Any]:
+    """Find the clusters of every group; returns the cluster index. Done work with the same fingerprint is kept.
+
+    `languages` are the rules with every bound a number. Only those that bound `dedup.population` are read.
+    """
+    population = population_rules(config, languages)
+    annotated = [one["sha256"]["annotated"] for one in layout.manifests()]
+    key = fingerprint([FORMAT, config.dedup_settings(), _population_settings(config, population), annotated])
     if (index := finished(layout.cluster_index, key)) is not None:
         return index
     layout.cluster_index.unlink(missing_ok=True)  # of other settings: what it names is about to be replaced
     groups_of_shards = batches(layout.shards(), config.dedup.batch_shards)
-    arguments = [(config, layout, number, shards, floors) for number, shards in enumerate(groups_of_shards)]
-    collated: list[dict[str, int]] = [{} for _ in arguments]
-    for position, rows, error in executor.run(collate_batch, arguments):
-        if error:
-            raise RuntimeError(f"collate of batch {position} failed: {error}")
-        collated[position] = rows
+    arguments = [(config, layout, number, shards, population) for number, shards in enumerate(groups_of_shards)]
+    collated: list[dict[str, int]] = run_all(executor, collate_batch, arguments)
     tasks = _pack(collated)
     counts = [{group: [rows.get(group, 0) for rows in collated] for group in groups} for groups in tasks]
     arguments_of_tasks = [(config, layout, number, groups) for number, groups in enumerate(counts)]
-    results: list[dict[str, Any]] = [{} for _ in tasks]
-    for position, result, error in executor.run(cluster_groups, arguments_of_tasks):
-        if error:
-            raise RuntimeError(f"clustering of task {position} failed: {error}")
-        results[position] = result
+    results = run_all(executor, cluster_groups, arguments_of_tasks)
     index = {"fingerprint": key, "batches": groups_of_shards, "groups": {}, "singled_out": 0}
     for number, (groups, result) in enumerate(zip(counts, results, strict=True)):
         index["singled_out"] += result["overflow"]
@@ -60,14 +59,43 @@ def deduplicate(config: RunConfig, layout: Layout, executor: Executor) -> dict[s
     return index
 
 
-def _floors(config: RunConfig, manifests: list[dict[str, Any]]) -> dict[str, float]:
-    """Each label's minimum language score, where the population of clusters is bounded by it."""
-    if config.dedup.population == "all":
+def population_rules(config: RunConfig, languages: dict[str, LanguageConfig]) -> dict[str, LanguageConfig]:
+    """The rules that a document has to pass to take part in clusters, by label; empty where all take part.
+
+    `above_language_floor`: the rules on the label itself, its score and its script. `passing`: all of them.
+    """
+    if config.dedup.population == "all" or not config.select.rules:
         return {}
-    folder = Path(config.language_configs) if config.language_configs else None
-    labels = sorted({label for manifest in manifests for label in manifest["rows_by_label"]})
-    rules = {label: load_language_config(label, folder).rules.get("language_score") for label in labels}
-    return {label: rule.min or 0.0 for label, rule in rules.items() if isinstance(rule, Rule)}
+    if config.dedup.population == "passing":
+        return languages
+    floors = {
+        label: {metric: language.rules[metric] for metric in FLOOR if metric in language.rules}
+        for label, language in languages.items()
+    }
+    return {label: languages[label].model_copy(update={"rules": rules}) for label, rules in floors.items()}
+
+
+def _population_settings(config: RunConfig, population: dict[str, LanguageConfig]) -> list[Any]:
+    """What decides on the population: bounds, not their sources, and the reference of perplexity percentiles."""
+    bounds = {
+        label: {metric: [rule.min, rule.max] for metric, rule in language.active_rules().items()}
+        for label, language in population.items()
+    }
+    calibrated = [label for label, rules in bounds.items() if "perplexity_percentile" in rules]
+    return [bounds, calibrations(calibrated, config.models)]
+
+
+def _takes_part(config: RunConfig, layout: Layout, shard: str, population: dict[str, LanguageConfig]) -> np.ndarray:
+    """Which documents of a shard take part in clusters, (rows,) bool: those that pass their population's rules."""
+    metrics = sorted({metric for language in population.values() for metric in language.active_rules()})
+    table = measured(layout, shard, config.models, metrics=metrics)
+    labels = table["label"].to_numpy(zero_copy_only=False)
+    part = np.ones(table.num_rows, dtype=bool)
+    for label in np.unique(labels):
+        if label in population:
+            rows = np.flatnonzero(labels == label)
+            part[rows] = ~rules_fired(table.take(pa.array(rows)), population[label])[1]
+    return part
 
 
 def _pack(collated: list[dict[str, int]]) -> list[list[str]]:
@@ -88,27 +116,36 @@ def _pack(collated: list[dict[str, int]]) -> list[list[str]]:
 
 
 def collate_batch(
-    config: RunConfig, layout: Layout, batch: int, shards: list[str], floors: dict[str, float]
+    config: RunConfig, layout: Layout, batch: int, shards: list[str], population: dict[str, LanguageConfig]
 ) -> dict[str, int]:
-    """Write the signature columns of a batch, sorted by group and then (shard, row); returns rows by group."""
+    """Write the signature columns of a batch, sorted by group and then (shard, row); returns rows by group.
+
+    A document outside the population gets null keys, so that it is a cluster of its own.
+    """
     tables = []
     for number, shard in enumerate(shards):
         table = pq.read_table(readable(layout.annotated(shard)), columns=READ)
-        where = [pa.array(np.full(table.num_rows, number, np.int32)), pa.array(np.arange(table.num_rows))]
-        tables.append(table.append_column("shard", where[0]).append_column("row", where[1]))
+        part = _takes_part(config, layout, shard, population) if population else np.ones(table.num_rows, dtype=bool)
+        more = {
+            "shard": np.full(table.num_rows, number, np.int32),
+            "row": np.arange(table.num_rows),
+            "in_population": part,
+        }
+        for name, values in more.items():
+            table = table.append_column(name, pa.array(values))
+        tables.append(table)
     everything = pa.concat_tables(tables).combine_chunks()
     order = pa.compute.sort_indices(everything, [("group", "ascending"), ("shard", "ascending"), ("row", "ascending")])
     everything = everything.take(order)
     signed = np.array([bool(value) for value in everything["bands"].to_pylist()], dtype=bool)
     bands = band_matrix(everything["bands"], config.dedup.bands)
     exact = everything["exact_hash"].fill_null(0).to_numpy().astype(np.uint64)
-    for label, floor in floors.items():
-        out = (everything["label"].to_numpy(zero_copy_only=False) == label) & (
-            everything["language_score"].to_numpy() < floor
-        )
-        bands[out] = 0
-        exact[out] = 0
-    columns: dict[str, Any] = {name: everything[name] for name in ("group", "shard", "row", "id", "id_hash")}
+    outside = ~everything["in_population"].to_numpy()
+    bands[outside] = 0
+    exact[outside] = 0
+    columns: dict[str, Any] = {
+        name: everything[name] for name in ("group", "shard", "row", "id", "id_hash", "in_population")
+    }
     columns["exact_hash"] = exact
     columns |= {f"band_{band:02d}": bands[:, band] for band in range(config.dedup.bands)}
     width = config.dedup.bands * config.dedup.rows
@@ -164,7 +201,7 @@ def _cluster(config: RunConfig, layout: Layout, group: str, rows: list[int]) -> 
         return pa.concat_tables(parts)
 
     total = sum(rows)
-    first = column(["id", "id_hash", "exact_hash", "signed"])
+    first = column(["id", "id_hash", "exact_hash", "signed", "in_population"])
     ids, exact = first["id_hash"].to_numpy(), first["exact_hash"].to_numpy()
     already_read = np.ones(total, dtype=bool)
     already_read[np.unique(ids, return_index=True)[1]] = False
@@ -199,5 +236,6 @@ def _cluster(config: RunConfig, layout: Layout, group: str, rows: list[int]) -> 
             "leader_id": names.take(pa.array(leader.astype(np.int64))),
             "size": pa.array(np.where(already_read, 1, sizes).astype(np.int64)),
             "already_read": pa.array(already_read),
+            "in_population": first["in_population"],
         }
     ), int(overflow)

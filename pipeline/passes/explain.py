@@ -47,16 +47,29 @@ def _row(layout: Layout, place: Place) -> dict[str, Any]:
     raise IndexError(f"{path}: no row {place.row}")
 
 
+def rules_of(layout: Layout, selection: str, label: str) -> LanguageConfig:
+    """The rules that a selection applied to a label, every bound a number.
+
+    Raises InputError for a label or selection that is not there.
+    """
+    path = layout.selection(selection) / "manifest.json"
+    if not path.exists():
+        raise InputError(f"{layout.root}: no selection {selection}; make it with `glotmill select`")
+    configs = read_json(path)["language_configs"]
+    if label not in configs:
+        raise InputError(f"{path}: no document has the label {label}; it has {', '.join(sorted(configs))}")
+    return LanguageConfig.model_validate(configs[label])
+
+
 def _story(layout: Layout, selection: str, place: Place, row: dict[str, Any]) -> dict[str, Any]:
     if place.dropped:
         return {"record": row}
     folder = layout.selection(selection)
-    manifest = read_json(folder / "manifest.json")
     decisions = readable(folder / "decisions" / f"batch-{place.batch:05d}.parquet")
     same = (pc.field("group") == row["group"]) & (pc.field("id") == row["id"])
     hits = pq.read_table(decisions, filters=same).to_pylist()
     decision: dict[str, Any] = hits[0] if hits else {}
-    language = LanguageConfig.model_validate(manifest["language_configs"][row["label"]])
+    language = rules_of(layout, selection, row["label"])
     values = row | {"perplexity_percentile": decision.get("perplexity_percentile")}
     rules = [
         {

@@ -31,6 +31,15 @@ class Layout:
         """Dropped records of a shard."""
         return self.root / "dropped" / f"{shard}.parquet"
 
+    def histograms(self, batch: int) -> Location:
+        """Histograms of every metric by label, of one batch."""
+        return self.root / "histograms" / f"batch-{batch:05d}.parquet"
+
+    @property
+    def histogram_index(self) -> Location:
+        """What the histograms were made from."""
+        return self.root / "histograms" / "index.json"
+
     def signatures(self, batch: int) -> Location:
         """Signature columns of a batch, sorted by group, a run of row groups per group."""
         return self.root / "signatures" / f"batch-{batch:05d}.parquet"

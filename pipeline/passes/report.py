@@ -4,11 +4,13 @@ from collections import Counter
 from typing import Any
 
 import jinja2
+import markupsafe
 
 from pipeline.columns import FATES
 from pipeline.execution.manifests import committed, read_json
 from pipeline.execution.storage import matching
 from pipeline.passes.annotate import shard_name
+from pipeline.passes.histograms import histogram_section
 from pipeline.passes.layout import Layout
 
 FUNNEL_COLUMNS = ("documents", *FATES)
@@ -71,6 +73,7 @@ tr:nth-child(even) { background: #f4f4f4 } .bar { background: #4a7; height: .7re
 <table><tr><th>language</th><th>rule</th><th>documents</th></tr>
 {% for label, metric, count in fired %}<tr><td>{{ label }}</td><td>{{ metric }}</td><td>{{ count }}</td></tr>
 {% endfor %}</table>
+{{ histograms }}
 <h2>Rebalanced</h2>
 <table><tr><th>language</th><th>documents</th><th>with repeats</th></tr>
 {% for label, documents, repeated in mix %}<tr><td>{{ label }}</td><td>{{ documents }}</td><td>{{ repeated }}</td></tr>
@@ -129,6 +132,7 @@ def write_report(layout: Layout, selection: str) -> None:
             for label, counts in manifest["rules_fired"].items()
             for metric, count in list(counts.items())[:5]
         ],
+        "histograms": markupsafe.Markup(histogram_section(layout, selection)),
         "mix": [(label, one["documents"], one["repeated_documents"]) for label, one in totals.items()],
     }
     for path, template, escape in (

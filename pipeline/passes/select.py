@@ -5,43 +5,42 @@ The result is written as `<name>.partial` and becomes visible by renaming the fo
 """
 
 from collections import Counter
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.columns import ANNOTATED, CLEAN_FIRST, CLEAN_NOT
-from pipeline.config import LanguageConfig, RunConfig, fingerprint, load_language_config
-from pipeline.execution.executors import Executor
+from pipeline.columns import CLEAN_FIRST, CLEAN_NOT
+from pipeline.config import LanguageConfig, RunConfig, fingerprint
+from pipeline.execution.executors import Executor, run_all
 from pipeline.execution.manifests import committed, finished, read_json, sha256_of, write_json
 from pipeline.execution.storage import Location, matching, move_tree, readable, remove_tree
 from pipeline.passes.deduplicate import read_group
 from pipeline.passes.layout import Layout
-from pipeline.stages.decide import bucket_of, percentile_of, rules_fired
+from pipeline.passes.survey import Histograms, Rules, measured, write_histograms
+from pipeline.stages.decide import bucket_of, rules_fired
 from pipeline.stages.elect import FATE_NAMES, Members, elect
-from pipeline.stages.score_perplexity import MODELS
+from pipeline.stages.histogram import values_of
 from pipeline.text.refine import splice
 
-FORMAT = 1
-NOT_METRICS = {"text", "bands", "minima", "span_starts", "span_ends", "span_texts", "top_langs", "exact_hash"}
-Overrides = dict[str, Any]
+FORMAT = 2
+SAMPLE = 100  # documents of each fate and language in sample.parquet
+DECIDED_FROM = ["group", "label", "id", "url_hash", "character_count", "perplexity", "date", "language_score"]
+FROM_ELECTION = ["fate", "representative", "minhash_cluster_id", "minhash_cluster_size"]
+SAMPLED = ["id", "id_hash", "url", "file_path", "warc_offset"]
 
 
-def languages_of(config: RunConfig, layout: Layout, overrides: Overrides) -> dict[str, LanguageConfig]:
-    """The rules of every label that was found."""
-    labels = sorted({label for manifest in layout.manifests() for label in manifest["rows_by_label"]})
-    folder = Path(config.language_configs) if config.language_configs else None
-    return {label: load_language_config(label, folder, overrides) for label in labels}
-
-
-def select(config: RunConfig, layout: Layout, executor: Executor, overrides: Overrides) -> dict[str, Any]:
+def select(
+    config: RunConfig, layout: Layout, executor: Executor, rules: Rules, histograms: Histograms
+) -> dict[str, Any]:
     """Make one selection; returns its manifest. A finished one with the same fingerprint is kept."""
-    languages = languages_of(config, layout, overrides)
     index = read_json(layout.cluster_index)
-    rules = {label: one.model_dump(mode="json") for label, one in languages.items()}
-    settings = [FORMAT, config.model_dump(mode="json")["select"], rules, index["fingerprint"], layout.missing()]
+    language_configs = {label: one.model_dump(mode="json") for label, one in rules.languages.items()}
+    selecting = config.model_dump(mode="json")["select"]
+    settings = [FORMAT, selecting, language_configs, index["fingerprint"], layout.missing()]
     key = fingerprint(settings)
     final = layout.selection(config.selection)
     if (manifest := finished(final / "manifest.json", key)) is not None:
@@ -50,26 +49,32 @@ def select(config: RunConfig, layout: Layout, executor: Executor, overrides: Ove
     remove_tree(partial)
     partial.mkdir(parents=True)
     numbers = range(len(index["batches"]))
-    _all(
+    run_all(
         executor,
         decide_batch,
-        [(config, layout, partial, n, index["batches"][n], languages) for n in numbers],
+        [(config, layout, partial, n, index["batches"][n], rules.languages) for n in numbers],
     )
     by_task: dict[int, dict[str, list[int]]] = {}
     for group, entry in index["groups"].items():
         by_task.setdefault(entry["task"], {})[group] = entry["rows"]
-    _all(
+    run_all(
         executor,
         elect_groups,
         [(config, layout, partial, task, groups) for task, groups in sorted(by_task.items())],
     )
-    written = _all(
+    written = run_all(
         executor,
         write_batch,
         [(config, layout, partial, n, index["batches"][n], index["groups"]) for n in numbers],
     )
     labels = sorted({label for one in written for label in one["rows"]})
-    merged = _all(executor, merge_label, [(config, partial, label, len(numbers)) for label in labels])
+    merged = run_all(executor, merge_label, [(config, partial, label, len(numbers)) for label in labels])
+    write_histograms(partial / "histograms.parquet", histograms)
+    samples = [partial / "samples" / f"batch-{n:05d}.parquet" for n in numbers]
+    with committed(partial / "sample.parquet") as path:
+        pq.write_table(
+            bottom_k(pa.concat_tables([pq.read_table(readable(one)) for one in samples])), path, compression="zstd"
+        )
     fates: dict[str, Counter[str]] = {}
     fired: dict[str, Counter[str]] = {}
     for one in written:
@@ -84,22 +89,15 @@ def select(config: RunConfig, layout: Layout, executor: Executor, overrides: Ove
         "rules_fired": {label: dict(counts.most_common()) for label, counts in sorted(fired.items())},
         "cluster_statistics": _statistics(written),
         "files": {label: files for label, files in zip(labels, merged, strict=True)},
-        "language_configs": rules,
+        "language_configs": language_configs,
+        "percentiles": [asdict(one) for one in rules.percentiles],
         "select": config.model_dump(mode="json")["select"],
     }
-    remove_tree(partial / "parts")
+    for folder in ("parts", "samples"):
+        remove_tree(partial / folder)
     write_json(partial / "manifest.json", manifest)
     _publish(partial, final)
     return manifest
-
-
-def _all(executor: Executor, function: Any, arguments: list[tuple[Any, ...]]) -> list[Any]:
-    results: list[Any] = [None] * len(arguments)
-    for position, result, error in executor.run(function, arguments):
-        if error:
-            raise RuntimeError(f"{function.__name__} {position} failed: {error}")
-        results[position] = result
-    return results
 
 
 def _publish(partial: Location, final: Location) -> None:
@@ -123,11 +121,6 @@ def _statistics(written: list[dict[str, Any]]) -> dict[str, list[list[int]]]:
     return {label: [[size, *sums[label][size]] for size in sorted(sums[label])] for label in sorted(sums)}
 
 
-def _reference(label: str, config: RunConfig) -> np.ndarray | None:
-    path = (Path(config.models) if config.models else MODELS) / label / "calibration.json"
-    return np.array(read_json(path)["percentiles"], dtype=np.float64) if path.exists() else None
-
-
 def _read_batch(layout: Layout, shards: list[str], columns: list[str]) -> pa.Table:
     """Rows of a batch in signature order: by group, then shard and row."""
     tables = []
@@ -148,45 +141,14 @@ def decide_batch(
     shards: list[str],
     languages: dict[str, LanguageConfig],
 ) -> None:
-    """Every rule that fires for every document of a batch, without reading text."""
-    columns = [name for name in ANNOTATED.names if name not in NOT_METRICS]
-    table = _read_batch(layout, shards, columns)
-    labels = table["label"].to_numpy(zero_copy_only=False)
-    percentile = np.full(table.num_rows, np.nan)
-    bucket: list[str | None] = [None] * table.num_rows
-    fired: list[list[str]] = [[] for _ in range(table.num_rows)]
-    failed = np.zeros(table.num_rows, dtype=bool)
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        part = table.take(pa.array(rows))
-        language = languages[label]
-        values = part["perplexity"].to_numpy(zero_copy_only=False)
-        reference = _reference(label, config)
-        found = percentile_of(values, reference) if reference is not None else np.full(len(rows), np.nan)
-        percentile[rows] = found
-        for row, name in zip(rows, bucket_of(found, language.perplexity.head, language.perplexity.middle), strict=True):
-            bucket[row] = name
-        part = part.append_column("perplexity_percentile", pa.array(found, from_pandas=True))
-        if config.select.rules:
-            names, failed[rows] = rules_fired(part, language)
-            for row, one in zip(rows, names, strict=True):
-                fired[row] = one
-    decisions = pa.table(
-        {
-            "group": table["group"],
-            "label": table["label"],
-            "id": table["id"],
-            "url_hash": table["url_hash"],
-            "character_count": table["character_count"],
-            "perplexity": table["perplexity"],
-            "date": table["date"],
-            "language_score": table["language_score"],
-            "perplexity_percentile": pa.array(percentile, from_pandas=True),
-            "perplexity_bucket": pa.array(bucket, type=pa.string()),
-            "rules_fired": pa.array(fired, type=pa.list_(pa.string())),
-            "failed": pa.array(failed),
-        }
-    )
+    """Every rule that fires for every document of a batch; metric columns of a shard are in memory at a time."""
+    tables = []
+    for number, shard in enumerate(shards):
+        table = _decide(config, measured(layout, shard, config.models, DECIDED_FROM), languages)
+        table = table.append_column("shard", pa.array(np.full(table.num_rows, number, np.int32)))
+        tables.append(table.append_column("row", pa.array(np.arange(table.num_rows))))
+    decisions = pa.concat_tables(tables).sort_by([("group", "ascending"), ("shard", "ascending"), ("row", "ascending")])
+    decisions = decisions.drop_columns(["shard", "row"])
     groups = decisions["group"].to_numpy(zero_copy_only=False)
     with (
         committed(partial / "decisions" / f"batch-{batch:05d}.parquet") as path,
@@ -194,6 +156,29 @@ def decide_batch(
     ):
         for group in sorted(set(groups)):
             writer.write_table(decisions.filter(pa.array(groups == group)))
+
+
+def _decide(config: RunConfig, table: pa.Table, languages: dict[str, LanguageConfig]) -> pa.Table:
+    labels = table["label"].to_numpy(zero_copy_only=False)
+    percentiles = values_of(table, "perplexity_percentile")
+    bucket: list[str | None] = [None] * table.num_rows
+    fired: list[list[str]] = [[] for _ in range(table.num_rows)]
+    failed = np.zeros(table.num_rows, dtype=bool)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        language = languages[label]
+        cuts = language.perplexity
+        for row, name in zip(rows, bucket_of(percentiles[rows], cuts.head, cuts.middle), strict=True):
+            bucket[row] = name
+        if config.select.rules:
+            names, failed[rows] = rules_fired(table.take(pa.array(rows)), language)
+            for row, one in zip(rows, names, strict=True):
+                fired[row] = one
+    return table.select([*DECIDED_FROM, "perplexity_percentile"]).append_column(
+        "perplexity_bucket", pa.array(bucket, type=pa.string())
+    ).append_column("rules_fired", pa.array(fired, type=pa.list_(pa.string()))).append_column(
+        "failed", pa.array(failed)
+    )  # fmt: skip
 
 
 def elect_groups(config: RunConfig, layout: Layout, partial: Location, task: int, groups: dict[str, list[int]]) -> None:
@@ -219,7 +204,9 @@ def _elect_group(
             if count
         ]
     )
-    clusters = read_group(layout.clusters(task), group, ["leader", "leader_id", "size", "already_read"])
+    clusters = read_group(
+        layout.clusters(task), group, ["leader", "leader_id", "size", "already_read", "in_population"]
+    )
     members = Members(
         leader=clusters["leader"].to_numpy(),
         failed=decisions["failed"].to_numpy(),
@@ -241,6 +228,7 @@ def _elect_group(
             "representative": ids.take(pa.array(np.maximum(representative, 0), mask=representative < 0)),
             "minhash_cluster_id": clusters["leader_id"],
             "minhash_cluster_size": clusters["size"],
+            "in_population": clusters["in_population"],
         }
     )
 
@@ -263,13 +251,13 @@ def write_batch(
         table = read_group(
             partial / "fates" / f"part-{entry['task']:05d}.parquet",
             group,
-            ["fate", "representative", "minhash_cluster_id", "minhash_cluster_size"],
+            [*FROM_ELECTION, "in_population"],
         )
         found.append(table.slice(sum(entry["rows"][:batch]), entry["rows"][batch]))
     fates = pa.concat_tables(found)
-    facts = {name: fates[name] for name in fates.column_names}
+    facts = {name: fates[name] for name in FROM_ELECTION}
     facts |= {name: decisions[name] for name in ("perplexity_percentile", "perplexity_bucket", "rules_fired")}
-    where = _read_batch(layout, shards, ["label", "exact_hash"])
+    where = _read_batch(layout, shards, ["label", "id_hash"])
     fate = np.array(fates["fate"].to_pylist(), dtype=object)
     tables = []
     for number, shard in enumerate(shards):
@@ -300,13 +288,53 @@ def write_batch(
             for label in sorted(set(labels)):
                 rows_by_label[label] = int((labels == label).sum())
                 writer.write_table(kept.filter(pa.array(labels == label)))
+    _sample(config, layout, partial, batch, shards, where, fate, fates, decisions)
     decided = decisions.append_column("fate", pa.array(fate.tolist(), type=pa.string()))
-    decided = decided.append_column("minhash_cluster_id", fates["minhash_cluster_id"])
-    decided = decided.append_column("minhash_cluster_size", fates["minhash_cluster_size"])
-    decided = decided.append_column("representative", fates["representative"])
+    for name in ("minhash_cluster_id", "minhash_cluster_size", "representative", "in_population"):
+        decided = decided.append_column(name, fates[name])
     with committed(partial / "decisions" / f"batch-{batch:05d}.parquet") as path:
         pq.write_table(decided, path, compression="zstd")
     return {"rows": rows_by_label, **_count(label_of, fate, decisions, fates)}
+
+
+def _sample(
+    config: RunConfig,
+    layout: Layout,
+    partial: Location,
+    batch: int,
+    shards: list[str],
+    where: pa.Table,
+    fate: np.ndarray,
+    fates: pa.Table,
+    decisions: pa.Table,
+) -> None:
+    """Write the batch's bottom-k sample: where each document was read, every metric, and what became of it."""
+    draw = where.select(["label", "id_hash"]).append_column("fate", pa.array(fate.tolist(), type=pa.string()))
+    draw = draw.append_column("rules_fired", decisions["rules_fired"])
+    draw = draw.append_column("minhash_cluster_size", fates["minhash_cluster_size"])
+    draw = draw.append_column("shard", where["shard"]).append_column("row", where["row"])
+    draw = bottom_k(draw, ["shard", "row"])
+    tables = []
+    for number, shard in enumerate(shards):
+        here = draw.filter(pa.compute.equal(draw["shard"], number))
+        if here.num_rows or number == 0:  # a batch without documents has the columns, too
+            table = measured(layout, shard, config.models, SAMPLED).take(here["row"])
+            for name in ("fate", "rules_fired", "minhash_cluster_size"):
+                table = table.append_column(name, here[name])
+            tables.append(table)
+    with committed(partial / "samples" / f"batch-{batch:05d}.parquet") as path:
+        pq.write_table(pa.concat_tables(tables), path, compression="zstd")
+
+
+def bottom_k(table: pa.Table, ties: Sequence[str] = ("id", "file_path", "warc_offset"), k: int = SAMPLE) -> pa.Table:
+    """The k rows of least id_hash of each label and fate; bottom_k of pieces' bottom_k is that of the whole."""
+    table = table.sort_by([(name, "ascending") for name in ("label", "fate", "id_hash", *ties)])
+    keys = [table[name].to_numpy(zero_copy_only=False) for name in ("label", "fate")]
+    fresh = np.ones(table.num_rows, dtype=bool)
+    fresh[1:] = (keys[0][1:] != keys[0][:-1]) | (keys[1][1:] != keys[1][:-1])
+    starts = np.flatnonzero(fresh)
+    rank = np.arange(table.num_rows) - np.repeat(starts, np.diff(np.append(starts, table.num_rows)))
+    return table.filter(pa.array(rank < k))
 
 
 def _count(labels: np.ndarray, fate: np.ndarray, decisions: pa.Table, fates: pa.Table) -> dict[str, Any]:
@@ -319,12 +347,13 @@ def _count(labels: np.ndarray, fate: np.ndarray, decisions: pa.Table, fates: pa.
         decisions["rules_fired"].to_pylist(),
         decisions["failed"].to_pylist(),
         fates["minhash_cluster_size"].to_pylist(),
+        fates["in_population"].to_pylist(),
         strict=True,
     )
-    for label, one, rules, failed, size in rows:
+    for label, one, rules, failed, size, in_population in rows:
         counts.setdefault(label, Counter())[one] += 1
         fired.setdefault(label, Counter()).update(rules)
-        if one != "already_read":
+        if in_population and one != "already_read":
             entry = statistics.setdefault(label, {}).setdefault(size, [0, 0])
             entry[0] += 1
             entry[1] += failed

@@ -11,25 +11,16 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipeline.columns import LANGUAGE, METRIC, PERPLEXITY
 from pipeline.config import LanguageConfig, Rule, RunConfig, load_language_config
 from pipeline.errors import InputError
 from pipeline.execution.manifests import read_json
-from pipeline.execution.storage import readable
+from pipeline.passes import survey
 from pipeline.passes.layout import Layout
-from pipeline.stages.decide import percentile_of, rules_fired
-from pipeline.stages.score_perplexity import MODELS
+from pipeline.stages.decide import rules_fired
+from pipeline.stages.histogram import MEASURED, rank_of, removed_range, values_of
 
 QUANTILES = (0.0, 0.01, 0.1, 0.5, 0.9, 0.99, 1.0)
-PERCENTILE = "perplexity_percentile"
-NUMERIC = tuple(
-    name
-    for part in (LANGUAGE, METRIC, PERPLEXITY)
-    for name, (kind, _) in part.items()
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind)
-)
 
 Side = Literal["min", "max"]
 
@@ -58,6 +49,16 @@ class Removal:
 
 
 @dataclass(frozen=True)
+class RemovalRange:
+    """What one bound on one metric removes, as far as a histogram can tell; both are equal on an edge."""
+
+    threshold: float
+    at_least: int
+    at_most: int
+    documents: int
+
+
+@dataclass(frozen=True)
 class WhatIf:
     """Documents that fail with the rules of the language files, and with overrides laid over them."""
 
@@ -76,17 +77,11 @@ def measured(layout: Layout, label: str) -> pa.Table:
     Raises InputError where the run has no document of that language.
     """
     shards = [one["shard"] for one in layout.manifests() if label in one["rows_by_label"]]
-    paths = [layout.annotated(shard) for shard in shards]
-    parts = [pq.read_table(readable(path), columns=list(NUMERIC), filters=[("label", "=", label)]) for path in paths]
-    if not parts:
+    if not shards:
         raise InputError(f"{layout.root}: no document with the label {label}")
-    table = pa.concat_tables(parts)
-    path = _models(layout) / label / "calibration.json"
-    percentiles = np.full(table.num_rows, np.nan)
-    if path.exists():
-        reference = np.array(read_json(path)["percentiles"], dtype=np.float64)
-        percentiles = percentile_of(table["perplexity"].to_numpy(), reference)
-    return table.append_column(PERCENTILE, pa.array(percentiles, from_pandas=True))
+    models = _run_config(layout).models
+    tables = [survey.measured(layout, shard, models) for shard in shards]
+    return pa.concat_tables([one.filter(pa.compute.equal(one["label"], label)) for one in tables]).select(MEASURED)
 
 
 def metric_quantiles(layout: Layout, label: str) -> list[Quantiles]:
@@ -94,7 +89,7 @@ def metric_quantiles(layout: Layout, label: str) -> list[Quantiles]:
     table = measured(layout, label)
     found = []
     for name in table.column_names:
-        values = _values(table, name)
+        values = values_of(table, name)
         values = values[~np.isnan(values)]
         if len(values):
             at = np.quantile(values, QUANTILES).round(4)
@@ -120,16 +115,31 @@ def removal_by_threshold(
     return found
 
 
+def removal_from_histogram(
+    layout: Layout, label: str, metric: str, side: Side, thresholds: Sequence[float]
+) -> list[RemovalRange]:
+    """What a rule with this one bound removes, from the histograms that the run wrote: no column is read.
+
+    `removal_by_threshold` is exact where this gives a range. Raises InputError for an unknown metric or label.
+    """
+    counts = survey.surveyed(layout).get((label, metric))
+    if counts is None:
+        raise InputError(f"{layout.root}: no histogram of {metric} for {label}")
+    documents = int(counts.sum())
+    return [
+        RemovalRange(float(threshold), *removed_range(metric, counts, side, threshold), documents)
+        for threshold in thresholds
+    ]
+
+
 def what_if(layout: Layout, label: str, overrides: Mapping[str, Any]) -> WhatIf:
     """How many documents fail if `overrides`, such as `{"rules": {"word_count": {"min": 100}}}`, are laid on.
 
     The rules before are those of the run's language files, not those of a selection made with --set.
     """
-    folder = _run_config(layout).language_configs
-    configs = Path(folder) if folder else None
     table = measured(layout, label)
-    names_before, before = rules_fired(table, load_language_config(label, configs))
-    names_after, after = rules_fired(table, load_language_config(label, configs, overrides))
+    names_before, before = rules_fired(table, _rules(layout, label, {}, table))
+    names_after, after = rules_fired(table, _rules(layout, label, overrides, table))
     return WhatIf(
         documents=table.num_rows,
         failed_before=int(before.sum()),
@@ -141,19 +151,24 @@ def what_if(layout: Layout, label: str, overrides: Mapping[str, Any]) -> WhatIf:
     )
 
 
+def _rules(layout: Layout, label: str, overrides: Mapping[str, Any], table: pa.Table) -> LanguageConfig:
+    """A language's rules, percentiles taken from the documents of the table, as `survey.resolve_rules` does."""
+    config = _run_config(layout)
+    folder = Path(config.language_configs) if config.language_configs else None
+    language = load_language_config(label, folder, overrides)
+    notes = []
+    for metric, side, percentile in survey.percentile_bounds(language):
+        values = np.sort(values_of(table, metric))
+        values = values[~np.isnan(values)]
+        enough = len(values) >= config.select.percentile_documents
+        value = float(values[rank_of(percentile, len(values)) - 1]) if enough else None
+        notes.append(survey.Bound(label, metric, side, percentile, len(values), value))
+    return survey.bounded(language, notes)
+
+
 def _count(fired: list[list[str]]) -> dict[str, int]:
     return dict(Counter(name for names in fired for name in names).most_common())
 
 
-def _values(table: pa.Table, name: str) -> np.ndarray:
-    values: np.ndarray = table[name].cast(pa.float64()).to_numpy()
-    return values
-
-
 def _run_config(layout: Layout) -> RunConfig:
     return RunConfig.model_validate(read_json(layout.run)["config"])
-
-
-def _models(layout: Layout) -> Path:
-    models = _run_config(layout).models
-    return Path(models) if models else MODELS

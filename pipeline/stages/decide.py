@@ -5,11 +5,9 @@ import difflib
 import numpy as np
 import pyarrow as pa
 
-from pipeline.columns import METRIC, PERPLEXITY
 from pipeline.config import LanguageConfig
 from pipeline.errors import ConfigError
-
-MEASURED = {*METRIC, *PERPLEXITY, "perplexity_percentile", "language_score", "script_fraction"}
+from pipeline.stages.histogram import MEASURED, values_of
 
 
 def check_rules(language: LanguageConfig) -> None:
@@ -36,13 +34,9 @@ def rules_fired(table: pa.Table, language: LanguageConfig) -> tuple[list[list[st
     for metric, rule in language.active_rules().items():
         if metric not in table.column_names:
             raise ConfigError(f"lang_configs/{language.label}.toml: rules.{metric}: no such metric")
-        values = table[metric].cast(pa.float64()).to_numpy(zero_copy_only=False)
-        with np.errstate(invalid="ignore"):
-            out = np.zeros(table.num_rows, dtype=bool)
-            if rule.min is not None:
-                out |= values < rule.min
-            if rule.max is not None:
-                out |= values > rule.max
+        values = values_of(table, metric)
+        low, high = rule.interval()
+        out = (values < low) | (values > high)  # NaN is neither
         for row in np.flatnonzero(out):
             fired[row].append(metric)
         failed |= out

@@ -44,7 +44,7 @@ class Metric:
     dtype: Literal["int64", "float64"]
     description: str  # first sentence of the function's docstring
     low: float  # lower edge of its histogram
-    high: float  # upper edge; larger values fall into the last bin
+    high: float  # upper edge; larger values are counted beyond it
     function: Callable[[TextView, WordLists], Value]
 
 
@@ -105,7 +105,7 @@ def _length(items: list[str] | set[str]) -> int:
 # ---- Size ------------------------------------------------------------------------------------------------
 
 
-@metric(high=100_000)
+@metric(high=10_000_000)
 def character_count(view: TextView) -> int:
     r"""Number of code points, newlines included; 0 or more.
 
@@ -115,7 +115,7 @@ def character_count(view: TextView) -> int:
     return len(view.text)
 
 
-@metric(high=20_000)
+@metric(high=1_000_000)
 def segment_count(view: TextView) -> int:
     """Number of words, symbols included; 0 or more. What `_per_word` metrics divide by, as in datatrove.
 
@@ -125,7 +125,7 @@ def segment_count(view: TextView) -> int:
     return len(view.words)
 
 
-@metric(high=20_000)
+@metric(high=1_000_000)
 def word_count(view: TextView) -> int:
     """Number of words that are not symbols; 0 or more. Source: Gopher, appendix A.1.
 
@@ -135,7 +135,7 @@ def word_count(view: TextView) -> int:
     return len(view.plain_words)
 
 
-@metric(high=2_000)
+@metric(high=100_000)
 def line_count(view: TextView) -> int:
     r"""Number of lines that are not blank; 0 or more.
 
@@ -148,7 +148,7 @@ def line_count(view: TextView) -> int:
 # ---- Gopher quality (appendix A.1) -----------------------------------------------------------------------
 
 
-@metric(high=20)
+@metric(high=64)
 def mean_word_length(view: TextView) -> float | None:
     """Mean length of the words that are not symbols, in code points; None without such a word.
 

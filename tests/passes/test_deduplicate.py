@@ -1,0 +1,135 @@
+"""Who takes part in clusters, and what invalidates them."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.config import RunConfig
+from pipeline.execution.executors import InlineExecutor
+from pipeline.execution.manifests import read_json
+from pipeline.passes.audit import audit
+from pipeline.passes.deduplicate import deduplicate
+from pipeline.passes.layout import Layout
+from pipeline.passes.select import fates_of
+from pipeline.passes.survey import resolve_rules, survey
+from pipeline.plan import reselect, run
+from tests.make_warc import conversion_record, write_records
+
+STORY = (
+    "The harbour was quiet when the first boats came back with the morning tide, and the people who had waited on "
+    "the wall began to walk down to the water. Nobody spoke about the storm that had kept them awake for three nights, "
+    "but everyone looked at the masts and counted them, and then counted them again. An old woman with a basket of "
+    "bread stood beside the steps and gave a loaf to each of the men as they climbed up, because that is what her "
+    "mother had done and it had always brought them luck. The children ran between the nets and shouted the names of "
+    "the boats, and by noon the whole village knew that none of them had been lost."
+)
+PAGES = {
+    "passes": STORY,
+    "passes-too": STORY + " It was a good day.",
+    "two-lines": STORY.replace("luck. The", "luck.\nThe"),  # fails line_count
+    "other-script": STORY + " Все лодки вернулись домой ещё до полудня.",  # fails script_fraction
+}
+RULES: dict[str, Any] = {"line_count": {"max": 1}, "script_fraction": {"min": 0.98}}
+
+
+@pytest.fixture(scope="module")
+def near(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+    """Four near-duplicates, two of which fail a rule: one on the label, one on another metric; annotated."""
+    root = tmp_path_factory.mktemp("near")
+    records = [
+        conversion_record(f"https://a.example/{name}", text, f"<urn:test:{name}>") for name, text in PAGES.items()
+    ]
+    write_records(root / "near.warc.wet.gz", records)
+    settings = {
+        "inputs": [str(root / "near.warc.wet.gz")],
+        "output": str(root / "output"),
+        "select": {"keep": ["first_seen"]},
+    }
+    config = RunConfig.model_validate(settings)
+    run(config, {"rules": RULES})
+    return config
+
+
+def with_population(config: RunConfig, population: str, **more: Any) -> RunConfig:
+    settings = config.model_dump() | {"selection": population}
+    settings["dedup"] = settings["dedup"] | {"population": population} | more
+    return RunConfig.model_validate(settings)
+
+
+@pytest.mark.parametrize(
+    ("population", "sizes"),
+    [
+        ("all", {"passes": 4, "passes-too": 4, "two-lines": 4, "other-script": 4}),
+        ("above_language_floor", {"passes": 3, "passes-too": 3, "two-lines": 3, "other-script": 1}),
+        ("passing", {"passes": 2, "passes-too": 2, "two-lines": 1, "other-script": 1}),
+    ],
+)
+def test_only_the_population_has_clusters(population: str, sizes: dict[str, int], near: RunConfig) -> None:
+    config = with_population(near, population)
+    layout = Layout(Path(config.output))
+    reselect(config, layout, {"rules": RULES})
+    rows = {row["id"].strip("<>").rpartition(":")[2]: row for row in fates_of(layout, population).to_pylist()}
+    assert {name: row["minhash_cluster_size"] for name, row in rows.items()} == sizes
+    assert {name: row["fate"] for name, row in rows.items()} == {
+        "passes": "kept",
+        "passes-too": "duplicate",
+        "two-lines": "failed_rules",
+        "other-script": "failed_rules",
+    }
+    outside = {name for name, row in rows.items() if not row["in_population"]}
+    assert outside == {name for name, size in sizes.items() if size == 1}
+    statistics = read_json(layout.selection(population) / "manifest.json")["cluster_statistics"]["eng_Latn"]
+    size = max(sizes.values())
+    assert statistics == [[size, size, size - 2]]  # documents outside are in no cluster that rebalancing looks at
+    audit(layout, population)
+
+
+@pytest.mark.parametrize(
+    ("population", "changed", "again"),
+    [
+        ("all", {"script_fraction": {"min": 0.5}}, False),
+        ("above_language_floor", {"line_count": {"max": 9}}, False),
+        ("above_language_floor", {"script_fraction": {"min": 0.5}}, True),
+        ("above_language_floor", {"script_fraction": {"source": "the same bound of another source"}}, False),
+        ("passing", {"line_count": {"max": 9}}, True),
+    ],
+)
+def test_a_changed_threshold_invalidates_clusters_only_where_it_bounds_the_population(
+    population: str, changed: dict[str, Any], again: bool, near: RunConfig
+) -> None:
+    config = with_population(near, population)
+    layout, executor = Layout(Path(config.output)), InlineExecutor()
+
+    def fingerprint_with(rules: dict[str, Any]) -> str:
+        found = resolve_rules(config, layout, executor, {"rules": rules}, survey(config, layout, executor))
+        return str(deduplicate(config, layout, executor, found.languages)["fingerprint"])
+
+    before = fingerprint_with(RULES)
+    written = layout.clusters(0).stat().st_mtime_ns
+    after = fingerprint_with({metric: rule | changed.get(metric, {}) for metric, rule in RULES.items()})
+    assert (after != before, layout.clusters(0).stat().st_mtime_ns != written) == (again, again)
+
+
+def test_a_percentile_may_bound_the_population(near: RunConfig) -> None:
+    config = with_population(near, "above_language_floor")
+    settings = config.model_dump()
+    settings["select"] = settings["select"] | {"percentile_documents": 4}
+    config = RunConfig.model_validate(settings)
+    layout = Layout(Path(config.output))
+    reselect(config, layout, {"rules": {"script_fraction": {"min": {"percentile": 50}}}})
+    decisions = pq.read_table(layout.selection("above_language_floor") / "decisions" / "batch-00000.parquet")
+    assert sum(decisions["in_population"].to_pylist()) == 3
+
+
+def test_without_rules_everybody_takes_part(near: RunConfig) -> None:
+    config = with_population(near, "passing")
+    settings = config.model_dump() | {"selection": "measured"}
+    settings["select"] = settings["select"] | {"rules": False}
+    config = RunConfig.model_validate(settings)
+    layout = Layout(Path(config.output))
+    reselect(config, layout, {"rules": RULES})
+    rows = fates_of(layout, "measured").to_pylist()
+    assert [row["minhash_cluster_size"] for row in rows] == [4] * 4
+    assert sorted(row["fate"] for row in rows) == ["duplicate"] * 3 + ["kept"]
