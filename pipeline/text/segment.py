@@ -24,7 +24,7 @@ _INVISIBLE = frozenset({"\N{ZERO WIDTH SPACE}", "\N{WORD JOINER}", "\N{ZERO WIDT
 
 
 def segment_with_icu(text: str) -> list[str]:
-    """Split at ICU's word boundaries and leave out white space; a run of punctuation gives one word a mark.
+    """Split at ICU's word boundaries and leave out white space; each mark is a word unless it joins two.
 
     A single mark that joins two words without white space is part of one word with them, as in the tokenizers for
     which FineWeb-2's thresholds were tuned; ICU alone would give two words and a mark. Text that is not valid
