@@ -129,11 +129,6 @@ TABLE = {
 }
 
 
-# A stopgap, see pipeline/DESIGN.md: chosen on what resiliparse extracts from pages, boilerplate and all, and with the
-# bundled samples in view. Human reference text under ICU words would support about .015, and for some languages none.
-ALPHABETIC_SHIFT = 0.08
-
-
 def rules_of(config: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Our rules, by metric, from the fields of one file; an empty rule is one that is off there.
 
@@ -186,10 +181,6 @@ def render(label: str, config: dict[str, Any], source: str, date: str) -> str:
             continue
         if metric == "alphabetic_word_fraction" and label == "amh_Ethi":
             lines.append(f'{metric} = {{ off = true, source = "each Ethiopic word space is a word of ICU\'s" }}')
-            continue
-        if metric == "alphabetic_word_fraction":
-            lowered = round(interval["min"] - ALPHABETIC_SHIFT, 3)
-            lines.append(f'{metric} = {{ min = {lowered}, source = "{source} ({interval["min"]}) less 0.08" }}')
             continue
         body = "".join(f"{end} = {value}, " for end, value in interval.items()) or "off = true, "
         lines.append(f'{metric} = {{ {body}source = "{source}" }}')

@@ -3,15 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
-from hypothesis import settings
 
 from pipeline.config import RunConfig, load_run_config
 from pipeline.passes.layout import Layout
 from pipeline.plan import run
 
-settings.register_profile("glotmill", deadline=None)  # the first example may compile a kernel
-settings.load_profile("glotmill")
+# The first call of a kernel loads it, and the machine may be busy: time is no property.
+hypothesis.settings.register_profile("glotmill", deadline=None)
+hypothesis.settings.load_profile("glotmill")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -141,7 +141,7 @@ def test_default_duplicate_limits_fall_as_the_n_gram_grows() -> None:
         ("deu_Latn", "mean_word_length", None, 15),
         ("por_Latn", "top_2_gram_character_fraction", None, 0.371),
         ("ita_Latn", "newline_per_word", None, 0.2),
-        ("ara_Arab", "alphabetic_word_fraction", 0.707, None),
+        ("ara_Arab", "alphabetic_word_fraction", 0.787, None),
         ("zho_Hani", "mean_word_length", 1, 5),
         ("hin_Deva", "duplicate_10_gram_character_fraction", None, 0.09),
         ("khm_Khmr", "duplicate_line_fraction", None, 0.917),

@@ -2,19 +2,24 @@
 
 Alarms do not interrupt C code, and every HTML parser can be made to hang. The parent measures the child's CPU time
 since the record began, kills it past the limit, and gives the record one more chance in a fresh child. A record
-that kills two fresh children is reported with its fault; the caller writes the verdict before it goes on.
+that kills two fresh children is reported with its fault; the caller writes the verdict before it goes on. A page that
+ran out of memory is tried alone as well: what pages before it left behind must not decide.
 """
 
 import os
+import re
 import select
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.execution.child import read_frame, write_frame
 
+# last words of a process whose allocation failed: Rust's and C++'s, which abort, and Python's
+OUT_OF_MEMORY = re.compile(rb"memory allocation of \d+ bytes failed|std::bad_alloc|^MemoryError", re.MULTILINE)
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -74,11 +79,16 @@ class WatchedChild:
                     yield "cpu_limit"
                     return
             try:
-                yield read_frame(process.stdout)
+                answer = read_frame(process.stdout)
             except EOFError:
+                process.wait()
+                self._errors.seek(0)
+                answer = None, "memory_limit" if OUT_OF_MEMORY.search(self._errors.read()) else "killed"
+            if answer[1] in ("memory_limit", "killed"):
                 self._kill()
-                yield "killed"
+                yield answer[1]
                 return
+            yield answer
         writer.join()
 
     def _feed(self, process: subprocess.Popen[bytes], pages: Sequence[str]) -> None:
@@ -93,11 +103,12 @@ class WatchedChild:
         if self._process is None or self._process.poll() is not None:
             root = str(Path(__file__).resolve().parent.parent.parent)
             path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the process
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "pipeline.execution.child", str(self.memory_bytes)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                stderr=self._errors,
                 bufsize=0,  # select must see what has arrived: no answer may hide in a buffer
                 env=os.environ | {"PYTHONPATH": path},
             )
@@ -110,6 +121,7 @@ class WatchedChild:
             for stream in (self._process.stdin, self._process.stdout):
                 if stream is not None:
                     stream.close()
+            self._errors.close()
             self._process = None
 
 

@@ -180,7 +180,7 @@ class _Verdicts:
                 yield None, self.known[key]
                 continue
             text, fault = next(answers)
-            if fault in ("cpu_limit", "killed"):
+            if fault in ("cpu_limit", "memory_limit", "killed"):
                 self.known[key] = fault
                 write_json(self.path, self.known)
             yield text, fault

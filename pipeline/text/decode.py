@@ -1,4 +1,7 @@
-"""Bytes to text: BOM, then HTTP header, then meta tag, then valid UTF-8, then detection.
+"""Bytes to text: BOM, then escape sequences, then HTTP header, then meta tag, then valid UTF-8, then detection.
+
+ISO-2022 and HZ write Japanese, Korean and Chinese in ASCII bytes between escape sequences. Read in any other encoding
+such a page is valid and garbage, so the sequences, which HTML has no use for, go before what the page is said to be.
 
 Labels are read as browsers read them (WHATWG: latin-1 means windows-1252, gb2312 means gb18030, ...).
 """
@@ -48,6 +51,15 @@ META = re.compile(
 )
 XML_DECLARATION = re.compile(rb"""^\s*<\?xml[^>]{0,200}? encoding \s* = \s* ["'] ([A-Za-z0-9_:.-]{2,40})""", re.VERBOSE)
 CHARSET_PARAMETER = re.compile(r"""charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{2,40})""", re.IGNORECASE)
+ESCAPES = re.compile(
+    rb"""
+    (?P<iso2022_kr> \x1b \$ \) C )                               # KS X 1001 will follow
+    | (?P<iso2022_jp> \x1b (?: \$ [@B] | \$ \( D | \( I ) )       # JIS X 0208, JIS X 0212, half-width kana
+    | (?P<hz> ~ \{ (?: [\x21-\x77] [\x21-\x7e] )+ ~ \} )         # RFC 1843: GB 2312
+    """,
+    re.VERBOSE,
+)
+JAPANESE_ESCAPES = re.compile(rb"\x1b(\([BJI]|\$[@B]|\$\(D)")
 SNIFFED_BYTES = 4096
 DETECTED_BYTES = 65_536
 TOLERATED_ERRORS = 0.01
@@ -79,7 +91,11 @@ def decode(body: bytes, content_type: str = "") -> tuple[str | None, str | None,
         if body.startswith(bom):
             text = body[len(bom) :].decode(encoding, "replace")
             return (text, encoding, "bom") if _fits(text) else (None, None, None)
-    for source, encoding in _declared(body, content_type):
+    declared = _declared(body, content_type)
+    if escaped := _decode_escaped(body):
+        text, encoding = escaped
+        return text, encoding, next((source for source, codec in declared if codec == encoding), "detected")
+    for source, encoding in declared:
         text = body.decode(encoding, "replace")
         if _fits(text):
             return text, encoding, source
@@ -88,6 +104,34 @@ def decode(body: bytes, content_type: str = "") -> tuple[str | None, str | None,
     except UnicodeDecodeError:
         pass
     return _detect(body)
+
+
+def _decode_escaped(body: bytes) -> tuple[str, str] | None:
+    """Text and encoding of a page in ISO-2022-JP, ISO-2022-KR or HZ, None for any other."""
+    if not (b"\x1b" in body or b"~{" in body) or not (match := ESCAPES.search(body)):
+        return None
+    encoding = str(match.lastgroup)
+    if encoding == "hz" and not body.isascii():
+        return None
+    text = _decode_japanese(body) if encoding == "iso2022_jp" else body.decode(encoding, "replace")
+    return (text, encoding) if _fits(text) else None
+
+
+def _decode_japanese(body: bytes) -> str:
+    """ISO-2022-JP as on the web: with half-width kana and the circled numbers of NEC, which Python's codec refuses."""
+    first, *parts = JAPANESE_ESCAPES.split(body)
+    pieces = [first.decode("ascii", "replace")]
+    for escape, run in zip(parts[::2], parts[1::2], strict=True):
+        high = bytes(byte | 0x80 if 0x20 < byte < 0x7F else byte for byte in run)
+        if escape in (b"(B", b"(J"):
+            pieces.append(run.decode("ascii", "replace"))
+        elif escape == b"(I":
+            pieces.append(high.decode("cp932", "replace"))
+        elif escape == b"$(D":
+            pieces.append(re.sub(rb"[\xa1-\xfe]{2}", lambda pair: b"\x8f" + pair[0], high).decode("euc_jp", "replace"))
+        else:
+            pieces.append(high.decode("euc_jis_2004", "replace"))
+    return "".join(pieces)
 
 
 def _declared(body: bytes, content_type: str) -> list[tuple[str, str]]:

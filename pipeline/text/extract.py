@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 
+# lexbor's status LXB_STATUS_ERROR_MEMORY_ALLOCATION, which resiliparse reports as any other error of the parser
+OUT_OF_MEMORY = "(Error 2)"
+
 
 def _resiliparse(html: str) -> str | None:
     from resiliparse.extract.html2text import extract_plain_text
@@ -35,4 +38,4 @@ def extract(html: str, extractor: str = "resiliparse") -> tuple[str | None, str 
     except MemoryError:
         return None, "memory_limit"
     except (ValueError, RuntimeError, TypeError, UnicodeError, RecursionError) as error:
-        return None, f"parser_error_{type(error).__name__}"
+        return None, "memory_limit" if OUT_OF_MEMORY in str(error) else f"parser_error_{type(error).__name__}"

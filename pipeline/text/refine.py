@@ -1,11 +1,12 @@
 """What is masked or removed in a text that is kept: takes a text, gives spans and their replacements.
 
 Finding and replacing are apart, so that a manifest can count what was masked. E-mail addresses and public
-IPv4 addresses are masked as in FineWeb-2, with two departures: the address must stand alone (FineWeb-2
-damages `v1.2.3.4.5`), and a replacement depends on its place in the document alone (FineWeb-2 cycles over a
-process, so its result depends on sharding). Not found: names, telephone numbers, IPv6, and addresses with
-letters outside ASCII. Footers and stray lines of a script are removed in the manner of CulturaX, which published
-neither lengths nor words: those are ours.
+IPv4 addresses are masked as in FineWeb-2, with three departures: the address must stand alone (FineWeb-2
+damages `v1.2.3.4.5`), a number in four parts that looks like that of a section or version is an address only
+where its surroundings say so, and a replacement depends on its place in the document alone (FineWeb-2 cycles
+over a process, so its result depends on sharding). Not found: names, telephone numbers, IPv6, and addresses
+with letters outside ASCII. Footers and stray lines of a script are removed in the manner of CulturaX, which
+published neither lengths nor words: those are ours.
 """
 
 import ipaddress
@@ -46,6 +47,20 @@ _IP = re.compile(
     """,
     re.VERBOSE,
 )
+# Sections and versions are counted from 0 or 1: all parts small, or several 0. Of all addresses 3 in 10,000 are so.
+_SMALL = 32
+_RESOLVERS = frozenset({"8.8.8.8", "8.8.4.4", "9.9.9.9"})  # well known as addresses
+_ADDRESS_COMES = re.compile(
+    r"""
+    (?: ://                                           # part of a URL
+      | @
+      | (?<! [A-Za-z] ) [Ii][Pp] (?: [Vv]?4 )? (?! [A-Za-z0-9] )    # most scripts write IP in these letters;
+        [^0-9()\[\].;\n]{0,32}                        # "address", "-", ":" and the like may follow, in any language
+    ) \Z
+    """,
+    re.VERBOSE,
+)
+_ADDRESS_WAS = re.compile(r"(?: :[0-9]{2,5} | /[0-9]{1,2} ) (?! [0-9] )", re.VERBOSE)  # port or length of prefix
 _EXAMPLE = re.compile(r"@(?:[A-Za-z0-9-]+\.)*example\.(?:com|net|org)\Z", re.IGNORECASE)
 _BAR_LINES = re.compile(
     r"""
@@ -129,7 +144,7 @@ def find_addresses(text: str) -> list[Span]:
     addresses = [
         match.span()
         for match in _IP.finditer(text)
-        if match.start() not in taken and ipaddress.IPv4Address(match[0]).is_global
+        if match.start() not in taken and ipaddress.IPv4Address(match[0]).is_global and _is_address(match)
     ]
     spans = [(*span, EMAIL_REPLACEMENTS[i % len(EMAIL_REPLACEMENTS)]) for i, span in enumerate(emails)]
     return spans + [(*span, IP_REPLACEMENTS[i % len(IP_REPLACEMENTS)]) for i, span in enumerate(addresses)]
@@ -165,6 +180,15 @@ def _is_apart(span: Span, taken: list[Span]) -> bool:
     place = bisect(taken, span)
     before_ends = taken[place - 1][1] if place else 0
     return before_ends <= span[0] and (place == len(taken) or span[1] <= taken[place][0])
+
+
+def _is_address(match: re.Match[str]) -> bool:
+    """Whether a number in four parts is an address, not that of a section (1.3.2.3) or a version (7.0.0.119)."""
+    parts = [int(part) for part in match[0].split(".")]
+    if (max(parts) >= _SMALL and parts.count(0) < 2) or match[0] in _RESOLVERS:
+        return True
+    before = match.string[max(0, match.start() - 48) : match.start()]
+    return bool(_ADDRESS_COMES.search(before) or _ADDRESS_WAS.match(match.string, match.end()))
 
 
 def splice(text: str, spans: list[Span]) -> str:

@@ -38,14 +38,28 @@ def test_a_page_over_the_cpu_limit_is_stopped_and_the_pages_around_it_are_extrac
     ]
 
 
-def test_a_page_over_the_memory_limit_has_a_fault_and_the_next_page_is_extracted() -> None:
-    huge = "<p>" + "<b>x</b>" * 6_000_000
-    with WatchedChild("resiliparse", 20.0, 400 * 2**20) as child:
+@pytest.mark.parametrize(
+    "huge",
+    [
+        pytest.param("<p>" + "<b>x</b>" * 1_200_000, id="the parser reports an error"),
+        pytest.param("<p>" + "word " * 8_000_000, id="the extractor or the child itself fails to allocate"),
+    ],
+)
+def test_a_page_over_the_memory_limit_is_dropped_for_that_and_the_next_page_is_extracted(huge: str) -> None:
+    with WatchedChild("resiliparse", 60.0, 220 * 2**20) as child:
         answers = list(child.extract([page("a"), huge, page("b")]))
-    first, second, third = starts(answers)
-    assert (first, third) == (("Page a", None), ("Page b", None))
-    assert second[0] is None
-    assert second[1] in ("memory_limit", "killed", "parser_error_HTMLParserException")
+    assert starts(answers) == [("Page a", None), (None, "memory_limit"), ("Page b", None)]
+
+
+def test_a_page_within_the_memory_limit_is_no_parser_error() -> None:
+    large = page("a") + "<p>" + "<b>x</b>" * 100_000
+    with WatchedChild("resiliparse", 60.0, 220 * 2**20) as child:
+        assert starts(list(child.extract([large]))) == [("Page a", None)]
+
+
+def test_a_child_that_dies_for_another_reason_is_killed() -> None:
+    with WatchedChild("no-such-extractor", 5.0, MEMORY) as child:  # KeyError: the child ends with a traceback
+        assert list(child.extract([page("a")])) == [(None, "killed")]
 
 
 @pytest.mark.parametrize("count", [0, 1, 300])

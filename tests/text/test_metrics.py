@@ -3,6 +3,7 @@
 import doctest
 import importlib
 from collections import Counter
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -105,6 +106,43 @@ def test_repeating_a_line_never_lowers_the_duplicate_fraction(lines: list[str]) 
     assert isinstance(before, float)
     assert isinstance(after, float)
     assert after >= before
+
+
+LINES = st.lists(
+    st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")) | st.sampled_from(".a#\u0e01"), max_size=40)
+)
+OF_WORDS_AND_LINES = (
+    "mean_word_length",
+    "hash_per_word",
+    "alphabetic_word_fraction",
+    "terminal_punctuation_line_fraction",
+    "short_line_fraction",
+    "bullet_line_fraction",
+    "ellipsis_line_fraction",
+    "short_line_character_fraction",
+    "stop_word_fraction",
+    "c4_line_fraction",
+)
+
+
+@given(LINES)
+def test_a_text_written_twice_has_twice_the_words_and_the_same_fractions_of_words_and_lines(lines: list[str]) -> None:
+    lists = WordLists(frozenset({"a"}))
+    once = measure(TextView.of("\n".join(lines)), lists)
+    twice = measure(TextView.of("\n".join(lines + lines)), lists)
+    assert twice["segment_count"] == 2 * (once["segment_count"] or 0)
+    if lines and lines[-1]:  # after an empty last line the second copy begins one line later
+        assert {name: twice[name] for name in OF_WORDS_AND_LINES} == {name: once[name] for name in OF_WORDS_AND_LINES}
+
+
+@given(LINES, st.randoms(use_true_random=False))
+def test_the_order_of_lines_matters_to_no_count_of_lines(lines: list[str], random: Random) -> None:
+    lines = [line for line in lines if line.strip()]
+    shuffled = random.sample(lines, len(lines))
+    names = ("duplicate_line_fraction", "repeated_line_character_fraction", "duplicate_line_character_fraction")
+    before, after = (measure(TextView.of("\n".join(order))) for order in (lines, shuffled))
+    names += ("line_count", "word_count", "special_character_fraction", "terminal_punctuation_line_fraction")
+    assert {name: after[name] for name in names} == {name: before[name] for name in names}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -20,6 +20,12 @@ from pipeline.text.segment import SEGMENTERS, check_segmenter, segment, segment_
         ("แมวนั่งอยู่", ["แมว", "นั่ง", "อยู่"]),
         ("고양이가 책상", ["고양이가", "책상"]),
         ("a\U0001f600b \U00020000\U00020001", ["a", "\U0001f600", "b", "\U00020000", "\U00020001"]),
+        ("well-known, /etc/init.d/x.", ["well-known", ",", "/", "etc/init.d/x", "."]),
+        ("что-то a@b.ru: x--y - z-", ["что-то", "a@b.ru", ":", "x", "-", "-", "y", "-", "z", "-"]),
+        ("जल-थल और/या", ["जल-थल", "और/या"]),
+        ("http://x.org 中国-日本，是", ["http", ":", "/", "/", "x.org", "中国-日本", "，", "是"]),
+        ("l\u2019eau d'un a'", ["l\u2019eau", "d'un", "a", "'"]),
+        ("x-\u200by -- =", ["x", "-", "y", "-", "-", "="]),
         ("ខ្ញុំ\u200bស្រឡាញ់", ["ខ្ញុំ", "ស្រឡាញ់"]),
         ("", []),
         (" \n\u3000\u200b", []),
@@ -43,6 +49,18 @@ def test_words_keep_order_and_hold_no_white_space_only_segment(text: str) -> Non
     for word in segment(text):
         assert word.strip() != ""
         position = text.index(word, position) + len(word)
+
+
+@given(st.text(st.characters() | st.sampled_from("ab-/. \n\u0e01\u4e2d")))
+def test_words_hold_every_character_but_white_space(text: str) -> None:
+    def visible(text: str) -> str:
+        return "".join(one for one in text if not one.isspace() and one not in "\u200b\u2060\ufeff")
+
+    assert visible("".join(segment(text))) == visible(text)
+
+
+def test_a_long_chain_is_one_word_and_takes_no_quadratic_time() -> None:
+    assert segment("a-" * 200_000) == ["a-" * 199_999 + "a", "-"]
 
 
 def test_an_unknown_segmenter_is_a_config_error_that_names_the_choices() -> None:
