@@ -79,7 +79,7 @@ def run(config: RunConfig, rule_overrides: dict[str, Any] | None = None, progres
     if layout.run.exists() and (before := read_json(layout.run))["inputs"] != inputs:
         logger.info("plan of %s grows from %d to %d inputs", layout.root, len(before["inputs"]), len(inputs))
     write_json(layout.run, plan)
-    executor = make_executor(config.executor, config.workers)
+    executor = make_executor(config.executor, config.workers, config.execution.task_memory_bytes)
     try:
         _annotate(config, layout, inputs, executor, tell)
         tell("deduplicate", 0, 1)
@@ -100,7 +100,7 @@ def run(config: RunConfig, rule_overrides: dict[str, Any] | None = None, progres
 
 def reselect(config: RunConfig, layout: Layout, rule_overrides: dict[str, Any]) -> None:
     """Another selection from the same measurements: no WARC is read."""
-    executor = make_executor(config.executor, config.workers)
+    executor = make_executor(config.executor, config.workers, config.execution.task_memory_bytes)
     try:
         deduplicate(config, layout, executor)
         select(config, layout, executor, rule_overrides)

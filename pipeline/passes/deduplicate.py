@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute  # pa.compute is there only once someone has imported it
 import pyarrow.parquet as pq
 
 from pipeline.config import Rule, RunConfig, fingerprint, load_language_config
