@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute  # pa.compute is there only once someone has imported it
 import pyarrow.parquet as pq
 
-from pipeline.config import LanguageConfig
+from pipeline.config import LanguageConfig, load_language_config
 from pipeline.errors import InputError
 from pipeline.execution.manifests import read_json
 from pipeline.passes.layout import Layout
@@ -52,6 +52,8 @@ def _story(layout: Layout, selection: str, row: dict[str, Any]) -> dict[str, Any
         hits = table.filter(pa.compute.equal(table["id"], row["id"])).to_pylist()
         decision = hits[0] if hits else decision
     language = LanguageConfig.model_validate(manifest["language_configs"][row["label"]])
+    order = _rule_order(layout)
+    active = sorted(language.active_rules().items(), key=lambda rule: (order.get(rule[0], len(order)), rule[0]))
     values = row | {"perplexity_percentile": decision.get("perplexity_percentile")}
     rules = [
         {
@@ -62,6 +64,13 @@ def _story(layout: Layout, selection: str, row: dict[str, Any]) -> dict[str, Any
             "fired": metric in (decision.get("rules_fired") or []),
             "origin": rule.source or language.origins.get(metric, ""),
         }
-        for metric, rule in language.active_rules().items()
+        for metric, rule in active
     ]
     return {"record": row, "rules": rules, "decision": decision}
+
+
+def _rule_order(layout: Layout) -> dict[str, int]:
+    """Place of each rule in the run's default.toml, or in ours where that is gone: manifests sort their keys."""
+    given = read_json(layout.run)["config"]["language_configs"]
+    folder = Path(given) if given and (Path(given) / "default.toml").is_file() else None
+    return {metric: place for place, metric in enumerate(load_language_config("default", folder).rules)}
