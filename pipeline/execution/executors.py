@@ -65,7 +65,7 @@ def make_executor(kind: str, workers: int, task_memory_bytes: int) -> Executor:
     """
     if kind == "ray":
         if not find_spec("ray"):
-            raise ConfigError('executor = "ray": Ray is not installed; pip install \'glotmill[ray]\', or use "inline"')
+            raise ConfigError('executor = "ray": Ray is not installed; install the extra `ray`, or use "inline"')
         from pipeline.execution.ray_executor import RayExecutor
 
         return RayExecutor(workers, task_memory_bytes)
