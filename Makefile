@@ -19,9 +19,13 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -m "not full"
-	@echo "Left out: tests marked 'full' (language-model training needs lmplz: run 'make test-full')."
+	@echo "Left out: tests marked 'full' (training with lmplz, the report in Chromium, Ray jobs on a cluster): make test-full"
 
 test-full: setup
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || { \
+	  echo "make test-full opens the report in Chromium: apt-get update && apt-get install -y chromium"; exit 1; }
+	@$(BIN)/python -c "from pipeline.lm import find_program as f; f('lmplz'); f('build_binary')" 2>/dev/null || { \
+	  echo "make test-full trains language models with lmplz: make lmplz"; exit 1; }
 	$(BIN)/python -m pytest
 
 check: setup

@@ -3,6 +3,8 @@
 import json
 import logging
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,7 +90,8 @@ def run(
                 bars[what] = progress.add_task(what, total=total)
             progress.update(bars[what], completed=done)
 
-        layout = run_plan(settings, rules, tell, accept_missing, force)
+        told = tell if progress.console.is_terminal else _tell_by_lines()
+        layout = run_plan(settings, rules, told, accept_missing, force)
     _print_funnel(layout, settings.selection)
 
 
@@ -264,6 +267,19 @@ def import_lm(
 
     import_model(sentencepiece, kenlm, output, reference, language)
     typer.echo(f"wrote {output}")
+
+
+def _tell_by_lines(seconds: float = 10.0) -> Callable[[str, int, int], None]:
+    """Progress for a log, such as a Ray job's: a line when a pass begins and ends, and one every so many seconds."""
+    last = 0.0
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal last
+        if done in (0, total) or time.monotonic() - last >= seconds:
+            last = time.monotonic()
+            typer.echo(f"{what} {done}/{total}", err=True)
+
+    return tell
 
 
 def _layout(output: str) -> Any:

@@ -150,12 +150,13 @@ class RebalanceConfig(_Strict):
 
 
 class ExecutionConfig(_Strict):
-    """Segments, failures, and how many tasks run side by side."""
+    """Segments, failures, and what a task asks of the cluster."""
 
     segment_records: int = Field(40_000, gt=0)
     segment_bytes: int = Field(256 * 2**20, gt=0)
     max_failed_shard_fraction: float = Field(0.001, ge=0, le=1)
     attempts: int = Field(3, ge=1)
+    task_memory_bytes: int = Field(2 * 2**30, gt=0)
 
 
 Refinement = Literal["addresses", "bar_lines", "footer", "script_line"]

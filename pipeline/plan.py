@@ -72,7 +72,7 @@ def run(
     }
     with sole_run(layout.root):
         write_json(layout.run, plan)
-        executor = make_executor(config.executor, config.workers)
+        executor = make_executor(config.executor, config.workers, config.execution.task_memory_bytes)
         try:
             missing = annotate_shards(config, layout, inputs, skipped, executor, progress)
             if missing:
@@ -96,7 +96,7 @@ def reselect(config: RunConfig, layout: Layout, rule_overrides: dict[str, Any], 
         )
     refuse_missing(layout, accept_missing)
     with sole_run(layout.root):
-        executor = make_executor(config.executor, config.workers)
+        executor = make_executor(config.executor, config.workers, config.execution.task_memory_bytes)
         try:
             _after_annotate(config, layout, executor, rule_overrides, silent)
         finally:

@@ -6,9 +6,10 @@ must be importable and its arguments picklable. Both executors give the same fil
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from typing import Any, Protocol
 
-from pipeline.errors import InputError, PipelineError
+from pipeline.errors import ConfigError, InputError, PipelineError
 
 logger = logging.getLogger(__name__)
 
@@ -63,12 +64,17 @@ def is_fatal(error: Exception) -> bool:
     return isinstance(error, PipelineError) and not isinstance(error, InputError)
 
 
-def make_executor(kind: str, workers: int) -> Executor:
-    """The executor that the config names; Ray is only imported when it is asked for."""
+def make_executor(kind: str, workers: int, task_memory_bytes: int) -> Executor:
+    """The executor that the config names; Ray is only imported when it is asked for.
+
+    Raises ConfigError if Ray is not installed or its cluster cannot be joined.
+    """
     if kind == "ray":
+        if not find_spec("ray"):
+            raise ConfigError('executor = "ray": Ray is not installed; install the extra `ray`, or use "inline"')
         from pipeline.execution.ray_executor import RayExecutor
 
-        return RayExecutor(workers)
+        return RayExecutor(workers, task_memory_bytes)
     return InlineExecutor()
 
 

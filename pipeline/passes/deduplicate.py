@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute  # pa.compute is there only once someone has imported it
 import pyarrow.parquet as pq
 
 from pipeline.config import LanguageConfig, RunConfig, fingerprint

@@ -1,11 +1,12 @@
 """explain: one document's way, from its bytes to its fate."""
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.config import LanguageConfig
+from pipeline.config import LanguageConfig, load_language_config
 from pipeline.errors import InputError
 from pipeline.execution.manifests import read_json
 from pipeline.execution.storage import readable
@@ -70,6 +71,8 @@ def _story(layout: Layout, selection: str, place: Place, row: dict[str, Any]) ->
     hits = pq.read_table(decisions, filters=same).to_pylist()
     decision: dict[str, Any] = hits[0] if hits else {}
     language = rules_of(layout, selection, row["label"])
+    order = _rule_order(layout)
+    active = sorted(language.active_rules().items(), key=lambda rule: (order.get(rule[0], len(order)), rule[0]))
     values = row | {"perplexity_percentile": decision.get("perplexity_percentile")}
     rules = [
         {
@@ -80,6 +83,13 @@ def _story(layout: Layout, selection: str, place: Place, row: dict[str, Any]) ->
             "fired": metric in (decision.get("rules_fired") or []),
             "origin": rule.source or language.origins.get(metric, ""),
         }
-        for metric, rule in language.active_rules().items()
+        for metric, rule in active
     ]
     return {"record": row, "rules": rules, "decision": decision}
+
+
+def _rule_order(layout: Layout) -> dict[str, int]:
+    """Place of each rule in the run's default.toml, or in ours where that is gone: manifests sort their keys."""
+    given = read_json(layout.run)["config"]["language_configs"]
+    folder = Path(given) if given and (Path(given) / "default.toml").is_file() else None
+    return {metric: place for place, metric in enumerate(load_language_config("default", folder).rules)}

@@ -1,6 +1,8 @@
-"""The funnel, `report/index.html` and the dataset card, all from manifests."""
+"""The funnel, `report/index.html` and the dataset card, all from manifests; their text is in the templates beside."""
 
+import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -14,72 +16,15 @@ from pipeline.passes.histograms import histogram_section
 from pipeline.passes.layout import Layout
 
 FUNNEL_COLUMNS = ("documents", *FATES)
-
-CARD = """\
----
-pretty_name: Glotmill {{ selection }}
-license: odc-by
-configs:
-{%- for label in labels %}
-- config_name: {{ label }}
-  data_files:
-{%- for split in splits[label] %}
-  - split: {{ split }}
-    path: clean/{{ label }}/{{ "part" if split == "train" else "test" }}-*.parquet
-{%- endfor %}
-{%- endfor %}
----
-
-# Glotmill: selection {{ selection }}
-
-{{ documents }} documents in {{ labels | length }} languages, kept from {{ read }} records of {{ inputs | length }}
-files. Fingerprint `{{ fingerprint }}`.
-{% if missing %}
-**Incomplete, by choice.** These of the {{ inputs | length }} files could not be read and are not in it:
-{% for path in missing %}
-- `{{ path }}`
-{%- endfor %}
-{% endif %}
-| language |{% for name in columns %} {{ name }} |{% endfor %}
-|---|{% for name in columns %}--:|{% endfor %}
-{% for row in rows -%}
-| {{ row.label }} |{% for name in columns %} {{ row[name] }} |{% endfor %}
-{% endfor %}
-The texts come from web pages and keep their own rights. Each row names the file, offset and URL that it came from.
-"""
-
-PAGE = """\
-<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Glotmill report: {{ selection }}</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #222 }
-table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .2rem .7rem; text-align: right }
-th { border-bottom: 2px solid #999 } td:first-child, th:first-child { text-align: left }
-tr:nth-child(even) { background: #f4f4f4 } .bar { background: #4a7; height: .7rem; display: inline-block }
-</style>
-<h1>Selection {{ selection }}</h1>
-<p>{{ read }} records of {{ inputs | length }} files, {{ dropped_total }} dropped before measuring,
-{{ documents_total }} documents measured, {{ documents }} kept.</p>
-{% if missing %}<p><b>Missing files:</b> {{ missing | join(", ") }}</p>
-{% endif %}<h2>Funnel by language</h2>
-<table><tr><th>language</th>{% for name in columns %}<th>{{ name }}</th>{% endfor %}<th>kept</th></tr>
-{% for row in rows %}<tr><td>{{ row.label }}</td>{% for name in columns %}<td>{{ row[name] }}</td>{% endfor %}
-<td style="text-align:left"><span class="bar" style="width:{{ row.share }}px"></span> {{ row.share }} %</td></tr>
-{% endfor %}</table>
-<h2>Dropped before measuring</h2>
-<table><tr><th>reason</th><th>records</th></tr>
-{% for reason, count in dropped %}<tr><td>{{ reason }}</td><td>{{ count }}</td></tr>{% endfor %}</table>
-<h2>Rules that fired</h2>
-<table><tr><th>language</th><th>rule</th><th>documents</th></tr>
-{% for label, metric, count in fired %}<tr><td>{{ label }}</td><td>{{ metric }}</td><td>{{ count }}</td></tr>
-{% endfor %}</table>
-{{ histograms }}
-<h2>Rebalanced</h2>
-<table><tr><th>language</th><th>documents</th><th>with repeats</th></tr>
-{% for label, documents, repeated in mix %}<tr><td>{{ label }}</td><td>{{ documents }}</td><td>{{ repeated }}</td></tr>
-{% endfor %}</table>
-</html>
-"""
+# The order in which documents are lost, and what those that are left have behind them.
+STEPS = {
+    "failed_rules": "pass the rules",
+    "duplicate": "represent their near duplicates",
+    "url_duplicate": "are the only one of their URL",
+    "already_read": "were not read before",
+    "empty_after_refine": "have text after refinement",
+    "removed": "were not taken back",
+}
 
 
 def funnel(layout: Layout, selection: str) -> tuple[list[dict[str, Any]], Counter[str]]:
@@ -90,55 +35,153 @@ def funnel(layout: Layout, selection: str) -> tuple[list[dict[str, Any]], Counte
         dropped.update(one["dropped"])
     rows = []
     for label, fates in manifest["fates"].items():
-        documents = sum(fates.values())
-        row: dict[str, Any] = {
-            "label": label,
-            "documents": documents,
-            **{fate: fates.get(fate, 0) for fate in FATES},
-        }
-        row["share"] = round(100 * row["kept"] / documents) if documents else 0
-        rows.append(row)
+        rows.append({"label": label, "documents": sum(fates.values()), **{fate: fates.get(fate, 0) for fate in FATES}})
     rows.sort(key=lambda row: (-row["documents"], row["label"]))
     return rows, dropped
 
 
 def write_report(layout: Layout, selection: str) -> None:
     """Write `report/index.html` and `README.md` (the card) into the selection."""
+    facts = _facts(layout, selection)
+    folder = layout.selection(selection)
+    for path, template in ((folder / "README.md", "card.md.j2"), (folder / "report" / "index.html", "report.html.j2")):
+        with committed(path) as temporary:
+            temporary.write_text(_environment().get_template(template).render(facts), encoding="utf-8")
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).resolve().parent),
+        autoescape=jinja2.select_autoescape(["html.j2"]),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"count": _count, "percent": _percent, "size": _size, "words": _words}
+    return environment
+
+
+def _facts(layout: Layout, selection: str) -> dict[str, Any]:
     folder = layout.selection(selection)
     manifest = read_json(folder / "manifest.json")
+    plan = read_json(layout.run)
     rows, dropped = funnel(layout, selection)
-    inputs = read_json(layout.run)["inputs"]
-    mixes = matching(folder / "mixes", "*.json")
-    totals = read_json(mixes[0])["totals"] if mixes else {}
+    inputs = plan["inputs"]
+    for row in rows:
+        files = manifest["files"].get(row["label"], [])
+        row["characters"] = sum(file["characters"] for file in files)
+        row["bytes"] = sum(file["bytes"] for file in files)
+        row["fired"] = Counter(manifest["rules_fired"].get(row["label"], {})).most_common()
+        row["failed"] = row["failed_rules"]
+    totals = {name: sum(row[name] for row in rows) for name in (*FUNNEL_COLUMNS, "characters", "bytes")}
     labels = [label for label, files in manifest["files"].items() if files]
-    facts = {
+    return {
         "selection": selection,
         "fingerprint": manifest["fingerprint"],
-        "inputs": inputs,
         "missing": [path for path in inputs if shard_name(path) in manifest["missing"]],
+        "settings": json.dumps(plan["config"], indent=2, ensure_ascii=False),
+        "names": {
+            label: one["name"] for label, one in manifest["language_configs"].items() if one["name"] != "any language"
+        },
         "labels": labels,
         "splits": {
             label: sorted({file["split"] for file in manifest["files"][label]}, reverse=True) for label in labels
         },
         "rows": rows,
+        "totals": totals,
         "columns": FUNNEL_COLUMNS,
+        "shown": ["documents", *(fate for fate in STEPS if totals[fate]), "kept"],
         "dropped": dropped.most_common(),
-        "dropped_total": sum(dropped.values()),
-        "documents_total": sum(row["documents"] for row in rows),
-        "documents": sum(row["kept"] for row in rows),
-        "read": sum(dropped.values()) + sum(row["documents"] for row in rows),
-        "fired": [
-            (label, metric, count)
-            for label, counts in manifest["rules_fired"].items()
-            for metric, count in list(counts.items())[:5]
+        "dropped_total": dropped.total(),
+        "documents": totals["documents"],
+        "kept": totals["kept"],
+        "read": dropped.total() + totals["documents"],
+        "steps": _steps(totals, dropped.total()),
+        "fired": _fired(manifest["rules_fired"]),
+        "mixes": [
+            {"weights": mix["weights"], "totals": sorted(mix["totals"].items(), key=_most_documents)}
+            for mix in map(read_json, matching(folder / "mixes", "*.json"))
         ],
         "histograms": markupsafe.Markup(histogram_section(layout, selection)),
-        "mix": [(label, one["documents"], one["repeated_documents"]) for label, one in totals.items()],
+        "shards": [_shard(one) for one in layout.manifests()],
     }
-    for path, template, escape in (
-        (folder / "README.md", CARD, False),
-        (folder / "report" / "index.html", PAGE, True),
+
+
+def _steps(totals: dict[str, int], dropped: int) -> list[dict[str, Any]]:
+    """What is left after each step, and lost there; steps that lose nothing are passed over, but for the first."""
+    left = totals["documents"] + dropped
+    steps = [{"fate": "read", "name": "records read", "left": left, "lost": 0}]
+    for fate, name, lost in (
+        ("dropped", "became documents", dropped),
+        *((fate, name, totals[fate]) for fate, name in STEPS.items()),
     ):
-        environment = jinja2.Environment(autoescape=escape, trim_blocks=False)
-        with committed(path) as temporary:
-            temporary.write_text(environment.from_string(template).render(facts), encoding="utf-8")
+        left -= lost
+        if lost:
+            steps.append({"fate": fate, "name": name, "left": left, "lost": lost})
+    return steps
+
+
+def _fired(rules_fired: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
+    """Each rule with the documents that fire it and its languages, most first."""
+    by_metric: dict[str, Counter[str]] = {}
+    for label, counts in rules_fired.items():
+        for metric, count in counts.items():
+            by_metric.setdefault(metric, Counter())[label] = count
+    rules = [
+        {"metric": metric, "documents": counts.total(), "languages": counts.most_common()}
+        for metric, counts in by_metric.items()
+    ]
+    return sorted(rules, key=lambda rule: (-rule["documents"], rule["metric"]))
+
+
+def _shard(manifest: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "file_path": manifest["file_path"],
+        "name": Path(manifest["file_path"]).name,
+        "bytes": manifest["file_bytes"],
+        "documents": manifest["documents"],
+        "dropped": sum(manifest["dropped"].values()),
+        "gap_bytes": sum(gap["end"] - gap["start"] for gap in manifest["gaps"]),
+    }
+
+
+def _most_documents(entry: tuple[str, dict[str, int]]) -> tuple[int, str]:
+    return -entry[1]["documents"], entry[0]
+
+
+def _count(value: int) -> str:
+    """
+    >>> _count(1234567)
+    '1,234,567'
+    """
+    return f"{value:,}"
+
+
+def _percent(part: int, whole: int) -> str:
+    """
+    >>> _percent(1, 8), _percent(1, 100_000), _percent(0, 3), _percent(0, 0)
+    ('12.5 %', '< 0.1 %', '0.0 %', '')
+    """
+    if not whole:
+        return ""
+    return "< 0.1 %" if 0 < part / whole < 0.0005 else f"{100 * part / whole:.1f} %"
+
+
+def _size(value: int) -> str:
+    """
+    >>> _size(999), _size(41_983), _size(7_208_088), _size(3_400_000_000_000)
+    ('999 B', '42.0 kB', '7.2 MB', '3.4 TB')
+    """
+    amount = float(value)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 999.95:
+            return f"{value} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:,.1f} TB"
+
+
+def _words(name: str) -> str:
+    """
+    >>> _words("url_duplicate")
+    'url duplicate'
+    """
+    return name.replace("_", " ")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute  # pa.compute is there only once someone has imported it
 import pyarrow.parquet as pq
 
 from pipeline.columns import CLEAN_FIRST, CLEAN_NOT
