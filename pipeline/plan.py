@@ -3,6 +3,7 @@
 import glob
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from pipeline.execution.manifests import finished, read_json, write_json
 from pipeline.passes.annotate import annotate_fingerprint, annotate_shard, shard_name, versions
 from pipeline.passes.audit import audit
 from pipeline.passes.deduplicate import deduplicate
-from pipeline.passes.layout import Layout
+from pipeline.passes.layout import Layout, batches
 from pipeline.passes.rebalance import rebalance
 from pipeline.passes.report import write_report
 from pipeline.passes.select import select
@@ -100,7 +101,7 @@ def _run(
     accept_missing: bool,
 ) -> None:
     tell = progress or (lambda what, done, total: None)
-    plan = {
+    plan: dict[str, Any] = {
         "inputs": inputs,
         "config": config.model_dump(mode="json", exclude={"output", "executor", "workers"}),
         "rule_overrides": rule_overrides,
@@ -111,9 +112,11 @@ def _run(
     executor = make_executor(config.executor, config.workers)
     try:
         missing = _annotate(config, layout, inputs, quarantined, executor, tell)
+        plan["manifest_batches"] = len(batches(inputs, config.dedup.batch_shards))
         if missing:
-            write_json(layout.run, plan | {"missing": missing, "accept_missing": accept_missing})
-            _refuse_missing(layout, accept_missing)
+            plan |= {"missing": missing, "accept_missing": accept_missing}
+        write_json(layout.run, plan)
+        _refuse_missing(layout, accept_missing)
         tell("deduplicate", 0, 1)
         deduplicate(config, layout, executor)
         tell("deduplicate", 1, 1)
@@ -166,18 +169,28 @@ def _annotate(
 ) -> list[str]:
     """Annotate all inputs but the quarantined ones; returns the shards that are missing afterwards, in plan order.
 
+    When the last shard of a batch is done, the manifests of the batch are written once more, into one file.
+
     Raises PipelineError as soon as more than `max_failed_shard_fraction` of the shards are missing; one may always
     be, all may never.
     """
     paths = [path for path in inputs if path not in quarantined]
     missing = {path for path in inputs if path in quarantined}
     allowed = min(max(1, int(len(inputs) * config.execution.max_failed_shard_fraction)), len(inputs) - 1)
+    size = config.dedup.batch_shards
+    places = {path: place for place, path in enumerate(inputs)}
+    waiting = Counter(places[path] // size for path in paths)
+    held: dict[int, dict[int, Any]] = {number: {} for number in range(len(batches(inputs, size)))}
+    for number in held.keys() - waiting.keys():
+        write_json(layout.manifest_batch(number), [])
     arguments = [(config, path, layout.root) for path in paths]
     tell("annotate", len(missing), len(inputs))
     results = executor.run(annotate_shard, arguments, config.execution.attempts)
-    for done, (position, _, error) in enumerate(results, start=len(missing) + 1):
+    for done, (position, manifest, error) in enumerate(results, start=len(missing) + 1):
         path = paths[position]
+        number = places[path] // size
         if error is None:
+            held[number][places[path]] = manifest
             layout.quarantined(shard_name(path)).unlink(missing_ok=True)
         else:
             missing.add(path)
@@ -185,6 +198,10 @@ def _annotate(
         if len(missing) > allowed:
             told = "\n".join(_describe_missing(layout, [shard_name(one) for one in inputs if one in missing]))
             raise PipelineError(f"too many shards failed: {len(missing)}, and at most {allowed} may:\n{told}")
+        waiting[number] -= 1
+        if not waiting[number]:
+            manifests = held.pop(number)
+            write_json(layout.manifest_batch(number), [manifests[place] for place in sorted(manifests)])
         tell("annotate", done, len(inputs))
     return [shard_name(path) for path in inputs if path in missing]
 

@@ -20,8 +20,8 @@ def sole_run(root: Path) -> Iterator[None]:
     """Hold `root`, made where it is absent, until the block ends; the kernel frees it when the process dies.
 
     On entry, temporary files and unfinished selections of killed runs are deleted, at the end those of killed workers.
-    Raises BusyError, which names
-    the holder, when another run has the folder. A file system without locks only gets a warning.
+    Raises BusyError, which names the holder, when another run has the folder. A file system without locks only gets a
+    warning.
     """
     root.mkdir(parents=True, exist_ok=True)
     path = root / "run.lock"

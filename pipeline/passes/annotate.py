@@ -9,6 +9,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -75,10 +76,19 @@ def annotate_fingerprint(config: RunConfig) -> str:
     folder = Path(config.language_configs) if config.language_configs else LANGUAGE_CONFIGS
     models = Path(__file__).resolve().parent.parent / "models"
     files = sorted(folder.glob("*_words/*.txt")) + (sorted(models.rglob("*.*")) if not config.models else [])
-    digests = {path.name + path.parent.name: sha256_of(path) for path in files if path.suffix != ".md"}
+    digests = {
+        path.name + path.parent.name: _digest(path, path.stat().st_mtime_ns) for path in files if path.suffix != ".md"
+    }
     return fingerprint([FORMAT, config.annotate_settings(), digests, versions()])
 
 
+@cache
+def _digest(path: Path, _changed: int) -> str:
+    """The sha256 of a word list or model, made once for each state of it, not once a shard."""
+    return sha256_of(path)
+
+
+@cache
 def versions() -> dict[str, str]:
     """Versions of the libraries that annotate's results depend on."""
     return {name: version(name) for name in LIBRARIES}
