@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import BusyError
+from pipeline.execution.manifests import names_full_storage
 from pipeline.execution.storage import Location
 
 logger = logging.getLogger(__name__)
@@ -19,9 +20,9 @@ logger = logging.getLogger(__name__)
 def sole_run(root: Location) -> Iterator[None]:
     """Hold `root`, made where it is absent, until the block ends; the kernel frees it when the process dies.
 
-    On entry, temporary files and unfinished selections of killed runs are deleted. Raises BusyError, which names
-    the holder, when another run has the folder. A file system without locks only gets a warning; object stores have no
-    locks at all.
+    On entry, temporary files and unfinished selections of killed runs are deleted, at the end those of killed workers.
+    Raises BusyError, which names the holder, when another run has the folder. A file system without locks only gets a
+    warning; object stores have no locks at all.
     """
     if not isinstance(root, Path):
         yield
@@ -37,12 +38,14 @@ def sole_run(root: Location) -> Iterator[None]:
             raise BusyError(f"{root}: another run works there ({holder}); wait for it, or end it") from None
         except OSError as error:
             logger.warning("%s cannot be locked (%s): start no second run there", root, error.strerror)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
         _sweep(root)
+        with names_full_storage(path):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
         try:
             yield
+            _sweep(root)  # what workers of this run left that were killed and replaced
         finally:
             file.truncate(0)  # at rest it is empty, so that equal runs leave equal files
 
