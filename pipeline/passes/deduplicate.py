@@ -33,6 +33,7 @@ READ = ["group", "id", "id_hash", "exact_hash", "bands", "minima"]
 FLOOR = ("language_score", "script_fraction")  # the rules on the label itself
 LINK_ROWS = 100_000_000  # rows of one key that are sorted at a time; 32 bytes each
 ROW_GROUP_ROWS = 100_000
+ALREADY_READ = "already_read"
 
 
 def deduplicate(
@@ -67,7 +68,8 @@ def deduplicate(
             for task, groups in enumerate(tasks)
         ],
     )
-    shutil.rmtree(layout.edges(0, "").parent.parent, ignore_errors=True)
+    for folder in (layout.edges(0, ALREADY_READ).parent.parent, layout.gathered(0).parent):
+        shutil.rmtree(folder, ignore_errors=True)
     index = {"fingerprint": fingerprint_, "batches": groups_of_shards, "groups": {}, "singled_out": 0}
     for task, (groups, result) in enumerate(zip(tasks, results, strict=True)):
         index["singled_out"] += result["overflow"]
@@ -218,19 +220,26 @@ def mark_already_read(layout: Layout, files: list[Path], task: int, group: str) 
     """Write which rows of a large group repeat a record; its link tasks leave them out."""
     with SortedFiles(files, "group") as signatures:
         ids = signatures.read(group, ["id_hash"])["id_hash"].to_numpy()
-    _save(layout.edges(task, "already_read"), _seen_before(ids))
+    _save(layout.edges(task, ALREADY_READ), {ALREADY_READ: _seen_before(ids)})
 
 
 def link_key(layout: Layout, files: list[Path], task: int, group: str, key: str) -> None:
     """Write the edges (2, m) uint32 between documents of a large group that share one key."""
     with SortedFiles(files, "group") as signatures:
         values = signatures.read(group, [key])[key].to_numpy()
-    _save(layout.edges(task, key), edges_of(values, np.load(layout.edges(task, "already_read"))))
+    (already_read,) = _load(layout.edges(task, ALREADY_READ))
+    a, b = edges_of(values, already_read)
+    _save(layout.edges(task, key), {"a": a, "b": b})
 
 
-def _save(path: Path, array: np.ndarray) -> None:
-    with committed(path) as temporary, temporary.open("wb") as file:
-        np.save(file, array)
+def _save(path: Path, columns: dict[str, np.ndarray]) -> None:
+    with committed(path) as temporary:
+        pq.write_table(pa.table(columns), temporary, compression="lz4")
+
+
+def _load(path: Path) -> list[np.ndarray]:
+    """The columns that `_save` wrote."""
+    return [column.to_numpy() for column in pq.read_table(path).columns]
 
 
 def edges_of(keys: np.ndarray, already_read: np.ndarray, rows_at_a_time: int = LINK_ROWS) -> np.ndarray:
@@ -270,11 +279,11 @@ def _cluster(
     """Clusters of one group; `linked` names the edges by key where other tasks found them."""
     first = signatures.read(group, ["id", "exact_hash", "signed", "in_population", *([] if linked else ["id_hash"])])
     total = first.num_rows
-    already_read = np.load(linked("already_read")) if linked else _seen_before(first["id_hash"].to_numpy())
+    already_read = _load(linked(ALREADY_READ))[0] if linked else _seen_before(first["id_hash"].to_numpy())
     parent = new_parent(total)
     if linked:
         for key in keys:
-            union_edges(parent, *np.load(linked(key)))
+            union_edges(parent, *_load(linked(key)))
     else:
         columns = signatures.read(group, keys)
         for key in keys:

@@ -45,12 +45,12 @@ class Layout:
         return self.root / "signatures" / f"batch-{batch:05d}.parquet"
 
     def gathered(self, number: int) -> Path:
-        """Signature columns of many batches, where there are too many for a task to open."""
-        return self.root / "signatures" / f"gathered-{number:05d}.parquet"
+        """Signature columns of many batches, where a task cannot open all; deleted once they are clustered."""
+        return self.root / "signatures" / "gathered" / f"part-{number:05d}.parquet"
 
     def edges(self, task: int, key: str) -> Path:
         """Documents of a large group that share a key, smallest first; deleted once they are clustered."""
-        return self.root / "clusters" / "edges" / f"part-{task:05d}" / f"{key}.npy"
+        return self.root / "clusters" / "edges" / f"part-{task:05d}" / f"{key}.parquet"
 
     def clusters(self, task: int) -> Path:
         """Clusters of the groups of one task, in dense order."""

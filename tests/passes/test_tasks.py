@@ -22,7 +22,7 @@ from pipeline.passes.sorted_files import SortedFiles, pack
 from pipeline.plan import reselect
 
 # parts, row groups and a split that make many files of a small run
-RESULT = {"part_bytes": 5_000, "row_group_rows": 7, "test_fraction": 0.2}
+RESULT = {"part_bytes": 2_000, "row_group_rows": 7, "test_fraction": 0.2}
 CUTS: dict[str, dict[str, Any]] = {
     "fine": {
         "dedup": {"batch_shards": 1, "large_group_rows": 10, "collate_files": 2},
@@ -39,7 +39,7 @@ def selected(demo: Layout, config: RunConfig, root: Path, cut: dict[str, dict[st
     for name in ("annotated", "dropped"):
         (root / name).symlink_to(demo.root / name)
     plan = read_json(demo.run)
-    write_json(root / "run.json", plan | {"inputs": plan["inputs"][:3]})
+    write_json(root / "run.json", plan | {"inputs": plan["inputs"][3:6]})
     settings = config.model_dump() | {"output": str(root)}
     settings["dedup"] |= cut.get("dedup", {})
     settings["select"] |= RESULT | cut.get("select", {})
@@ -66,7 +66,7 @@ def test_the_result_is_the_same_byte_for_byte_however_work_is_cut(
 ) -> None:
     cut = selected(demo, demo_config, tmp_path, CUTS[name])
     before, after = whole.selection("main"), cut.selection("main")
-    assert len(digests(before / "clean")) > 50
+    assert len(digests(before / "clean")) > 40
     assert digests(after / "clean") == digests(before / "clean")
     for table in ("histograms", "sample"):
         assert pq.read_table(after / f"{table}.parquet").equals(pq.read_table(before / f"{table}.parquet"))
@@ -75,14 +75,15 @@ def test_the_result_is_the_same_byte_for_byte_however_work_is_cut(
     manifests = [read_json(one / "manifest.json") for one in (before, after)]
     for key in ("files", "fates", "cluster_statistics", "rules_fired"):
         assert manifests[1][key] == manifests[0][key]
-    assert list(tmp_path.rglob("*.npy")) == []
+    assert not (tmp_path / "clusters" / "edges").exists()
+    assert not (tmp_path / "signatures" / "gathered").exists()
     assert not (after / "parts").exists()
     audit(cut, "main")
 
 
 def test_parts_of_a_label_follow_each_other_in_order_and_have_their_size(whole: Layout) -> None:
     folder = whole.selection("main")
-    files = read_json(folder / "manifest.json")["files"]["zho_Hani"]
+    files = max(read_json(folder / "manifest.json")["files"].values(), key=len)
     for split in ("train", "test"):
         parts = [file for file in files if file["split"] == split]
         tables = [pq.read_table(folder / file["path"]) for file in parts]
