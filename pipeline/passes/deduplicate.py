@@ -21,6 +21,7 @@ from pipeline.config import LanguageConfig, RunConfig, fingerprint
 from pipeline.dedup.components import flatten, new_parent, union_edges
 from pipeline.dedup.lsh import link
 from pipeline.dedup.verify import verify
+from pipeline.errors import PipelineError
 from pipeline.execution.executors import Executor, run_all
 from pipeline.execution.manifests import committed, finished, sha256_of, write_json
 from pipeline.passes.layout import Layout, batches
@@ -33,6 +34,7 @@ READ = ["group", "id", "id_hash", "exact_hash", "bands", "minima"]
 FLOOR = ("language_score", "script_fraction")  # the rules on the label itself
 LINK_ROWS = 100_000_000  # rows of one key that are sorted at a time; 32 bytes each
 ROW_GROUP_ROWS = 100_000
+MAX_GROUP_ROWS = 2**32  # a dense index is stored as uint32
 ALREADY_READ = "already_read"
 
 
@@ -55,6 +57,10 @@ def deduplicate(
     totals: Counter[str] = Counter()
     for rows_of_batch in collated:
         totals.update(rows_of_batch)
+    if too_large := [group for group, rows in totals.items() if rows > MAX_GROUP_ROWS]:
+        raise PipelineError(
+            f"{', '.join(too_large)}: more than {MAX_GROUP_ROWS} documents in a group; run fewer crawls"
+        )
     tasks = pack(totals, config.dedup.large_group_rows)
     large = [(task, names[0]) for task, names in enumerate(tasks) if totals[names[0]] >= config.dedup.large_group_rows]
     keys = ["exact_hash", *(f"band_{band:02d}" for band in range(config.dedup.bands))]
