@@ -108,6 +108,8 @@ class DedupConfig(_Strict):
 
     `population` says who takes part in clusters: documents that pass the rules on the label (FineWeb2), all, or those
     that pass every rule (CulturaX). The others are clusters of one.
+    A group of `large_group_rows` is linked in a task a band, smaller ones share tasks; above `collate_files` batches
+    their files are gathered once more. How work is cut changes no row.
     """
 
     bands: int = Field(14, gt=0, le=64)
@@ -120,6 +122,8 @@ class DedupConfig(_Strict):
     population: Literal["all", "above_language_floor", "passing"] = "above_language_floor"
     groups: dict[str, tuple[str, ...]] = {}
     batch_shards: int = Field(1000, gt=0)
+    large_group_rows: int = Field(1_000_000, gt=0)
+    collate_files: int = Field(1000, gt=1)
 
 
 KeepPolicy = Literal["longest", "lowest_perplexity", "newest", "best_language_score", "first_seen"]
@@ -128,6 +132,7 @@ KeepPolicy = Literal["longest", "lowest_perplexity", "newest", "best_language_sc
 class SelectConfig(_Strict):
     """Which representative a cluster keeps, URL duplicates, the test split, the size of parts.
 
+    Write sorts runs of `run_bytes` in memory, and merge reads at most `merge_files` of them side by side.
     A rule bound that is a percentile needs `percentile_documents` documents of the label that have the metric.
     """
 
@@ -138,6 +143,8 @@ class SelectConfig(_Strict):
     test_fraction: float = Field(0.0, ge=0, lt=1)
     row_group_rows: int = Field(10_000, gt=0)
     part_bytes: int = Field(384 * 2**20, gt=0)
+    run_bytes: int = Field(2**30, gt=0)
+    merge_files: int = Field(128, gt=1)
     rules: bool = True
     percentile_documents: int = Field(100, gt=0)
 

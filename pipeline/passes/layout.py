@@ -44,6 +44,14 @@ class Layout:
         """Signature columns of a batch, sorted by group, a run of row groups per group."""
         return self.root / "signatures" / f"batch-{batch:05d}.parquet"
 
+    def gathered(self, number: int) -> Location:
+        """Signature columns of many batches, where a task cannot open all; deleted once they are clustered."""
+        return self.root / "signatures" / "gathered" / f"part-{number:05d}.parquet"
+
+    def edges(self, task: int, key: str) -> Location:
+        """Documents of a large group that share a key, smallest first; deleted once they are clustered."""
+        return self.root / "clusters" / "edges" / f"part-{task:05d}" / f"{key}.parquet"
+
     def clusters(self, task: int) -> Location:
         """Clusters of the groups of one task, in dense order."""
         return self.root / "clusters" / f"part-{task:05d}.parquet"

@@ -1,17 +1,20 @@
-"""select: decide (by batch, metric columns only), elect (by group), write (by batch, text read once), merge (by label).
+"""select: decide (by batch, metric columns only), elect (by group), write (by batch, text read once, in sorted
+runs), merge (by label, of runs).
 
 The result is written as `<name>.partial` and becomes visible by renaming the folder; the one before stays as
 `<name>~1`.
 """
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from functools import partial as with_arguments
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute  # pa.compute is there only once someone has imported it
 import pyarrow.parquet as pq
 
 from pipeline.columns import CLEAN_FIRST, CLEAN_NOT
@@ -19,8 +22,9 @@ from pipeline.config import LanguageConfig, RunConfig, fingerprint
 from pipeline.execution.executors import Executor, run_all
 from pipeline.execution.manifests import committed, finished, read_json, sha256_of, write_json
 from pipeline.execution.storage import Location, matching, move_tree, readable, remove_tree
-from pipeline.passes.deduplicate import read_group
+from pipeline.passes.deduplicate import ROW_GROUP_ROWS
 from pipeline.passes.layout import Layout
+from pipeline.passes.sorted_files import SortedFiles, pack
 from pipeline.passes.survey import Histograms, Rules, measured, write_histograms
 from pipeline.stages.decide import bucket_of, rules_fired
 from pipeline.stages.elect import FATE_NAMES, Members, elect
@@ -28,9 +32,13 @@ from pipeline.stages.histogram import values_of
 from pipeline.text.refine import splice
 
 FORMAT = 2
+ORDER = ("minhash_cluster_size", "id_hash", "id")  # of the rows of a label
+RUN_ROWS = 1000  # of a row group of a run: merge holds one of each run
 SAMPLE = 100  # documents of each fate and language in sample.parquet
 DECIDED_FROM = ["group", "label", "id", "url_hash", "character_count", "perplexity", "date", "language_score"]
 FROM_ELECTION = ["fate", "representative", "minhash_cluster_id", "minhash_cluster_size"]
+TO_ELECT = ["id", "url_hash", "character_count", "perplexity", "date", "language_score", "failed"]
+CLUSTERED = ["leader", "leader_id", "size", "already_read", "in_population"]
 SAMPLED = ["id", "id_hash", "url", "file_path", "warc_offset"]
 
 
@@ -68,14 +76,20 @@ def select(
         write_batch,
         [(config, layout, partial, n, index["batches"][n], index["groups"]) for n in numbers],
     )
-    labels = sorted({label for one in written for label in one["rows"]})
-    merged = run_all(executor, merge_label, [(config, partial, label, len(numbers)) for label in labels])
+    totals: Counter[str] = Counter()
+    for one in written:
+        totals.update(one["rows"])
+    runs = _merged_runs(
+        config, executor, partial, [partial / "parts" / name for one in written for name in one["runs"]]
+    )
+    tasks = pack(totals, config.dedup.large_group_rows)
+    parts = run_all(executor, merge_labels, [(config, partial, runs, labels) for labels in tasks])
+    files = {label: found[label] for found in parts for label in sorted(found)}
     write_histograms(partial / "histograms.parquet", histograms)
     samples = [partial / "samples" / f"batch-{n:05d}.parquet" for n in numbers]
     with committed(partial / "sample.parquet") as path:
-        pq.write_table(
-            bottom_k(pa.concat_tables([pq.read_table(readable(one)) for one in samples])), path, compression="zstd"
-        )
+        sampled = pa.concat_tables([pq.read_table(readable(one)) for one in samples])
+        pq.write_table(bottom_k(sampled), path, compression="zstd")
     fates: dict[str, Counter[str]] = {}
     fired: dict[str, Counter[str]] = {}
     for one in written:
@@ -85,13 +99,13 @@ def select(
     manifest = {
         "fingerprint": key,
         "selection": config.selection,
-        "missing": layout.missing(),
         "fates": {label: dict(sorted(counts.items())) for label, counts in sorted(fates.items())},
         "rules_fired": {label: dict(counts.most_common()) for label, counts in sorted(fired.items())},
         "cluster_statistics": _statistics(written),
-        "files": {label: files for label, files in zip(labels, merged, strict=True)},
+        "files": files,
         "language_configs": language_configs,
         "percentiles": [asdict(one) for one in rules.percentiles],
+        "missing": layout.missing(),
         "select": config.model_dump(mode="json")["select"],
     }
     for folder in ("parts", "samples"):
@@ -184,30 +198,23 @@ def _decide(config: RunConfig, table: pa.Table, languages: dict[str, LanguageCon
 
 def elect_groups(config: RunConfig, layout: Layout, partial: Location, task: int, groups: dict[str, list[int]]) -> None:
     """The fate and representative of every document of a task's groups, in dense order."""
-    with committed(partial / "fates" / f"part-{task:05d}.parquet") as path:
+    batches_ = sorted({batch for rows in groups.values() for batch, count in enumerate(rows) if count})
+    decided = [partial / "decisions" / f"batch-{batch:05d}.parquet" for batch in batches_]
+    with (
+        committed(partial / "fates" / f"part-{task:05d}.parquet") as path,
+        SortedFiles(decided, "group") as decisions,
+        SortedFiles([layout.clusters(task)], "group") as clusters,
+    ):
         writer: pq.ParquetWriter | None = None
-        for group, rows in groups.items():
-            table = _elect_group(config, layout, partial, task, group, rows)
+        for group in groups:
+            table = _elect_group(config, group, decisions.read(group, TO_ELECT), clusters.read(group, CLUSTERED))
             writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
-            writer.write_table(table)
+            writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         if writer:
             writer.close()
 
 
-def _elect_group(
-    config: RunConfig, layout: Layout, partial: Location, task: int, group: str, rows: list[int]
-) -> pa.Table:
-    names = ["id", "url_hash", "character_count", "perplexity", "date", "language_score", "failed"]
-    decisions = pa.concat_tables(
-        [
-            read_group(partial / "decisions" / f"batch-{batch:05d}.parquet", group, names)
-            for batch, count in enumerate(rows)
-            if count
-        ]
-    )
-    clusters = read_group(
-        layout.clusters(task), group, ["leader", "leader_id", "size", "already_read", "in_population"]
-    )
+def _elect_group(config: RunConfig, group: str, decisions: pa.Table, clusters: pa.Table) -> pa.Table:
     members = Members(
         leader=clusters["leader"].to_numpy(),
         failed=decisions["failed"].to_numpy(),
@@ -247,55 +254,43 @@ def write_batch(
     """Read the text of survivors once, splice the stored spans, sort; count every fate."""
     decisions = pq.read_table(readable(partial / "decisions" / f"batch-{batch:05d}.parquet"))
     found = []
-    for group in sorted(group for group, entry in groups.items() if entry["rows"][batch]):
-        entry = groups[group]
-        table = read_group(
-            partial / "fates" / f"part-{entry['task']:05d}.parquet",
-            group,
-            [*FROM_ELECTION, "in_population"],
-        )
-        found.append(table.slice(sum(entry["rows"][:batch]), entry["rows"][batch]))
-    fates = pa.concat_tables(found)
+    here = sorted(group for group, entry in groups.items() if entry["rows"][batch])
+    for task in sorted({groups[group]["task"] for group in here}):
+        with SortedFiles([partial / "fates" / f"part-{task:05d}.parquet"], "group") as elected:
+            for group in (one for one in here if groups[one]["task"] == task):
+                rows = groups[group]["rows"]
+                names = [*FROM_ELECTION, "in_population"]
+                found.append((group, elected.read_range(group, names, sum(rows[:batch]), rows[batch])))
+    fates = pa.concat_tables([table for _, table in sorted(found, key=lambda one: one[0])])
     facts = {name: fates[name] for name in FROM_ELECTION}
     facts |= {name: decisions[name] for name in ("perplexity_percentile", "perplexity_bucket", "rules_fired")}
     where = _read_batch(layout, shards, ["label", "id_hash"])
     fate = np.array(fates["fate"].to_pylist(), dtype=object)
-    tables = []
+    runs = _Runs(partial / "parts", batch, config.select.run_bytes)
+    shard_of, row_of = where["shard"].to_numpy(), where["row"].to_numpy()
     for number, shard in enumerate(shards):
-        here = np.flatnonzero((where["shard"].to_numpy() == number) & (fate == "kept"))
-        if not len(here):
-            continue
-        rows = where["row"].to_numpy()[here]
-        table = pq.read_table(readable(layout.annotated(shard))).take(pa.array(rows))
-        for name, column in facts.items():
-            table = table.append_column(name, column.take(pa.array(here)))
-        table = table.append_column("position", pa.array(here))
-        tables.append(_refine(table, config.select.mask))
-    label_of = where["label"].to_numpy(zero_copy_only=False)
-    rows_by_label: dict[str, int] = {}
-    if tables:
-        kept = pa.concat_tables(tables)
-        empty = kept.filter(pa.compute.equal(kept["text"], ""))
-        fate[empty["position"].to_numpy()] = "empty_after_refine"
-        kept = kept.filter(pa.compute.not_equal(kept["text"], "")).drop_columns(["position"])
-        splits = ["test" if _is_test(one, config.select.test_fraction) else "train"
-                  for one in kept["minhash_cluster_id"].to_pylist()]  # fmt: skip
-        kept = kept.append_column("split", pa.array(splits, type=pa.string()))
-        labels = kept["label"].to_numpy(zero_copy_only=False)
-        with (
-            committed(partial / "parts" / f"batch-{batch:05d}.parquet") as path,
-            pq.ParquetWriter(path, kept.schema, compression="lz4") as writer,
-        ):
-            for label in sorted(set(labels)):
-                rows_by_label[label] = int((labels == label).sum())
-                writer.write_table(kept.filter(pa.array(labels == label)))
+        kept = np.flatnonzero((shard_of == number) & (fate == "kept"))
+        kept = kept[np.argsort(row_of[kept])]
+        for table in _rows_of(layout.annotated(shard), row_of[kept]):
+            chosen, kept = kept[: table.num_rows], kept[table.num_rows :]
+            for name, column in facts.items():
+                table = table.append_column(name, column.take(pa.array(chosen)))
+            table = _refine(table, config.select.mask)
+            empty = pa.compute.equal(table["text"], "").to_numpy()
+            fate[chosen[empty]] = "empty_after_refine"
+            splits = ["test" if _is_test(one, config.select.test_fraction) else "train"
+                      for one in table["minhash_cluster_id"].to_pylist()]  # fmt: skip
+            table = table.append_column("split", pa.array(splits, type=pa.string()))
+            runs.add(table.filter(pa.array(~empty)))
+    runs.flush()
     _sample(config, layout, partial, batch, shards, where, fate, fates, decisions)
     decided = decisions.append_column("fate", pa.array(fate.tolist(), type=pa.string()))
     for name in ("minhash_cluster_id", "minhash_cluster_size", "representative", "in_population"):
         decided = decided.append_column(name, fates[name])
     with committed(partial / "decisions" / f"batch-{batch:05d}.parquet") as path:
         pq.write_table(decided, path, compression="zstd")
-    return {"rows": rows_by_label, **_count(label_of, fate, decisions, fates)}
+    label_of = where["label"].to_numpy(zero_copy_only=False)
+    return {"rows": dict(runs.rows), "runs": runs.names, **_count(label_of, fate, decisions, fates)}
 
 
 def _sample(
@@ -386,85 +381,212 @@ def _refine(table: pa.Table, mask: bool) -> pa.Table:
     return table.set_column(place, "text", pa.array(texts, type=pa.large_string()))
 
 
-def merge_label(config: RunConfig, partial: Location, label: str, batch_count: int) -> list[dict[str, Any]]:
-    """A label's rows of all batches in parts of about `part_bytes`, each sorted by cluster size and hash of id."""
-    files: list[dict[str, Any]] = []
-    buffer: list[pa.Table] = []
-    size = 0
-
-    def flush() -> None:
-        nonlocal size
-        if buffer:
-            _write_part(config, partial, label, pa.concat_tables(buffer), files)
-        buffer.clear()
-        size = 0
-
-    for batch in range(batch_count):
-        path = partial / "parts" / f"batch-{batch:05d}.parquet"
-        if path.exists():
-            with pq.ParquetFile(readable(path), pre_buffer=True) as file:
-                place = file.schema_arrow.get_field_index("label")
-                for number in range(file.num_row_groups):
-                    if file.metadata.row_group(number).column(place).statistics.min == label:
-                        buffer.append(file.read_row_group(number))
-                        size += buffer[-1].nbytes
-            if size >= config.select.part_bytes * 2:  # about half remains after compression
-                flush()
-    flush()
-    return files
+def _rows_of(path: Location, rows: np.ndarray) -> Iterator[pa.Table]:
+    """The rows of a file at ascending places, a row group in memory at a time."""
+    with pq.ParquetFile(readable(path), pre_buffer=True) as file:
+        first = 0
+        for number in range(file.num_row_groups):
+            count = file.metadata.row_group(number).num_rows
+            here = rows[(rows >= first) & (rows < first + count)]
+            if len(here):
+                yield file.read_row_group(number).take(pa.array(here - first))
+            first += count
 
 
-def _write_part(config: RunConfig, partial: Location, label: str, table: pa.Table, files: list[dict[str, Any]]) -> None:
-    order = [("minhash_cluster_size", "ascending"), ("id_hash", "ascending"), ("id", "ascending")]
-    columns = [*CLEAN_FIRST, *(n for n in table.column_names if n not in CLEAN_FIRST and n not in CLEAN_NOT)]
-    for split in ("train", "test"):
-        part = table.filter(pa.compute.equal(table["split"], split)).sort_by(order).select(columns)
-        if not part.num_rows:
-            continue
-        number = sum(1 for one in files if one["split"] == split)
-        name = f"{'part' if split == 'train' else 'test'}-{number:05d}.parquet"
-        path = partial / "clean" / label / name
-        with committed(path) as temporary:
-            pq.write_table(
-                part,
-                temporary,
+class _Runs:
+    """Rows in files that are sorted by label and ORDER, each of what fits in `run_bytes` of memory."""
+
+    def __init__(self, folder: Location, batch: int, run_bytes: int) -> None:
+        self.folder, self.batch, self.run_bytes = folder, batch, run_bytes
+        self.names: list[str] = []
+        self.rows: Counter[str] = Counter()
+        self.tables: list[pa.Table] = []
+
+    def add(self, table: pa.Table) -> None:
+        self.tables.append(table)
+        self.rows.update(table["label"].to_pylist())
+        if sum(one.nbytes for one in self.tables) >= self.run_bytes:
+            self.flush()
+
+    def flush(self) -> None:
+        table = pa.concat_tables(self.tables) if self.tables else None
+        self.tables = []
+        if table is None or not table.num_rows:
+            return
+        table = table.sort_by([("label", "ascending"), *((name, "ascending") for name in ORDER)])
+        path = self.folder / f"batch-{self.batch:05d}-run-{len(self.names):05d}.parquet"
+        with _run_writer(path, table.schema) as writer:
+            labels = table["label"].to_numpy(zero_copy_only=False)
+            for label in np.unique(labels):
+                rows = np.flatnonzero(labels == label)
+                writer.write_table(table.slice(rows[0], len(rows)), row_group_size=RUN_ROWS)
+        self.names.append(path.name)
+
+
+@contextmanager
+def _run_writer(path: Location, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    with committed(path) as temporary, pq.ParquetWriter(temporary, schema, compression="lz4") as writer:
+        yield writer
+
+
+def _merged_runs(config: RunConfig, executor: Executor, partial: Location, runs: list[Location]) -> list[Location]:
+    """Few enough runs for a task to open: while there are more than `merge_files`, neighbours become one."""
+    level = 0
+    while len(runs) > config.select.merge_files:
+        step = config.select.merge_files
+        pieces = [runs[start : start + step] for start in range(0, len(runs), step)]
+        level += 1
+        targets = [partial / "parts" / f"level-{level}-{number:05d}.parquet" for number in range(len(pieces))]
+        run_all(executor, merge_runs, list(zip(pieces, targets, strict=True)))
+        for path in runs:
+            path.unlink()
+        runs = targets
+    return runs
+
+
+def merge_runs(runs: list[Location], target: Location) -> None:
+    """One run from many."""
+    with SortedFiles(runs, "label") as files, _run_writer(target, files.files[0].schema_arrow) as writer:
+        for label in files.values():
+            for table in merged(files, label):
+                writer.write_table(table, row_group_size=RUN_ROWS)
+
+
+def merged(files: SortedFiles, label: str) -> Iterator[pa.Table]:
+    """A label's rows of all runs, ascending in ORDER; a row group of each run is in memory at a time."""
+    heads = [(next(stream), stream) for stream in files.streams(label)]
+    while heads:
+        bound = min(_key(table, table.num_rows - 1) for table, _ in heads)
+        ready, later = [], []
+        for table, stream in heads:
+            count = bisect_right(range(table.num_rows), bound, key=with_arguments(_key, table))
+            ready.append(table.slice(0, count))
+            rest = table.slice(count) if count < table.num_rows else next(stream, None)
+            if rest is not None:
+                later.append((rest, stream))
+        yield pa.concat_tables(ready).sort_by([(name, "ascending") for name in ORDER])
+        heads = later
+
+
+def _key(table: pa.Table, row: int) -> tuple[Any, ...]:
+    return tuple(table[name][row].as_py() for name in ORDER)
+
+
+def merge_labels(
+    config: RunConfig, partial: Location, runs: list[Location], labels: list[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """Write the parts of each label; returns what the manifest says of them."""
+    found = {}
+    with SortedFiles(runs, "label") as files:
+        for label in labels:
+            splits = [_Parts(config, partial, label, split) for split in ("train", "test")]
+            for table in merged(files, label):
+                for parts in splits:
+                    parts.add(table.filter(pa.compute.equal(table["split"], parts.split)))
+            found[label] = [file for parts in splits for file in parts.close()]
+    return found
+
+
+class _Parts:
+    """The files of one label and split. A part begins where the text before it fills a multiple of its size."""
+
+    def __init__(self, config: RunConfig, partial: Location, label: str, split: str) -> None:
+        self.settings, self.partial, self.label, self.split = config.select, partial, label, split
+        self.files: list[dict[str, Any]] = []
+        self.buffer: pa.Table | None = None
+        self.text_bytes = 0  # of the rows so far
+        self.place = -1  # multiple of the part's size that the open part began at
+        self.writing: ExitStack | None = None
+
+    def add(self, table: pa.Table) -> None:
+        columns = [*CLEAN_FIRST, *(n for n in table.column_names if n not in CLEAN_FIRST and n not in CLEAN_NOT)]
+        table = table.select(columns)
+        lengths = pa.compute.binary_length(table["text"]).to_numpy().astype(np.int64)
+        before = self.text_bytes + np.cumsum(lengths) - lengths
+        self.text_bytes += int(lengths.sum())
+        places = before // (self.settings.part_bytes * 2)  # about half remains after compression
+        for place in np.unique(places):
+            rows = np.flatnonzero(places == place)
+            if place != self.place:
+                self._finish_part()
+                self.place = int(place)
+                self._open_part(table.schema)
+            self._write(table.slice(rows[0], len(rows)))
+
+    def close(self) -> list[dict[str, Any]]:
+        self._finish_part()
+        return self.files
+
+    def _open_part(self, schema: pa.Schema) -> None:
+        name = f"{'part' if self.split == 'train' else 'test'}-{len(self.files):05d}.parquet"
+        self.path = self.partial / "clean" / self.label / name
+        self.writing = ExitStack()
+        self.temporary = self.writing.enter_context(committed(self.path))
+        self.writer = self.writing.enter_context(
+            pq.ParquetWriter(
+                self.temporary,
+                schema,
                 compression="zstd",
                 compression_level=3,
-                row_group_size=config.select.row_group_rows,
                 write_page_index=True,
                 write_page_checksum=True,
                 use_dictionary=["dump", "language", "language_script", "file_path", "encoding", "script"],
             )
-            size, digest = temporary.stat().st_size, sha256_of(temporary)
-        files.append(
+        )
+        self.rows = self.characters = 0
+        self.run_lengths: list[list[int]] = []
+
+    def _write(self, table: pa.Table) -> None:
+        """Write whole row groups and keep the rest, so that the bytes do not depend on how the rows came."""
+        table = pa.concat_tables([self.buffer, table]) if self.buffer is not None else table
+        size = self.settings.row_group_rows
+        while table.num_rows >= size:
+            self._write_row_group(table.slice(0, size))
+            table = table.slice(size)
+        self.buffer = table if table.num_rows else None
+
+    def _write_row_group(self, table: pa.Table) -> None:
+        table = table.combine_chunks()
+        self.writer.write_table(table, row_group_size=table.num_rows)
+        self.run_lengths = _run_lengths(table, self.rows, self.run_lengths)
+        self.rows += table.num_rows
+        self.characters += int(pa.compute.sum(table["character_count"]).as_py())
+
+    def _finish_part(self) -> None:
+        if self.writing is None:
+            return
+        if self.buffer is not None:
+            self._write_row_group(self.buffer)
+        self.buffer = None
+        self.writer.close()
+        size, digest = self.temporary.stat().st_size, sha256_of(self.temporary)
+        self.writing.close()
+        self.writing = None
+        self.files.append(
             {
-                "path": f"clean/{label}/{name}",
-                "split": split,
-                "rows": part.num_rows,
+                "path": f"clean/{self.label}/{self.path.name}",
+                "split": self.split,
+                "rows": self.rows,
                 "bytes": size,
                 "sha256": digest,
-                "characters": int(sum(part["character_count"].to_pylist())),
-                "run_lengths": _run_lengths(part),
+                "characters": self.characters,
+                "run_lengths": self.run_lengths,
             }
         )
 
 
-def _run_lengths(part: pa.Table) -> list[list[int]]:
-    """[cluster size, first row, rows, characters, words] for each run of equal cluster size."""
-    runs: list[list[int]] = []
-    rows = zip(
-        part["minhash_cluster_size"].to_pylist(),
-        part["character_count"].to_pylist(),
-        part["segment_count"].to_pylist(),
-        strict=True,
-    )
-    for row, (size, characters, words) in enumerate(rows):
-        if not runs or runs[-1][0] != size:
-            runs.append([size, row, 0, 0, 0])
-        runs[-1][2] += 1
-        runs[-1][3] += characters
-        runs[-1][4] += words
-    return runs
+def _run_lengths(table: pa.Table, first: int, runs: list[list[int]]) -> list[list[int]]:
+    """`runs` with [cluster size, first row, rows, characters, words] for each run of equal cluster size added."""
+    sizes = table["minhash_cluster_size"].to_numpy()
+    starts = np.flatnonzero(np.append(True, sizes[1:] != sizes[:-1]))
+    lengths = np.diff(np.append(starts, len(sizes)))
+    sums = [np.add.reduceat(table[name].to_numpy(), starts) for name in ("character_count", "segment_count")]
+    more = [list(map(int, run)) for run in zip(sizes[starts], first + starts, lengths, *sums, strict=True)]
+    if runs and runs[-1][0] == more[0][0]:
+        last, again = runs[-1], more[0]
+        more[0] = [*last[:2], *(old + new for old, new in zip(last[2:], again[2:], strict=True))]
+        runs = runs[:-1]
+    return runs + more
 
 
 def fates_of(layout: Layout, selection: str) -> pa.Table:

@@ -3,7 +3,6 @@
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import xxhash
 
@@ -78,12 +77,3 @@ def hash64(text: str) -> int:
     True
     """
     return xxhash.xxh64_intdigest(text.encode()) or 1
-
-
-def band_matrix(bands: pa.Array, count: int) -> np.ndarray:
-    """(n, count) uint64 band digests; a row without a signature is all 0, the null key."""
-    matrix = np.zeros((len(bands), count), dtype=np.uint64)
-    for row, value in enumerate(bands.to_pylist()):
-        if value:
-            matrix[row] = np.frombuffer(value, dtype="<u8")
-    return matrix

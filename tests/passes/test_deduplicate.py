@@ -1,5 +1,6 @@
 """Who takes part in clusters, and what invalidates them."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +134,19 @@ def test_without_rules_everybody_takes_part(near: RunConfig) -> None:
     rows = fates_of(layout, "measured").to_pylist()
     assert [row["minhash_cluster_size"] for row in rows] == [4] * 4
     assert sorted(row["fate"] for row in rows) == ["duplicate"] * 3 + ["kept"]
+
+
+@pytest.mark.parametrize("large_group_rows", [1, 8, 1_000_000])
+def test_a_record_that_was_read_before_counts_in_no_cluster_whichever_task_links_it(
+    large_group_rows: int, near: RunConfig, tmp_path: Path
+) -> None:
+    again = tmp_path / "again.warc.wet.gz"
+    again.write_bytes(Path(near.inputs[0]).read_bytes())
+    settings = near.model_dump() | {"inputs": [near.inputs[0], str(again)], "output": str(tmp_path / "output")}
+    settings["dedup"] |= {"population": "all", "batch_shards": 1, "large_group_rows": large_group_rows}
+    rows = fates_of(run(RunConfig.model_validate(settings)), "main").to_pylist()
+    assert Counter((row["fate"], row["minhash_cluster_size"]) for row in rows) == {
+        ("kept", 4): 1,
+        ("duplicate", 4): 3,
+        ("already_read", 1): 4,
+    }

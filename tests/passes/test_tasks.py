@@ -1,0 +1,165 @@
+"""How work is cut into tasks and files changes no row and no byte of the result."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.config import RunConfig
+from pipeline.dedup.components import components
+from pipeline.execution.manifests import read_json, write_json
+from pipeline.passes.audit import audit
+from pipeline.passes.deduplicate import edges_of
+from pipeline.passes.layout import Layout
+from pipeline.passes.select import ORDER, fates_of, merged
+from pipeline.passes.sorted_files import SortedFiles, pack
+from pipeline.plan import reselect
+
+# parts, row groups and a split that make many files of a small run
+RESULT = {"part_bytes": 2_000, "row_group_rows": 7, "test_fraction": 0.2}
+CUTS: dict[str, dict[str, Any]] = {
+    "fine": {
+        "dedup": {"batch_shards": 1, "large_group_rows": 10, "collate_files": 2},
+        "select": {"run_bytes": 100_000, "merge_files": 2},
+    },
+    "middle": {
+        "dedup": {"batch_shards": 2, "large_group_rows": 40},
+        "select": {"run_bytes": 600_000, "merge_files": 128},
+    },
+}
+
+
+def selected(demo: Layout, config: RunConfig, root: Path, cut: dict[str, dict[str, Any]]) -> Layout:
+    for name in ("annotated", "dropped"):
+        (root / name).symlink_to(demo.root / name)
+    plan = read_json(demo.run)
+    del plan["manifest_batches"]  # fewer inputs: their manifests are read one by one
+    write_json(root / "run.json", plan | {"inputs": plan["inputs"][3:6]})
+    settings = config.model_dump() | {"output": str(root)}
+    settings["dedup"] |= cut.get("dedup", {})
+    settings["select"] |= RESULT | cut.get("select", {})
+    reselect(RunConfig.model_validate(settings), Layout(root), {})
+    return Layout(root)
+
+
+@pytest.fixture(scope="module")
+def whole(demo: Layout, demo_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """One batch, one task for all groups, one run."""
+    return selected(demo, demo_config, tmp_path_factory.mktemp("whole"), {})
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*.parquet")
+    }
+
+
+@pytest.mark.parametrize("name", CUTS)
+def test_the_result_is_the_same_byte_for_byte_however_work_is_cut(
+    name: str, whole: Layout, demo: Layout, demo_config: RunConfig, tmp_path: Path
+) -> None:
+    cut = selected(demo, demo_config, tmp_path, CUTS[name])
+    before, after = whole.selection("main"), cut.selection("main")
+    assert len(digests(before / "clean")) > 40
+    assert digests(after / "clean") == digests(before / "clean")
+    for table in ("histograms", "sample"):
+        assert pq.read_table(after / f"{table}.parquet").equals(pq.read_table(before / f"{table}.parquet"))
+    fates = [sorted(fates_of(one, "main").to_pylist(), key=lambda row: str(row["id"])) for one in (whole, cut)]
+    assert fates[0] == fates[1]
+    manifests = [read_json(one / "manifest.json") for one in (before, after)]
+    for key in ("files", "fates", "cluster_statistics", "rules_fired"):
+        assert manifests[1][key] == manifests[0][key]
+    assert not (tmp_path / "clusters" / "edges").exists()
+    assert not (tmp_path / "signatures" / "gathered").exists()
+    assert not (after / "parts").exists()
+    audit(cut, "main")
+
+
+def test_parts_of_a_label_follow_each_other_in_order_and_have_their_size(whole: Layout) -> None:
+    folder = whole.selection("main")
+    files = max(read_json(folder / "manifest.json")["files"].values(), key=len)
+    for split in ("train", "test"):
+        parts = [file for file in files if file["split"] == split]
+        tables = [pq.read_table(folder / file["path"]) for file in parts]
+        texts = [sum(len(text.encode()) for text in table["text"].to_pylist()) for table in tables]
+        longest = max(len(text.encode()) for table in tables for text in table["text"].to_pylist())
+        assert max(texts) <= 2 * RESULT["part_bytes"] + longest
+        sizes = [size for table in tables for size in table["minhash_cluster_size"].to_pylist()]
+        assert sizes == sorted(sizes)
+        assert [Path(file["path"]).name[-10:] for file in parts] == [
+            f"{place:02d}.parquet" for place in range(len(parts))
+        ]
+        groups = [pq.ParquetFile(folder / file["path"]).metadata.row_group(0).num_rows for file in parts]
+        assert max(groups) <= RESULT["row_group_rows"]
+    assert sum(file["split"] == "train" for file in files) >= 3
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), max_size=40), st.integers(1, 50))
+def test_links_in_ranges_of_keys_give_the_components_of_all_at_once(rows: list[tuple[int, bool]], size: int) -> None:
+    # spread over the whole range, as hashes are; 0 is null
+    keys = np.array([key * (2**61 + 7) for key, _ in rows], dtype=np.uint64)
+    left_out = np.array([out for _, out in rows], dtype=bool)
+    found = components(len(rows), *edges_of(keys, left_out, size)).tolist() if rows else []
+    first = {key: place for place, (key, out) in reversed(list(enumerate(rows))) if key and not out}
+    assert found == [place if out or not key else first[key] for place, (key, out) in enumerate(rows)]
+
+
+@given(st.dictionaries(st.text("abc", min_size=1), st.integers(1, 20), max_size=12), st.integers(1, 15))
+def test_tasks_hold_each_name_once_and_a_large_one_alone(totals: dict[str, int], capacity: int) -> None:
+    tasks = pack(totals, capacity)
+    assert [name for task in tasks for name in task] == sorted(totals)
+    assert [task for task in tasks if len(task) > 1 and sum(totals[name] for name in task) > capacity] == []
+    assert [task for task in tasks if len(task) > 1 and any(totals[name] >= capacity for name in task)] == []
+
+
+def write(path: Path, rows: list[dict[str, Any]], row_group_size: int) -> Path:
+    """Rows that are sorted by label, each label in row groups of its own."""
+    schema = pa.schema(
+        [("label", pa.string()), ("minhash_cluster_size", pa.int64()), ("id_hash", pa.uint64()), ("id", pa.string())]
+    )
+    with pq.ParquetWriter(path, schema) as writer:
+        for label in sorted({row["label"] for row in rows}):
+            part = [row for row in rows if row["label"] == label]
+            writer.write_table(pa.Table.from_pylist(part, schema=schema), row_group_size=row_group_size)
+    return path
+
+
+@pytest.mark.parametrize("row_group_size", [1, 3, 100])
+def test_merged_runs_are_all_rows_in_order(row_group_size: int, tmp_path: Path) -> None:
+    random = np.random.default_rng(7)
+    rows = [
+        {"label": label, "minhash_cluster_size": int(size), "id_hash": int(hashed), "id": f"{label} {number}"}
+        for label in ("a", "b", "c")
+        for number, (size, hashed) in enumerate(random.integers(0, 4, (40, 2)))
+    ]
+    order = lambda row: tuple(row[name] for name in ("label", *ORDER))  # noqa: E731
+    owner = random.integers(0, 4, len(rows))
+    runs = [
+        sorted((row for row, run in zip(rows, owner, strict=True) if run == number), key=order) for number in range(4)
+    ]
+    runs[2] = [row for row in runs[2] if row["label"] != "b"]
+    paths = [write(tmp_path / f"{number}.parquet", run, row_group_size) for number, run in enumerate(runs)]
+    with SortedFiles(paths, "label") as files:
+        assert files.values() == ["a", "b", "c"]
+        found = [row for label in files.values() for table in merged(files, label) for row in table.to_pylist()]
+    assert found == sorted((row for run in runs for row in run), key=order)
+
+
+@pytest.mark.parametrize(("start", "count"), [(0, 10), (0, 3), (2, 5), (3, 3), (9, 1), (4, 6)])
+def test_a_range_of_rows_is_read_from_its_row_groups(start: int, count: int, tmp_path: Path) -> None:
+    rows = [
+        {"label": label, "minhash_cluster_size": number, "id_hash": 0, "id": ""}
+        for label in "ab"
+        for number in range(10)
+    ]
+    with SortedFiles([write(tmp_path / "one.parquet", rows, 3)], "label") as files:
+        found = files.read_range("b", ["label", "minhash_cluster_size"], start, count)
+    assert found["minhash_cluster_size"].to_pylist() == list(range(start, start + count))
+    assert set(found["label"].to_pylist()) == {"b"}
