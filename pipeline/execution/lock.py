@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import BusyError
+from pipeline.execution.manifests import names_full_storage
 from pipeline.execution.storage import Location
 
 logger = logging.getLogger(__name__)
@@ -37,10 +38,11 @@ def sole_run(root: Location) -> Iterator[None]:
             raise BusyError(f"{root}: another run works there ({holder}); wait for it, or end it") from None
         except OSError as error:
             logger.warning("%s cannot be locked (%s): start no second run there", root, error.strerror)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
         _sweep(root)
+        with names_full_storage(path):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
         try:
             yield
         finally:

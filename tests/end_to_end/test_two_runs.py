@@ -24,7 +24,7 @@ source, warm, output = sys.argv[1:]
 annotate_shard(RunConfig(), source, Path(warm))
 print("ready", flush=True)
 sys.stdin.readline()
-print(json.dumps([annotate_shard(RunConfig(), source, Path(output) / str(number)) for number in range(8)]))
+print(json.dumps([annotate_shard(RunConfig(), source, Path(output) / str(number)) for number in range(3)]))
 """
 
 CREATE = """
@@ -88,7 +88,7 @@ def test_a_shard_that_two_workers_annotate_at_once_has_one_manifest_and_its_byte
     assert json.loads(first) == json.loads(second)
     alone = digests(tmp_path / "warm-a")
     assert len(alone) == 3
-    for number in range(8):
+    for number in range(3):
         assert digests(tmp_path / "both" / str(number)) == alone
 
 

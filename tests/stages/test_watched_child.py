@@ -80,6 +80,7 @@ def test_a_page_that_hangs_does_not_outlive_a_killed_parent() -> None:
         assert parent.stdout is not None
         assert parent.stdout.readline().endswith("None\n")
         (child,) = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        time.sleep(1.0)  # until the child has the whole page and works on it
         parent.kill()
         parent.wait()
     for _ in range(50):

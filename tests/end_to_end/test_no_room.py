@@ -1,0 +1,102 @@
+"""Full storage stops the run with one message; nothing half-written is visible, and the same command resumes."""
+
+import gc
+import hashlib
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.config import RunConfig
+from pipeline.errors import StorageError
+from pipeline.passes.audit import audit
+from pipeline.passes.layout import Layout
+from pipeline.plan import run
+
+ROOT = Path(__file__).resolve().parents[2]
+WET = ROOT / "samples" / "crawl-00004.warc.wet.gz"
+
+
+def settings(output: Path) -> RunConfig:
+    return RunConfig(inputs=(str(WET),), output=str(output))
+
+
+def digests(root: Path) -> dict[str, str]:
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def roomy(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The files of a run with room enough."""
+    layout = run(settings(tmp_path_factory.mktemp("roomy") / "output"))
+    return digests(layout.root)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 100 kB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", disk], capture_output=True, check=False)
+    if mount.returncode:
+        pytest.skip("this user may not mount a file system")
+    yield disk
+    gc.collect()  # a writer that could not write its end holds its file while the error is alive
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_disk_that_fills_up_in_each_pass_is_named_and_the_run_resumes_when_it_has_grown(
+    small_disk: Path, roomy: dict[str, str]
+) -> None:
+    output = small_disk / "output"
+    stopped = []
+    for kilobytes in (100, 200, 800, 1200):
+        subprocess.run(["mount", "-o", f"remount,size={kilobytes}k", small_disk], check=True)
+        with pytest.raises(StorageError, match="No space left on device; make room") as caught:
+            run(settings(output))
+        stopped.append(Path(str(caught.value).partition(":")[0]).relative_to(output).parent.as_posix())
+        assert [path for path in output.rglob("*.tmp") if path.is_file()] == []
+        visible = [path for path in output.rglob("*.parquet") if "main.partial" not in path.parts]
+        assert sum(pq.read_table(path).num_rows for path in visible) >= len(visible) - 1  # each can be read to its end
+        assert not (output / "selections" / "main").exists()
+    assert (stopped[0], stopped[1], stopped[2]) == ("annotated", "signatures", "selections/main.partial/parts")
+    assert stopped[3].startswith("selections/main.partial/clean/")
+    subprocess.run(["mount", "-o", "remount,size=8m", small_disk], check=True)
+    run(settings(output))
+    assert digests(output) == roomy
+    assert len(audit(Layout(output), "main")) == 2
+
+
+def test_a_limit_on_the_size_of_files_ends_the_command_with_code_one_and_one_message(
+    roomy: dict[str, str], tmp_path: Path
+) -> None:
+    output = tmp_path / "output"
+    command = [sys.executable, "-m", "pipeline", "run", "--input", str(WET), "--output", str(output)]
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+    done = subprocess.run(
+        command,
+        preexec_fn=limited,  # noqa: PLW1509  # between fork and exec it only sets the limit
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith(f"glotmill: {output}/annotated/.crawl-00004-")
+    assert done.stderr.endswith(": cannot be written: File too large; make room and give the same command again\n")
+    assert [path for path in output.rglob("*") if path.suffix in (".parquet", ".tmp")] == []
+    run(settings(output))
+    assert digests(output) == roomy
