@@ -20,9 +20,9 @@ logger = logging.getLogger(__name__)
 def sole_run(root: Location) -> Iterator[None]:
     """Hold `root`, made where it is absent, until the block ends; the kernel frees it when the process dies.
 
-    On entry, temporary files and unfinished selections of killed runs are deleted. Raises BusyError, which names
-    the holder, when another run has the folder. A file system without locks only gets a warning; object stores have no
-    locks at all.
+    On entry, temporary files and unfinished selections of killed runs are deleted, at the end those of killed workers.
+    Raises BusyError, which names the holder, when another run has the folder. A file system without locks only gets a
+    warning; object stores have no locks at all.
     """
     if not isinstance(root, Path):
         yield
@@ -45,6 +45,7 @@ def sole_run(root: Location) -> Iterator[None]:
             file.flush()
         try:
             yield
+            _sweep(root)  # what workers of this run left that were killed and replaced
         finally:
             file.truncate(0)  # at rest it is empty, so that equal runs leave equal files
 
