@@ -16,7 +16,7 @@ from pipeline.execution.storage import check_reachable, locate_output
 from pipeline.passes.annotate import annotate_state
 from pipeline.passes.audit import audit
 from pipeline.passes.deduplicate import deduplicate
-from pipeline.passes.layout import Layout
+from pipeline.passes.layout import Layout, batches
 from pipeline.passes.lookup import build_lookup
 from pipeline.passes.rebalance import rebalance
 from pipeline.passes.report import write_report
@@ -63,7 +63,7 @@ def run(
     state = annotate_state(config)
     if layout.run.exists() and not force:
         _refuse_changes(layout, read_json(layout.run)["annotate"], state)
-    plan = {
+    plan: dict[str, Any] = {
         "inputs": inputs,
         "annotate": state,
         "config": config.model_dump(mode="json", exclude={"output", "executor", "workers"}),
@@ -74,9 +74,11 @@ def run(
         executor = make_executor(config.executor, config.workers)
         try:
             missing = annotate_shards(config, layout, inputs, skipped, executor, progress)
+            plan["manifest_batches"] = len(batches(inputs, config.dedup.batch_shards))
             if missing:
-                write_json(layout.run, plan | {"missing": missing, "accept_missing": accept_missing})
-                refuse_missing(layout, accept_missing)
+                plan |= {"missing": missing, "accept_missing": accept_missing}
+            write_json(layout.run, plan)
+            refuse_missing(layout, accept_missing)
             build_lookup(config, layout, executor)
             _after_annotate(config, layout, executor, rule_overrides or {}, progress)
         finally:

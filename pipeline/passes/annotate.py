@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,21 @@ def annotate_state(config: RunConfig) -> dict[str, Any]:
     folder = Path(config.language_configs) if config.language_configs else LANGUAGE_CONFIGS
     models = Path(__file__).resolve().parent.parent / "models"
     files = sorted(folder.glob("*_words/*.txt")) + (sorted(models.rglob("*.*")) if not config.models else [])
-    digests = {path.name + path.parent.name: sha256_of(path) for path in files if path.suffix != ".md"}
-    versions = {name: version(name) for name in LIBRARIES}
-    return {"format": FORMAT, "settings": config.annotate_settings(), "files": digests, "versions": versions}
+    digests = {
+        path.name + path.parent.name: _digest(path, path.stat().st_mtime_ns) for path in files if path.suffix != ".md"
+    }
+    return {"format": FORMAT, "settings": config.annotate_settings(), "files": digests, "versions": _versions()}
+
+
+@cache
+def _digest(path: Path, _changed: int) -> str:
+    """The sha256 of a word list or model, made once for each state of it, not once a shard."""
+    return sha256_of(path)
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in LIBRARIES}
 
 
 def annotate_shard(config: RunConfig, file_path: str, output: Location) -> dict[str, Any]:

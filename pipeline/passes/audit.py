@@ -47,6 +47,8 @@ def _shard_faults(layout: Layout, manifest: dict[str, Any], checksums: bool) -> 
     dropped = sum(manifest["dropped"].values())
     if carriers != manifest["documents"] + dropped:
         faults.append(f"{shard}: {carriers} records are not {manifest['documents']} documents + {dropped} dropped")
+    if not layout.annotated_manifest(shard).exists():
+        faults.append(f"{layout.annotated_manifest(shard)}: missing; run again")
     for kind, path, rows in (
         ("annotated", layout.annotated(shard), manifest["documents"]),
         ("dropped", layout.dropped(shard), dropped),

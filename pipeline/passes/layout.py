@@ -57,6 +57,10 @@ class Layout:
         """One configuration's result."""
         return self.root / "selections" / name
 
+    def manifest_batch(self, number: int) -> Location:
+        """Manifests of a batch of the plan in one file: 90,000 shards need not be opened one by one."""
+        return self.root / "annotated" / f"batch-{number:05d}.json"
+
     def quarantined(self, shard: str) -> Location:
         """Why a shard could not be annotated; exists only for one that failed every attempt."""
         return self.root / "quarantine" / f"{shard}.failed.json"
@@ -70,8 +74,9 @@ class Layout:
         """Shards of the plan, in plan order, that are annotated and not quarantined."""
         plan = read_json(self.run)
         missing = set(plan.get("missing", []))
-        names = [shard_name(path) for path in plan["inputs"]]
-        return [name for name in names if name not in missing and self.annotated_manifest(name).exists()]
+        names = [name for path in plan["inputs"] if (name := shard_name(path)) not in missing]
+        ended = "manifest_batches" in plan
+        return names if ended else [name for name in names if self.annotated_manifest(name).exists()]
 
     def unfinished(self) -> list[str]:
         """Shards of the plan that are neither annotated nor quarantined: annotate has not ended."""
@@ -79,7 +84,10 @@ class Layout:
         return [name for path in read_json(self.run)["inputs"] if (name := shard_name(path)) not in known]
 
     def manifests(self) -> list[dict[str, Any]]:
-        """Annotate manifests in plan order."""
+        """Annotate manifests in plan order; those of whole batches once annotate has ended, which run.json says."""
+        count = read_json(self.run).get("manifest_batches")
+        if count is not None:
+            return [one for number in range(count) for one in read_json(self.manifest_batch(number))]
         return [read_json(self.annotated_manifest(shard)) for shard in self.shards()]
 
 

@@ -4,6 +4,7 @@ Later passes need the user's word that shards may be missing.
 """
 
 import logging
+from collections import Counter
 from typing import Any
 
 from pipeline.config import RunConfig, fingerprint
@@ -12,7 +13,7 @@ from pipeline.execution.executors import Executor
 from pipeline.execution.manifests import finished, read_json, write_json
 from pipeline.execution.progress import Progress
 from pipeline.passes.annotate import annotate_shard, annotate_state, shard_name
-from pipeline.passes.layout import Layout
+from pipeline.passes.layout import Layout, batches
 
 logger = logging.getLogger(__name__)
 
@@ -31,18 +32,28 @@ def annotate_shards(
 ) -> list[str]:
     """Annotate all inputs but the skipped ones; returns the shards that are missing afterwards, in plan order.
 
+    When the last shard of a batch is done, the manifests of the batch are written once more, into one file.
+
     Raises PipelineError as soon as more than `max_failed_shard_fraction` of the shards are missing; one may always be,
     all may never.
     """
     paths = [path for path in inputs if path not in skipped]
     missing = {path for path in inputs if path in skipped}
     allowed = min(max(1, int(len(inputs) * config.execution.max_failed_shard_fraction)), len(inputs) - 1)
+    size = config.dedup.batch_shards
+    places = {path: place for place, path in enumerate(inputs)}
+    waiting = Counter(places[path] // size for path in paths)
+    held: dict[int, dict[int, Any]] = {number: {} for number in range(len(batches(inputs, size)))}
+    for number in held.keys() - waiting.keys():
+        write_json(layout.manifest_batch(number), [])
     arguments = [(config, path, layout.root) for path in paths]
     tell("annotate", len(missing), len(inputs))
     results = executor.run(annotate_shard, arguments, config.execution.attempts)
-    for done, (position, _, error) in enumerate(results, start=len(missing) + 1):
+    for done, (position, manifest, error) in enumerate(results, start=len(missing) + 1):
         path = paths[position]
+        number = places[path] // size
         if error is None:
+            held[number][places[path]] = manifest
             layout.quarantined(shard_name(path)).unlink(missing_ok=True)
         else:
             missing.add(path)
@@ -50,6 +61,10 @@ def annotate_shards(
         if len(missing) > allowed:
             told = "\n".join(_descriptions(layout, [shard_name(one) for one in inputs if one in missing]))
             raise PipelineError(f"too many shards failed: {len(missing)}, and at most {allowed} may:\n{told}")
+        waiting[number] -= 1
+        if not waiting[number]:
+            manifests = held.pop(number)
+            write_json(layout.manifest_batch(number), [manifests[place] for place in sorted(manifests)])
         tell("annotate", done, len(inputs))
     return [shard_name(path) for path in inputs if path in missing]
 

@@ -190,7 +190,7 @@ def test_a_second_run_writes_no_data_again(demo: Layout, demo_config: RunConfig)
             str(path.relative_to(demo.root)): path.stat().st_mtime_ns
             for folder in folders
             for path in (demo.root / folder).rglob("*")
-            if path.is_file()
+            if path.is_file() and not path.match("annotated/batch-*.json")
         }
 
     before = times()

@@ -6,12 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pipeline.config import RunConfig
+from pipeline.config import DedupConfig, RunConfig
 from pipeline.errors import AuditError, MissingError, PipelineError
 from pipeline.execution.manifests import read_json
 from pipeline.passes.annotate import shard_name
@@ -151,32 +150,45 @@ def test_an_output_path_that_is_taken_quarantines_its_shard_only(inputs: list[Pa
     assert [path.name for path in layout.root.rglob(".*")] == []
 
 
-def forget_why(layout: Layout) -> None:
+def test_the_audit_wants_to_know_why_a_shard_is_missing(ended: tuple[RunConfig, Layout]) -> None:
+    layout = ended[1]
     layout.quarantined(layout.missing()[0]).unlink()
+    with pytest.raises(AuditError, match="does not say why"):
+        audit(layout)
 
 
-def lose_a_manifest(layout: Layout) -> None:
+def test_the_audit_misses_a_manifest(ended: tuple[RunConfig, Layout]) -> None:
+    layout = ended[1]
     layout.annotated_manifest(layout.shards()[0]).unlink()
+    with pytest.raises(AuditError, match=r"annotated/a-\w+.json: missing"):
+        audit(layout)
 
 
-@pytest.mark.parametrize(
-    ("damage", "told"),
-    [(forget_why, "does not say why"), (lose_a_manifest, "neither annotated nor quarantined")],
-    ids=["no record", "no manifest"],
-)
-def test_the_audit_misses_a_shard_that_is_neither_annotated_nor_quarantined(
-    damage: Callable[[Layout], None], told: str, ended: tuple[RunConfig, Layout]
+def test_a_run_that_was_interrupted_in_annotate_is_refused_by_select_and_audit(
+    inputs: list[Path], tmp_path: Path
 ) -> None:
-    damage(ended[1])
-    with pytest.raises(AuditError, match=told):
-        audit(ended[1])
+    def interrupt(what: str, done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
 
-
-def test_select_refuses_a_run_that_has_not_annotated_everything(ended: tuple[RunConfig, Layout]) -> None:
-    config, layout = ended
-    lose_a_manifest(layout)
-    with pytest.raises(PipelineError, match="1 shards are not annotated yet, such as a-"):
+    config = settings(inputs, tmp_path / "output")
+    layout = Layout(tmp_path / "output")
+    with pytest.raises(KeyboardInterrupt):
+        run(config, progress=interrupt)
+    assert layout.shards() == [shard_name(str(path)) for path in inputs[:2]]
+    with pytest.raises(PipelineError, match="1 shards are not annotated yet, such as c-"):
         reselect(config, layout, {}, accept_missing=True)
+    with pytest.raises(AuditError, match=r"c-\w+: neither annotated nor quarantined"):
+        audit(layout)
+
+
+def test_manifests_of_batches_say_what_those_of_shards_say(ended: tuple[RunConfig, Layout], tmp_path: Path) -> None:
+    config, layout = ended
+    small = config.model_copy(update={"dedup": DedupConfig(batch_shards=1)})
+    for one in (config, small):
+        run(one, accept_missing=True)
+        assert layout.manifests() == [read_json(layout.annotated_manifest(shard)) for shard in layout.shards()]
+        assert len(layout.manifests()) == 2
 
 
 @pytest.mark.skipif(not UNREADABLE.exists(), reason="this system has no such file")
