@@ -1,6 +1,5 @@
 """Bad input is refused in one sentence before anything is written, and damage to an output is found."""
 
-import hashlib
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pipeline.execution.manifests import read_json
 from pipeline.passes.audit import audit
 from pipeline.passes.layout import Layout
 from pipeline.plan import run
+from tests.outputs import digests
 
 ROOT = Path(__file__).resolve().parents[2]
 WET = ROOT / "samples" / "crawl-00004.warc.wet.gz"
@@ -70,14 +70,6 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
 @pytest.fixture(scope="module")
 def small(config: RunConfig) -> Layout:
     return run(config)
-
-
-def digests(root: Path) -> dict[str, str]:
-    return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in root.rglob("*")
-        if path.is_file()
-    }
 
 
 def test_a_shard_without_a_manifest_is_made_again_with_the_same_bytes(

@@ -1,6 +1,5 @@
 """A run that is killed (SIGKILL) at any moment and started again ends with the files of a run that never was."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ import pytest
 
 from pipeline.passes.audit import audit
 from pipeline.passes.layout import Layout
+from tests.outputs import digests
 
 ROOT = Path(__file__).resolve().parents[2]
 INPUTS = [ROOT / "samples" / "broken" / name for name in ("truncated.warc.gz", "corrupt-member.warc.gz")]
@@ -65,14 +65,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     assert one.server.stdin is not None
     one.server.stdin.close()
     assert one.server.wait(30) == 0
-
-
-def digests(root: Path) -> dict[str, str]:
-    return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in root.rglob("*")
-        if path.is_file()
-    }
 
 
 def test_a_run_killed_at_each_commit_in_turn_ends_with_the_same_files(runs: Runs, tmp_path: Path) -> None:

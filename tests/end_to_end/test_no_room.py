@@ -1,7 +1,6 @@
 """Full storage stops the run with one message; nothing half-written is visible, and the same command resumes."""
 
 import gc
-import hashlib
 import os
 import resource
 import subprocess
@@ -17,6 +16,7 @@ from pipeline.errors import StorageError
 from pipeline.passes.audit import audit
 from pipeline.passes.layout import Layout
 from pipeline.plan import run
+from tests.outputs import digests
 
 ROOT = Path(__file__).resolve().parents[2]
 WET = ROOT / "samples" / "crawl-00004.warc.wet.gz"
@@ -24,14 +24,6 @@ WET = ROOT / "samples" / "crawl-00004.warc.wet.gz"
 
 def settings(output: Path) -> RunConfig:
     return RunConfig(inputs=(str(WET),), output=str(output))
-
-
-def digests(root: Path) -> dict[str, str]:
-    return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in root.rglob("*")
-        if path.is_file()
-    }
 
 
 @pytest.fixture(scope="module")

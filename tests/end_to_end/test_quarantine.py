@@ -1,6 +1,5 @@
 """A shard that fails every attempt is set aside by name; the run says so and goes on only when it is told to."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from pipeline.passes.annotate import shard_name
 from pipeline.passes.audit import audit
 from pipeline.passes.layout import Layout
 from pipeline.plan import Progress, reselect, run
+from tests.outputs import digests
 
 ROOT = Path(__file__).resolve().parents[2]
 WET = ROOT / "samples" / "crawl-00004.warc.wet.gz"
@@ -26,14 +26,6 @@ UNREADABLE = Path("/sys/class/net/lo/speed")  # a regular file of 4,096 bytes; e
 
 def settings(inputs: list[Path], output: Path) -> RunConfig:
     return RunConfig(inputs=tuple(str(path) for path in inputs), output=str(output))
-
-
-def digests(root: Path) -> dict[str, str]:
-    return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in root.rglob("*")
-        if path.is_file()
-    }
 
 
 def removing(*paths: Path) -> Progress:

@@ -1,6 +1,5 @@
 """Workers of a real Ray that are killed (SIGKILL) while they annotate leave no trace in the output."""
 
-import hashlib
 import os
 import signal
 import threading
@@ -11,17 +10,10 @@ import pytest
 
 from pipeline.config import RunConfig
 from pipeline.plan import run
+from tests.outputs import digests
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 INPUTS = tuple(str(SAMPLES / name) for name in ("crawl-00003.warc.zst", "crawl-00004.warc.wet.gz"))
-
-
-def digests(root: Path) -> dict[str, str]:
-    return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in root.rglob("*")
-        if path.is_file()
-    }
 
 
 def descendants(pid: int) -> list[int]:

@@ -1,6 +1,5 @@
 """Two processes that work on one output folder at the same time never spoil it."""
 
-import hashlib
 import json
 import os
 import socket
@@ -11,6 +10,7 @@ from pathlib import Path
 from pipeline.config import RunConfig
 from pipeline.execution.manifests import read_json
 from pipeline.plan import run
+from tests.outputs import digests
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ROOT / "samples" / "broken" / "truncated.warc.gz"
@@ -55,14 +55,6 @@ def let_go(processes: list[subprocess.Popen[str]]) -> list[str]:
     told = [process.communicate(timeout=60) for process in processes]
     assert [process.returncode for process in processes] == [0] * len(processes), told
     return [out for out, _ in told]
-
-
-def digests(root: Path) -> dict[str, str]:
-    return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in root.rglob("*")
-        if path.is_file()
-    }
 
 
 def test_a_second_run_names_the_first_and_leaves_its_files_alone(tmp_path: Path) -> None:
