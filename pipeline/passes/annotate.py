@@ -82,7 +82,7 @@ def annotate_state(config: RunConfig) -> dict[str, Any]:
     digests = {
         path.name + path.parent.name: _digest(path, path.stat().st_mtime_ns) for path in files if path.suffix != ".md"
     }
-    return {"format": FORMAT, "settings": config.annotate_settings(), "files": digests, "versions": versions()}
+    return {"format": FORMAT, "settings": config.annotate_settings(), "files": digests, "versions": _versions()}
 
 
 @cache
@@ -92,8 +92,7 @@ def _digest(path: Path, _changed: int) -> str:
 
 
 @cache
-def versions() -> dict[str, str]:
-    """Versions of the libraries that annotate's results depend on."""
+def _versions() -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES}
 
 
