@@ -9,6 +9,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from pipeline.stages.identify_language import IdentifyLanguage
 from pipeline.stages.measure_quality import MeasureQuality
 from pipeline.stages.read_warc import CARRIERS, Gap, HttpMessage, Record, parse_http, read_records
 from pipeline.stages.score_perplexity import ScorePerplexity
+from pipeline.text.lid import resolve_model
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +69,16 @@ def annotate_fingerprint(config: RunConfig) -> str:
     models = Path(__file__).resolve().parent.parent / "models"
     files = sorted(folder.glob("*_words/*.txt")) + (sorted(models.rglob("*.*")) if not config.models else [])
     digests = {path.name + path.parent.name: sha256_of(path) for path in files if path.suffix != ".md"}
+    gate = [config.lid.gate.model] if config.lid.gate else []
+    digests |= {f"lid {name}": _model_digest(name) for name in (config.lid.model, *gate)}
     versions = {name: version(name) for name in LIBRARIES}
     return fingerprint([FORMAT, config.annotate_settings(), digests, versions])
+
+
+@cache
+def _model_digest(name: str) -> str:
+    path, known = resolve_model(name)
+    return known or sha256_of(path)
 
 
 def annotate_shard(config: RunConfig, file_path: str, output: Path) -> dict[str, Any]:
