@@ -3,8 +3,8 @@
 python tests/benchmarks/repair.py FILE_OR_FOLDER ...
 
 Takes plain text (.txt, .txt.gz, udhr.jsonl.gz) and the text of the pages in .warc.gz; compares repair_encoding with
-ftfy on pieces
-of 4,000 characters, and prints times by script. Fails where the two differ.
+ftfy on pieces of 4,000
+characters, and prints times by script. Fails where the two differ.
 """
 
 import gzip
