@@ -1,6 +1,6 @@
 """Do our rules keep and drop the documents that FineWeb-2's filters keep and drop?
 
-python tests/benchmarks/parity_fineweb2.py FINEWEB2_CONFIGS WARC ... [--most 60] [--language-configs FOLDER]
+python -m tests.benchmarks.parity_fineweb2 FINEWEB2_CONFIGS WARC ... [--most 60] [--language-configs FOLDER]
 
 Takes the YAML files of huggingface/fineweb-2 (its configs/) and WARC files with pages. Each page's text, from our
 default extractor, goes through datatrove's own GopherRepetitionFilter, FineWebQualityFilter and GopherQualityFilter
@@ -28,17 +28,14 @@ from datatrove.pipeline.filters import FineWebQualityFilter, GopherQualityFilter
 from pipeline.config import LANGUAGE_CONFIGS, LanguageConfig, load_language_config
 from pipeline.errors import ConfigError
 from pipeline.stages.decide import rules_fired
-from pipeline.stages.read_warc import Gap, parse_http, read_records
-from pipeline.text.decode import decode
-from pipeline.text.extract import extract
 from pipeline.text.lid import LanguageIdentifier
 from pipeline.text.metrics import WordLists, measure
 from pipeline.text.repair import clean, repair_encoding
 from pipeline.text.segment import segmenter_for
 from pipeline.text.view import TextView
+from tests.benchmarks.pages import texts_of_pages
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT = 16 * 2**20
 LABEL_RULES = ("language_score", "script_fraction")  # FineWeb-2 cuts by score before; the text is the same
 
 
@@ -50,20 +47,6 @@ def importer() -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def texts_of(path: Path) -> list[str]:
-    """Extracted and repaired texts of a WARC file's pages."""
-    texts = []
-    for record in read_records(path, LIMIT):
-        if isinstance(record, Gap) or record.warc_type != "response" or not record.body:
-            continue
-        message = parse_http(record.body, LIMIT)
-        page, _, _ = decode(message.payload or b"", message.headers.get("content-type", ""))
-        text, _ = extract(page) if page else (None, None)
-        if text and (cleaned := clean(repair_encoding(text)[0]).strip()):
-            texts.append(cleaned)
-    return texts
 
 
 def filters_of(config: dict[str, Any], language: str) -> list[Any]:
@@ -125,9 +108,9 @@ def main() -> None:
     scripts = importer()
     texts: dict[str, list[str]] = defaultdict(list)
     for path in arguments.warcs:
-        found = texts_of(path)
+        found = [clean(repair_encoding(text)[0]).strip() for text in texts_of_pages(path)]
         for text, answer in zip(found, LanguageIdentifier().identify(found), strict=True):
-            if answer.label and (answer.score or 0) >= 0.3 and len(texts[answer.label]) < arguments.most:
+            if text and answer.label and (answer.score or 0) >= 0.3 and len(texts[answer.label]) < arguments.most:
                 texts[answer.label].append(text)
     ways = ("words", "icu", "shipped")
     total: Counter[str] = Counter()

@@ -1,10 +1,9 @@
 """How much time the scan of repair_encoding saves, and that it changes nothing.
 
-python tests/benchmarks/repair.py FILE_OR_FOLDER ...
+python -m tests.benchmarks.repair FILE_OR_FOLDER ...
 
 Takes plain text (.txt, .txt.gz, udhr.jsonl.gz) and the text of the pages in .warc.gz; compares repair_encoding with
-ftfy on pieces of 4,000
-characters, and prints times by script. Fails where the two differ.
+ftfy on pieces of 4,000 characters, and prints times by script. Fails where the two differ.
 """
 
 import gzip
@@ -19,14 +18,11 @@ from typing import Any
 
 import ftfy
 
-from pipeline.stages.read_warc import Gap, parse_http, read_records
-from pipeline.text.decode import decode
-from pipeline.text.extract import extract
 from pipeline.text.language import measure_script
 from pipeline.text.repair import _OPTIONS, _TOUCHED, repair_encoding
+from tests.benchmarks.pages import texts_of_pages
 
 PIECE = 4000  # characters
-LIMIT = 16 * 2**20
 
 
 def texts_of(path: Path) -> Iterator[str]:
@@ -37,14 +33,7 @@ def texts_of(path: Path) -> Iterator[str]:
         udhr = path.name.endswith(".jsonl.gz")
         yield from ("\n".join(json.loads(line)["paragraphs"]) for line in text.splitlines()) if udhr else [text]
         return
-    for record in read_records(path, LIMIT):
-        if isinstance(record, Gap) or record.warc_type != "response" or not record.body:
-            continue
-        message = parse_http(record.body, LIMIT)
-        page, _, _ = decode(message.payload or b"", message.headers.get("content-type", ""))
-        text, _ = extract(page) if page else (None, None)
-        if text:
-            yield text
+    yield from texts_of_pages(path)
 
 
 def milliseconds(call: Callable[[str], Any], text: str) -> tuple[float, Any]:
