@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,23 @@ LIBRARIES = [
     "faust-cchardet",
     "datatrove",
 ]
+# Those of the word tokenizers that segmenter = "datatrove" may load, as far as they are installed.
+TOKENIZERS = [
+    "spacy",
+    "SudachiPy",
+    "sudachidict-core",
+    "jieba",
+    "pyvi",
+    "pythainlp",
+    "indic-nlp-library",
+    "kiwipiepy",
+    "kiwipiepy-model",
+    "khmer-nltk",
+    "laonlp",
+    "botok",
+    "pyidaungsu-numpy2",
+    "stanza",
+]
 BATCH_RECORDS = 256
 BATCH_BYTES = 32 * 2**20
 CRAWL_ID = re.compile(r"CC-MAIN-\d{4}-\d{2}(?:-\d{2})?")
@@ -72,6 +89,8 @@ def annotate_fingerprint(config: RunConfig) -> str:
     gate = [config.lid.gate.model] if config.lid.gate else []
     digests |= {f"lid {name}": _model_digest(name) for name in (config.lid.model, *gate)}
     versions = {name: version(name) for name in LIBRARIES}
+    if config.segmenter == "datatrove":
+        versions |= {name: version(name) for name in TOKENIZERS if any(distributions(name=name))}
     return fingerprint([FORMAT, config.annotate_settings(), digests, versions])
 
 
