@@ -1,13 +1,16 @@
 """FineWeb-2's language configs as ours: its YAML files in, lang_configs/<label>.toml out.
 
-python scripts/import_fineweb2.py FOLDER_OF_YAML [--output lang_configs] [--date YYYY-MM-DD]
+python scripts/import_fineweb2.py FOLDER_OF_YAML [--output lang_configs] [--date YYYY-MM-DD] [--published]
 
 Names become ours and values that switch a rule off there (-1; 0 as a falsy value or a vacuous minimum) become
 `off = true`. Languages whose YAML is not in the folder come from TABLE: figures of the same repository.
 Stop words are not imported: its lists hold punctuation, English and topical words (see derive_stop_words.py).
+With --published every number is as published, stop words too, and a default.toml goes beside them: for comparing,
+and for recipes/fineweb2.toml.
 """
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +157,45 @@ def rules_of(config: dict[str, Any]) -> dict[str, dict[str, float]]:
     return rules
 
 
+# What FineWeb-2's script has for every language (its YAML files hold the rest), and the lower clamp of its score.
+FIXED = """\
+# FineWeb-2's rules for any language. Written by scripts/import_fineweb2.py --published.
+name = "any language"
+
+[provenance]
+thresholds = "FineWeb-2, fixed values"
+
+[rules]
+language_score = { min = 0.3, source = "FineWeb-2, section 4.2, lower clamp" }
+word_count = { min = 50, max = 100000, source = "FineWeb-2, fixed" }
+hash_per_word = { max = 0.1, source = "FineWeb-2, fixed" }
+ellipsis_per_word = { max = 0.1, source = "FineWeb-2, fixed" }
+bullet_line_fraction = { max = 0.9, source = "FineWeb-2, fixed" }
+ellipsis_line_fraction = { max = 0.3, source = "FineWeb-2, fixed" }
+stop_word_count = { min = 2, source = "FineWeb-2, fixed" }
+repeated_line_character_fraction = { max = 0.1, source = "FineWeb-2, fixed" }
+"""
+
+
+def render_published(label: str, config: dict[str, Any], source: str, date: str) -> str:
+    """The text of a language file with every number as it is in FineWeb-2.
+
+    >>> "alphabetic_word_fraction = { min = 0.8, " in render_published("eng_Latn", TABLE["eng_Latn"], "x", "y")
+    True
+    """
+    lines = [f'name = "{LANGUAGES[label][1]}"']
+    if "stopwords" in config:
+        lines.append(f"stop_words = {json.dumps(config['stopwords'], ensure_ascii=False)}")
+    lines += ["", "[provenance]", f'thresholds = "{source}"', f'date = "{date}"', "", "[rules]"]
+    for metric, interval in rules_of(config).items():
+        body = "".join(f"{end} = {value}, " for end, value in interval.items()) or "off = true, "
+        lines.append(f'{metric} = {{ {body}source = "{source}" }}')
+    if source == ENGLISH_SOURCE:
+        lines.append(f'short_line_fraction = {{ max = 0.67, source = "{source}" }}')
+        lines.append(f'repeated_line_character_fraction = {{ max = 0.01, source = "{source}" }}')
+    return "\n".join(lines) + "\n"
+
+
 def render(label: str, config: dict[str, Any], source: str, date: str) -> str:
     """The text of lang_configs/<label>.toml."""
     _, name = LANGUAGES[label]
@@ -195,7 +237,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="FineWeb-2's configs/")
     parser.add_argument("--output", type=Path, default=Path("lang_configs"))
     parser.add_argument("--date", default="2026-11-23", help="date of the import")
+    parser.add_argument("--published", action="store_true", help="every number as published, stop words too")
     arguments = parser.parse_args()
+    write = render_published if arguments.published else render
+    if arguments.published:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        (arguments.output / "default.toml").write_text(FIXED, encoding="utf-8")
     for label, (theirs, _) in LANGUAGES.items():
         path = arguments.folder / f"{theirs}.yml"
         if path.exists():
@@ -207,7 +254,7 @@ def main() -> None:
             continue
         source = ENGLISH_SOURCE if label == "eng_Latn" else f"FineWeb-2 configs/{theirs}.yml"
         target = arguments.output / f"{label}.toml"
-        target.write_text(render(label, config, source, arguments.date), encoding="utf-8")
+        target.write_text(write(label, config, source, arguments.date), encoding="utf-8")
         print(f"{label}: {source}")
 
 

@@ -68,6 +68,8 @@ METRICS = {
     "special_character_fraction",
     "stop_word_fraction",
     "flagged_word_fraction",
+    "short_line_character_fraction",
+    "perplexity",
     "language_score",
     "script_fraction",
 }

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,11 @@ from pipeline.stages.identify_language import IdentifyLanguage
 from pipeline.stages.measure_quality import MeasureQuality
 from pipeline.stages.read_warc import CARRIERS, Gap, HttpMessage, Record, parse_http, read_records
 from pipeline.stages.score_perplexity import ScorePerplexity
+from pipeline.text.lid import resolve_model
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 LIBRARIES = [
     "fastwarc",
     "resiliparse",
@@ -55,6 +56,23 @@ LIBRARIES = [
     "pyarrow",
     "faust-cchardet",
     "datatrove",
+]
+# Those of the word tokenizers that segmenter = "datatrove" may load, as far as they are installed.
+TOKENIZERS = [
+    "spacy",
+    "SudachiPy",
+    "sudachidict-core",
+    "jieba",
+    "pyvi",
+    "pythainlp",
+    "indic-nlp-library",
+    "kiwipiepy",
+    "kiwipiepy-model",
+    "khmer-nltk",
+    "laonlp",
+    "botok",
+    "pyidaungsu-numpy2",
+    "stanza",
 ]
 BATCH_RECORDS = 256
 BATCH_BYTES = 32 * 2**20
@@ -78,17 +96,30 @@ def annotate_state(config: RunConfig) -> dict[str, Any]:
     """Settings, word lists, models and library versions that annotate reads; a change of any makes it run again."""
     folder = Path(config.language_configs) if config.language_configs else LANGUAGE_CONFIGS
     models = Path(__file__).resolve().parent.parent / "models"
-    files = sorted(folder.glob("*_words/*.txt")) + (sorted(models.rglob("*.*")) if not config.models else [])
+    files = sorted(folder.glob("*_words/*.txt")) + sorted(
+        (Path(config.models) if config.models else models).rglob("*.*")
+    )
     digests = {
         path.name + path.parent.name: _digest(path, path.stat().st_mtime_ns) for path in files if path.suffix != ".md"
     }
-    return {"format": FORMAT, "settings": config.annotate_settings(), "files": digests, "versions": _versions()}
+    gate = [config.lid.gate.model] if config.lid.gate else []
+    digests |= {f"lid {name}": _model_digest(name) for name in (config.lid.model, *gate)}
+    versions = _versions()
+    if config.segmenter == "datatrove":
+        versions = versions | {name: version(name) for name in TOKENIZERS if any(distributions(name=name))}
+    return {"format": FORMAT, "settings": config.annotate_settings(), "files": digests, "versions": versions}
 
 
 @cache
 def _digest(path: Path, _changed: int) -> str:
     """The sha256 of a word list or model, made once for each state of it, not once a shard."""
     return sha256_of(path)
+
+
+@cache
+def _model_digest(name: str) -> str:
+    path, known = resolve_model(name)
+    return known or sha256_of(path)
 
 
 @cache

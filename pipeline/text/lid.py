@@ -1,6 +1,7 @@
 """Language identification with any fastText model: texts in, labels, scores and scripts out.
 
-The model that comes with the package is lid.176.ftz; GlotLID v3 and OpenLID are known by name. A truncated
+The model that comes with the package is lid.176.ftz; GlotLID v3 and OpenLID are known by name. GlotLID takes text as
+it is, OpenLID v2 and v3 were trained on lower case without digits and punctuation and get it so. A truncated
 fastText file loads and answers nonsense, so the checksum (where known) and golden sentences are checked
 before the first answer. Weakness: lid.176 has no label for Hausa or Zulu and gives such text to a neighbour;
 see pipeline/models/README.md.
@@ -8,6 +9,7 @@ see pipeline/models/README.md.
 
 import hashlib
 import struct
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -21,10 +23,23 @@ EMBEDDED: Final = "lid.176"
 EMBEDDED_SHA256: Final = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
 TOP_SCORE_MIN: Final = 0.01
 TOP_COUNT_MAX: Final = 10
-# Name: repository and file on the Hugging Face hub.
+
+
+@dataclass(frozen=True, slots=True)
+class HubModel:
+    """Where a model lies on the Hugging Face hub, and whether it was trained on letters alone."""
+
+    repository: str
+    file: str
+    letters_only: bool = False
+
+
+# Looked up in the repositories' listings and cards; none was run here. Their labels are all like `__label__eng_Latn`.
 HUB_MODELS: Final = {
-    "glotlid-v3": ("cis-lmu/glotlid", "model_v3.bin"),
-    "openlid": ("laurievb/OpenLID", "model.bin"),
+    "glotlid-v3": HubModel("cis-lmu/glotlid", "model_v3.bin"),  # 1.7 GB
+    "openlid": HubModel("laurievb/OpenLID", "model.bin"),  # 1.2 GB, as the next two
+    "openlid-v2": HubModel("laurievb/OpenLID-v2", "model.bin", letters_only=True),
+    "openlid-v3": HubModel("HPLT/OpenLID-v3", "openlid-v3.bin", letters_only=True),
 }
 _MAGIC: Final = 793712314  # fastText, src/fasttext.cc: FASTTEXT_FILEFORMAT_MAGIC_INT32
 _GOLDEN: Final = (
@@ -48,17 +63,21 @@ class Identification:
 
 
 def resolve_model(name: str) -> tuple[Path, str | None]:
-    """Path and, where known, SHA-256 of a model: `lid.176`, `glotlid-v3`, `openlid` or a file's path.
+    """Path and, where known, SHA-256 of a model: `lid.176`, a key of HUB_MODELS, or a file's path.
 
-    A name on the hub is downloaded, or found in the hub's cache, where huggingface_hub is installed. Raises
-    ModelError.
+    A name on the hub is downloaded, or found in the hub's cache, where huggingface_hub is installed; `name:path` is
+    the hub's model of that name in a file. Raises ModelError.
     """
     if name in {EMBEDDED, "lid.176.ftz"}:
         return Path(str(resources.files("pipeline").joinpath("models/lid.176.ftz"))), EMBEDDED_SHA256
-    if name not in HUB_MODELS:
-        return Path(name), None
-    repository, file = HUB_MODELS[name]
-    remedy = f"download {file} of {repository} on the Hugging Face hub and give its path as the model"
+    known, _, path = name.partition(":")
+    if known not in HUB_MODELS or path:
+        return Path(path if known in HUB_MODELS else name), None
+    repository, file = HUB_MODELS[name].repository, HUB_MODELS[name].file
+    remedy = (
+        f"download {file} of {repository} on the Hugging Face hub where there is a network, "
+        f'and write lid.model = "{name}:PATH"'
+    )
     try:
         import huggingface_hub
     except ImportError as error:
@@ -79,6 +98,8 @@ class LanguageIdentifier:
         self.name = name
         self._path = path
         self._sha256 = sha256
+        hub_model = HUB_MODELS.get(name.partition(":")[0])
+        self._letters_only = hub_model is not None and hub_model.letters_only
         self._model: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -103,7 +124,8 @@ class LanguageIdentifier:
         asked = [i for i, fractions in enumerate(scripts) if fractions]
         answers: list[list[tuple[str, float]]] = [[] for _ in heads]
         if asked:
-            labels, scores = self._model.predict([heads[i] for i in asked], k=TOP_COUNT_MAX, threshold=TOP_SCORE_MIN)
+            given = [_letters_of(heads[i]) if self._letters_only else heads[i] for i in asked]
+            labels, scores = self._model.predict(given, k=TOP_COUNT_MAX, threshold=TOP_SCORE_MIN)
             for i, names, numbers in zip(asked, labels, scores, strict=True):
                 answers[i] = _merge(names, numbers, scripts[i])
         return [_identification(top, fractions) for top, fractions in zip(answers, scripts, strict=True)]
@@ -120,6 +142,30 @@ def _identification(top: list[tuple[str, float]], fractions: dict[str, float]) -
 def _one_line(text: str) -> str:
     # fastText ends a text at a line break; a lone surrogate has no UTF-8.
     return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
+
+
+class _Letters(dict[int, int | None]):
+    """A table for str.translate that keeps letters, marks, joiners, connectors and spaces; filled as it is asked."""
+
+    def __missing__(self, code_point: int) -> int | None:
+        category = unicodedata.category(chr(code_point))
+        kept = category[0] in "LM" or category in ("Nl", "Pc", "Zs") or code_point in (0x200C, 0x200D)
+        self[code_point] = code_point if kept else None
+        return self[code_point]
+
+
+_LETTERS: Final = _Letters()
+
+
+def _letters_of(text: str) -> str:
+    """The text as OpenLID v2 and v3 were trained on it: lower case, without digits and punctuation.
+
+    Source: the model card of HPLT/OpenLID-v3.
+
+    >>> _letters_of("On 3 May, 2024!")
+    'on may'
+    """
+    return " ".join(text.lower().translate(_LETTERS).split())
 
 
 def _merge(names: Sequence[str], numbers: Sequence[float], fractions: dict[str, float]) -> list[tuple[str, float]]:

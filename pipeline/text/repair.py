@@ -30,15 +30,59 @@ _OPTIONS = ftfy.TextFixerConfig(
     normalization=None,
     explain=False,
 )
-# Without one of these characters no rule of ftfy can act.
-_TOUCHABLE = re.compile(
-    "["
-    "&"  # HTML character references
-    "\x00-\x08\x0b\x0e-\x1f\x7f-\x9f"  # controls, ANSI escapes
-    "\ud800-\udfff"
-    "\u206a-\u206f\ufff9-\ufffc\ufeff"  # other characters that remove_control_chars deletes
-    + "".join(MOJIBAKE_CATEGORIES.values())  # is_bad needs one of these
-    + "]"
+# What ftfy can act on: a character reference, a character that it deletes or replaces, or mojibake, which it looks
+# for with BADNESS_RE. That expression tries forty alternatives at each character. Here each of them is reduced to
+# two neighbours, the rarer one first, so that one pass over a set of characters finds the places worth a look. A
+# text without such a place is left as it is by ftfy; one with such a place may be, too. `tests/text/test_repair.py`
+# takes BADNESS_RE apart and proves that each alternative is covered.
+_C = MOJIBAKE_CATEGORIES
+_BAD, _BOX, _UPPER, _LOWER = _C["bad"], _C["box"], _C["upper_accented"], _C["lower_accented"]
+_START, _END, _CURRENCY, _NUMERIC = _C["start_punctuation"], _C["end_punctuation"], _C["currency"], _C["numeric"]
+_SIGNS = _START + _END + _CURRENCY + _NUMERIC + _C["law"]
+_COMMON_LETTERS = _C["lower_common"] + _C["upper_common"]
+# After A with circumflex or tilde, I with circumflex, Eth; after O with stroke, U with grave: see BADNESS_RE.
+_AFTER_A = "\u20ac\u0153\u0160\u0161\xa2\xa3\u0178\u017e\xa0\xad\xae\xa9\xb0\xb7\xbb\u2013\u2014\xb4" + _START + _END
+_AFTER_O = "\u0178\u0160\xae\xb0\xb5\xbb" + _C["common"] + _CURRENCY + _BAD + _NUMERIC + _START
+_CYRILLIC_LEADS = "\u0412\u0413\u0420\u0421"  # Ve, Ghe, Er, Es: the UTF-8 of Latin-1 and Cyrillic in windows-1251
+_GREEK_LEADS = "\u0392\u0393\u039e\u039f"  # Beta, Gamma, Xi, Omicron: the same in windows-1253
+_REMOVED = r"\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ud800-\udfff\u206a-\u206f\ufff9-\ufffc\ufeff"
+_RARE = _SIGNS + _BAD + _BOX + _UPPER + "\u0152\u0153\u0402\u00d9\u00b0"
+_TOUCHED = re.compile(
+    rf"""
+    [&{_REMOVED}{_RARE}]
+    (?:
+      (?<=&) \#?[0-9A-Za-z]{{1,24}};                            # character reference
+    | (?<=[{_REMOVED}])
+    | (?<=[{_BAD}]) (?= [{_LOWER}{_UPPER}{_BAD}{_BOX}{_SIGNS}] )
+    | (?<=[{_LOWER}{_UPPER}{_BAD}{_BOX}{_SIGNS}][{_BAD}])
+    | (?<=[a-zA-Z][{_COMMON_LETTERS}][{_BAD}])
+    | (?<=[{_LOWER}{_C["lower_common"]}{_BOX}{_END}{_CURRENCY}{_NUMERIC}][{_UPPER}])
+    | (?<=[{_UPPER}]) (?= [{_CURRENCY}{_NUMERIC}{_C["law"]}{_BOX}\xb0] )
+    | (?<=[a-z][{_UPPER}]) (?= [{_START}] )
+    | (?<=[{_BOX}]) (?= [{_C["kaomoji"]}{_LOWER}{_UPPER}{_SIGNS}] )
+    | (?<=[{_LOWER}{_UPPER}{_SIGNS}][{_BOX}])
+    | (?<=[{_END}{_CURRENCY}{_NUMERIC}]) (?= [{_LOWER}] )
+    | (?<=[{_LOWER}{_END}][{_CURRENCY}])
+    | (?<=[{_CURRENCY}{_NUMERIC}]) (?= [{_START}] )
+    | (?<=[{_LOWER}{_UPPER}{_CURRENCY}{_END}][{_START}]) (?= [{_NUMERIC}] )
+    | (?<=[{_LOWER}{_UPPER}{_CURRENCY}{_NUMERIC}{_C["law"]}][{_END}]) (?= [{_START}] )
+    | (?<=[{_LOWER}{_UPPER}][{_START}{_END}]) (?= \w )
+    | (?<=[\u0152\u0153]) (?! [A-Za-z] )                       # a ligature oe that no letter follows
+    | (?<=[\xc2\xc3\xce\xd0]) (?= [{_AFTER_A}] )
+    | (?<=[\xc2\xc3]) (?= [ ] )                                # an A with circumflex or tilde that ends a word
+    | (?<=[\xd8\xd9]) (?= [{_AFTER_O}] )
+    | (?<=\xd7) (?= [\xb2\xb3] )
+    | (?<=\xe0[\xb2\xb5\xb9\xbc\xbd\xbe])
+    | (?<=\u221a) (?= [\xb1\u2202\u2020\u2260\xae\u2122\xb4\u2264\u2265\xa5\xb5\xf8] )  # Mac Roman
+    | (?<=\u2248) (?= [\xb0\xa2] )
+    | (?<=\u201a) (?= [\xc4\xe2\xf3] )
+    | (?<=[\u0412\u0432]\u0402)                                # windows-1251
+    | (?<=[{_CYRILLIC_LEADS}].) (?= [{_CYRILLIC_LEADS}] )
+    | (?<=[{_GREEK_LEADS}].) (?= [{_GREEK_LEADS}] )
+    | (?<=[\u03b2\u0101]\u20ac)                                # windows-1253, windows-1257
+    )
+    """,
+    re.VERBOSE | re.DOTALL,
 )
 
 
@@ -69,7 +113,7 @@ def repair_encoding(text: str) -> tuple[str, bool]:
     >>> repair_encoding("caf\u00c3\u00a9 \u00e2\u20ac\u201c no")
     ('café – no', True)
     """
-    if _TOUCHABLE.search(text) is None:
+    if _TOUCHED.search(text) is None:
         return text, False
     repaired = ftfy.fix_text(text, _OPTIONS)
     lost = "\N{REPLACEMENT CHARACTER}"

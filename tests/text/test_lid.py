@@ -1,6 +1,8 @@
 """The embedded model answers in the project's labels, and a damaged model never answers."""
 
 import pickle
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -89,6 +91,57 @@ def test_a_truncated_model_is_refused_with_its_path(tmp_path: Path, fraction: fl
 def test_a_missing_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="absent.bin"):
         LanguageIdentifier(tmp_path / "absent.bin").load()
+
+
+GLOTLID_NAMES = {"ara_Arab": "arb_Arab", "zho_Hani": "cmn_Hani"}
+
+
+@pytest.fixture(scope="module")
+def glotlid_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small fastText model whose labels are written as GlotLID and OpenLID write theirs."""
+    folder = tmp_path_factory.mktemp("lid")
+    lines = [
+        f"__label__{GLOTLID_NAMES.get(label, label)} {written}"
+        for text, label in SENTENCES
+        for written in (text, text.lower(), re.sub("[.,。]", "", text.lower()))
+    ]
+    lines.append("__label__eng_Latn the weather was so fine that we all went for a long walk along the river")
+    (folder / "train.txt").write_text("\n".join(lines * 20) + "\n", encoding="utf-8")
+    # in a process of its own: the module trains on memory that it does not clear, and meets NaN in used memory
+    options = "dim=16, epoch=25, lr=0.5, minn=1, maxn=3, bucket=200_000, thread=1, verbose=0"
+    code = f"import fasttext; fasttext.train_supervised('train.txt', {options}).save_model('model.bin')"
+    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+    return folder / "model.bin"
+
+
+@pytest.mark.parametrize("name", ["{path}", "glotlid-v3:{path}", "openlid-v3:{path}"])
+def test_a_model_with_labels_like_those_of_glotlid_answers_in_ours(name: str, glotlid_like: Path) -> None:
+    found = LanguageIdentifier(name=name.format(path=glotlid_like)).identify([text for text, _ in SENTENCES])
+    assert [answer.label for answer in found] == [label for _, label in SENTENCES]
+
+
+def test_openlid_is_given_letters_only(glotlid_like: Path) -> None:
+    noisy = "THE 1,234 COMMITTEE!!! WILL (56) MEET: AGAIN?"
+    plain = "the committee will meet again"
+    asked = LanguageIdentifier(name=f"openlid-v2:{glotlid_like}")
+    assert asked.identify([noisy])[0].score == asked.identify([plain])[0].score
+    raw = LanguageIdentifier(name=f"glotlid-v3:{glotlid_like}")
+    assert raw.identify([noisy])[0].score != raw.identify([plain])[0].score
+
+
+def test_a_model_of_the_hub_in_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="absent.bin"):
+        LanguageIdentifier(name=f"glotlid-v3:{tmp_path / 'absent.bin'}").load()
+
+
+def test_a_hub_that_cannot_be_reached_says_what_to_download_and_what_to_write(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelError, match=r'openlid-v3\.bin of HPLT/OpenLID-v3.*lid\.model = "openlid-v3:PATH"'):
+        LanguageIdentifier(name="openlid-v3").load()
 
 
 def test_a_model_by_name_without_the_hub_client_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,6 @@ def test_an_unknown_segmenter_is_a_config_error_that_names_the_choices() -> None
         ("rus_Cyrl", "spacy", "Кошка сидит.", ["Кошка", "сидит", "."]),
         ("hin_Deva", "indicnlp", "मेज़ पर बैठी है।", ["मेज़", "पर", "बैठी", "है", "।"]),
         ("tha_Thai", "pythainlp", "แมวนั่งอยู่บนโต๊ะ", ["แมว", "นั่ง", "อยู่", "บน", "โต๊ะ"]),
-        ("kor_Hang", "kiwipiepy", "고양이가 책상 위에", ["고양이", "가", "책상", "위", "에"]),
     ],
 )
 def test_datatrove_splits_as_its_tokenizer_of_the_language_does(
