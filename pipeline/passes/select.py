@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial as with_arguments
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -479,11 +480,14 @@ def merge_labels(
     found = {}
     with SortedFiles(runs, "label") as files:
         for label in labels:
-            splits = [_Parts(config, partial, label, split) for split in ("train", "test")]
-            for table in merged(files, label):
-                for parts in splits:
-                    parts.add(table.filter(pa.compute.equal(table["split"], parts.split)))
-            found[label] = [file for parts in splits for file in parts.close()]
+            with ExitStack() as open_parts:
+                splits = [
+                    open_parts.enter_context(_Parts(config, partial, label, split)) for split in ("train", "test")
+                ]
+                for table in merged(files, label):
+                    for parts in splits:
+                        parts.add(table.filter(pa.compute.equal(table["split"], parts.split)))
+                found[label] = [file for parts in splits for file in parts.close()]
     return found
 
 
@@ -497,6 +501,15 @@ class _Parts:
         self.text_bytes = 0  # of the rows so far
         self.place = -1  # multiple of the part's size that the open part began at
         self.writing: ExitStack | None = None
+
+    def __enter__(self) -> "_Parts":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.writing is not None:  # an error came first: the open part is given up
+            self.writing.__exit__(kind, error, trace)
 
     def add(self, table: pa.Table) -> None:
         columns = [*CLEAN_FIRST, *(n for n in table.column_names if n not in CLEAN_FIRST and n not in CLEAN_NOT)]
