@@ -19,18 +19,16 @@ HIDDEN = {"text", "bands", "minima", "span_starts", "span_ends", "span_texts"}
 def explain(layout: Layout, selection: str, wanted: str) -> list[dict[str, Any]]:
     """Every record with this URL or id: `record`, and `rules` and `decision` where it became a document.
 
-    A URL stands for all that have its normal form (http or https, without session parameters). Raises InputError when
-    the run never saw it.
+    A URL that no record has stands for those that have its normal form (http or https, without session parameters).
+    Raises InputError when the run never saw it.
     """
     found = find(layout, "id", [wanted, f"<{wanted}>"]) or find(layout, "url", [url_key(wanted)])
-    stories = []
-    for place in found:
-        row = _row(layout, place)
-        if wanted in (row["id"], row["id"].strip("<>")) or url_key(wanted) == url_key(row["url"] or ""):
-            stories.append(_story(layout, selection, place, row))
-    if not stories:
+    rows = [(place, _row(layout, place)) for place in found]
+    same = [one for one in rows if wanted in (one[1]["id"], one[1]["id"].strip("<>"), one[1]["url"])]
+    alike = [one for one in rows if url_key(wanted) == url_key(one[1]["url"] or "")]  # hashes can collide
+    if not same and not alike:
         raise InputError(f"{wanted}: neither the URL nor the id of a record of {layout.root}")
-    return stories
+    return [_story(layout, selection, place, row) for place, row in same or alike]
 
 
 def _row(layout: Layout, place: Place) -> dict[str, Any]:
