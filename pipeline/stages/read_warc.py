@@ -1,9 +1,9 @@
 """WARC, WET and ARC bytes to one `Record` per record: the only source of rows.
 
-fastwarc reads; warcio reads ARC files, which fastwarc refuses. Both accept damaged files silently or give up on
-the rest, so lengths are checked here, and after damage the reader looks for the next record that starts at a
-compression member (or a version line) and names the bytes in between. Every byte of the file belongs to a record
-or to a `Gap`.
+fastwarc reads; warcio reads what fastwarc cannot: ARC files, and headers whose lines end in a bare line feed. Both
+accept damaged files silently or give up on the rest, so lengths are checked here, and after damage the reader looks
+for the next record that starts at a compression member (or a version line) and names the bytes in between. Every byte
+of the file belongs to a record or to a `Gap`.
 """
 
 import re
@@ -20,6 +20,7 @@ from pipeline.errors import InputError
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 VERSION_LINE = b"WARC/"
+BARE_LINE_ENDS = re.compile(rb"WARC/[0-9.]+\n")  # fastwarc takes what follows such a header for one record
 TRAILING_BYTES_MAX = 8  # two line ends belong behind a block; some writers put more
 CARRIERS = ("response", "resource", "conversion")
 
@@ -70,8 +71,9 @@ def read_records(path: Path, max_record_bytes: int) -> Iterator[Record | Gap]:
     with file:
         if size == 0:
             return
-        if _is_arc(file):
-            yield from _with_lengths(_read_arc(file, max_record_bytes), size)
+        head = _head(file)
+        if head.startswith(b"filedesc://") or BARE_LINE_ENDS.match(head):
+            yield from _with_lengths(_read_by_warcio(file, max_record_bytes), size)
         else:
             with path.open("rb") as second:  # fastwarc reads ahead in the first
                 for item in _with_lengths(_read_warc(file, size, max_record_bytes), size):
@@ -80,15 +82,16 @@ def read_records(path: Path, max_record_bytes: int) -> Iterator[Record | Gap]:
                     yield item
 
 
-def _is_arc(file: BinaryIO) -> bool:
+def _head(file: BinaryIO) -> bytes:
+    """The first bytes of the first record, as far as they can be had."""
     head = file.read(512)
     file.seek(0)
     if head.startswith(GZIP_MAGIC):
         try:
             head = zlib.decompressobj(31).decompress(head, 64)
         except zlib.error:
-            return False
-    return head.startswith(b"filedesc://")
+            return b""
+    return head
 
 
 def _with_lengths(items: Iterator[Record | Gap], size: int) -> Iterator[Record | Gap]:
@@ -248,7 +251,7 @@ def _starts_a_member(file: BinaryIO, offset: int) -> bool:
         return False
 
 
-def _read_arc(file: BinaryIO, max_record_bytes: int) -> Iterator[Record | Gap]:
+def _read_by_warcio(file: BinaryIO, max_record_bytes: int) -> Iterator[Record | Gap]:
     from warcio.archiveiterator import ArchiveIterator as WarcioIterator
     from warcio.exceptions import ArchiveLoadFailed
 
@@ -256,7 +259,8 @@ def _read_arc(file: BinaryIO, max_record_bytes: int) -> Iterator[Record | Gap]:
     try:
         for raw in iterator:
             headers = {name.lower(): value for name, value in raw.rec_headers.headers}
-            headers.pop("warc-record-id", None)  # ARC has none: warcio makes one up, another each time
+            if raw.format != "warc":
+                headers.pop("warc-record-id", None)  # ARC has none: warcio makes one up, another each time
             declared = int(raw.length or 0)  # the header line counts what follows it in the ARC file, not the block
             record = Record(0, raw.rec_type, headers, declared, None)
             if raw.rec_type in CARRIERS and declared > max_record_bytes:

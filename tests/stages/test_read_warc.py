@@ -1,6 +1,7 @@
 """Whole and damaged WARC and ARC files: every byte is accounted for and every readable record survives."""
 
 import errno
+import gzip
 import io
 import os
 from collections.abc import Callable
@@ -285,3 +286,18 @@ def test_arc_records_are_the_same_each_time_they_are_read(tmp_path: Path) -> Non
     first, second = read(path), read(path)
     assert first == second
     assert all("warc-record-id" not in item.headers for item in first if isinstance(item, Record))
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_headers_that_end_in_a_bare_line_feed_cost_no_record(
+    compress: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    block = b"HTTP/1.1 200 OK\nContent-Type: text/html\n\n<p>page</p>"
+    header = "WARC/1.0\nWARC-Type: response\nWARC-Record-ID: <urn:uuid:{}>\nContent-Length: {}\n\n"
+    records = [header.format(number, len(block)).encode() + block + b"\n\n" for number in range(3)]
+    path = written(tmp_path, b"".join(map(compress, records)), "lf.warc")
+    items = read(path)
+    assert [one.headers["warc-record-id"] for one in items] == [f"<urn:uuid:{number}>" for number in range(3)]
+    assert [one.body for one in items] == [block] * 3
+    assert sum(one.length for one in items) == path.stat().st_size
+    assert parse_http(items[0].body, LIMIT).payload == b"<p>page</p>"
