@@ -72,8 +72,9 @@ def read_records(path: Path, max_record_bytes: int) -> Iterator[Record | Gap]:
         if size == 0:
             return
         head = _head(file)
-        if head.startswith(b"filedesc://") or BARE_LINE_ENDS.match(head):
-            yield from _with_lengths(_read_by_warcio(file, max_record_bytes), size)
+        is_arc = head.startswith(b"filedesc://")
+        if is_arc or BARE_LINE_ENDS.match(head):
+            yield from _with_lengths(_read_by_warcio(file, is_arc, max_record_bytes), size)
         else:
             with path.open("rb") as second:  # fastwarc reads ahead in the first
                 for item in _with_lengths(_read_warc(file, size, max_record_bytes), size):
@@ -251,7 +252,7 @@ def _starts_a_member(file: BinaryIO, offset: int) -> bool:
         return False
 
 
-def _read_by_warcio(file: BinaryIO, max_record_bytes: int) -> Iterator[Record | Gap]:
+def _read_by_warcio(file: BinaryIO, is_arc: bool, max_record_bytes: int) -> Iterator[Record | Gap]:
     from warcio.archiveiterator import ArchiveIterator as WarcioIterator
     from warcio.exceptions import ArchiveLoadFailed
 
@@ -259,7 +260,7 @@ def _read_by_warcio(file: BinaryIO, max_record_bytes: int) -> Iterator[Record | 
     try:
         for raw in iterator:
             headers = {name.lower(): value for name, value in raw.rec_headers.headers}
-            if raw.format != "warc":
+            if is_arc:
                 headers.pop("warc-record-id", None)  # ARC has none: warcio makes one up, another each time
             declared = int(raw.length or 0)  # the header line counts what follows it in the ARC file, not the block
             record = Record(0, raw.rec_type, headers, declared, None)
