@@ -43,7 +43,7 @@ def test_icu_splits_text_and_loses_no_letter(text: str) -> None:
     assert "".join(words) == text.replace(" ", "")
 
 
-@given(st.text())
+@given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_words_keep_order_and_hold_no_white_space_only_segment(text: str) -> None:
     position = 0
     for word in segment(text):
@@ -51,7 +51,7 @@ def test_words_keep_order_and_hold_no_white_space_only_segment(text: str) -> Non
         position = text.index(word, position) + len(word)
 
 
-@given(st.text(st.characters() | st.sampled_from("ab-/. \n\u0e01\u4e2d")))
+@given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("ab-/. \n\u0e01\u4e2d")))  # no surrogates
 def test_words_hold_every_character_but_white_space(text: str) -> None:
     def visible(text: str) -> str:
         return "".join(one for one in text if not one.isspace() and one not in "\u200b\u2060\ufeff")
