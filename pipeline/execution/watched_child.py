@@ -13,7 +13,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipeline.errors import PipelineError
 from pipeline.execution.child import read_frame, write_frame
+from pipeline.text.extract import Extraction
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -33,8 +35,8 @@ class WatchedChild:
     def __exit__(self, *_: object) -> None:
         self._kill()
 
-    def extract(self, pages: Sequence[str]) -> Iterator[tuple[str | None, str | None]]:
-        """(text, fault) for each page, in order. Faults: cpu_limit, killed, memory_limit, parser_error_*."""
+    def extract(self, pages: Sequence[str]) -> Iterator[Extraction]:
+        """Text or fault of each page, in order. Faults: cpu_limit, killed, memory_limit, no_main_text, parser_error_*."""
         position = 0
         while position < len(pages):
             answered, fault = 0, None
@@ -49,7 +51,7 @@ class WatchedChild:
                 yield self._alone(pages[position])
                 position += 1
 
-    def _alone(self, page: str) -> tuple[str | None, str | None]:
+    def _alone(self, page: str) -> Extraction:
         fault = "killed"
         for _ in range(2):
             self._kill()
@@ -57,9 +59,9 @@ class WatchedChild:
             if not isinstance(answer, str):
                 return answer
             fault = answer
-        return None, fault
+        return Extraction(fault=fault)
 
-    def _attempt(self, pages: Sequence[str]) -> Iterator[tuple[str | None, str | None] | str]:
+    def _attempt(self, pages: Sequence[str]) -> Iterator[Extraction | str]:
         """Answers in order; a string is the fault that killed the child while it worked on the next page."""
         process = self._start()
         assert process.stdin is not None
@@ -85,7 +87,7 @@ class WatchedChild:
         assert process.stdin is not None
         try:
             for page in pages:
-                write_frame(process.stdin, (self.extractor, page))
+                write_frame(process.stdin, page)
         except (BrokenPipeError, ValueError):
             return  # the reader side sees the death and acts on it
 
@@ -93,14 +95,24 @@ class WatchedChild:
         if self._process is None or self._process.poll() is not None:
             root = str(Path(__file__).resolve().parent.parent.parent)
             path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline.execution.child", str(self.memory_bytes)],
+            process = subprocess.Popen(
+                [sys.executable, "-m", "pipeline.execution.child", self.extractor, str(self.memory_bytes)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 bufsize=0,  # select must see what has arrived: no answer may hide in a buffer
                 env=os.environ | {"PYTHONPATH": path},
             )
+            assert process.stdout is not None
+            self._process = process
+            try:
+                read_frame(process.stdout)  # ready: imports and kernels are not the first page's time
+            except EOFError:
+                self._kill()
+                raise PipelineError(
+                    f"the child that runs {self.extractor} did not start; `{sys.executable} -m pipeline.execution.child "
+                    f"{self.extractor} {self.memory_bytes}` shows why"
+                ) from None
         return self._process
 
     def _kill(self) -> None:

@@ -27,10 +27,11 @@ from pipeline.stages.identify_language import IdentifyLanguage
 from pipeline.stages.measure_quality import MeasureQuality
 from pipeline.stages.read_warc import CARRIERS, Gap, HttpMessage, Record, parse_http, read_records
 from pipeline.stages.score_perplexity import ScorePerplexity
+from pipeline.text.extract import Extraction
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 LIBRARIES = [
     "fastwarc",
     "resiliparse",
@@ -137,18 +138,18 @@ class _Verdicts:
         self.child = child
         self.known: dict[str, str] = read_json(path) if path.exists() else {}
 
-    def extract(self, pages: Sequence[str]) -> Iterator[tuple[str | None, str | None]]:
+    def extract(self, pages: Sequence[str]) -> Iterator[Extraction]:
         keys = [hashlib.sha256(page.encode()).hexdigest() for page in pages]
         answers = self.child.extract([page for page, key in zip(pages, keys, strict=True) if key not in self.known])
         for key in keys:
             if key in self.known:
-                yield None, self.known[key]
+                yield Extraction(fault=self.known[key])
                 continue
-            text, fault = next(answers)
-            if fault in ("cpu_limit", "killed"):
-                self.known[key] = fault
+            answer = next(answers)
+            if answer.fault in ("cpu_limit", "killed"):
+                self.known[key] = answer.fault
                 write_json(self.path, self.known)
-            yield text, fault
+            yield answer
 
 
 def _run(

@@ -1,16 +1,27 @@
-"""HTML to main text, by the extractor that the config names."""
+"""HTML to main text, by the extractor that the config names, and to what the page says about itself."""
 
 from collections.abc import Callable
+from typing import NamedTuple
+
+from pipeline.text.main_text import Blocks, Metadata, main_text, read_metadata, tokenise
 
 
-def _resiliparse(html: str) -> str | None:
+class Extraction(NamedTuple):
+    """Text or a fault, and the page's own statements; a page that shows nothing has the text ""."""
+
+    text: str | None = None
+    fault: str | None = None
+    metadata: Metadata = Metadata()
+
+
+def _resiliparse(html: str, page: Blocks) -> str | None:
     from resiliparse.extract.html2text import extract_plain_text
 
     text: str = extract_plain_text(html, main_content=True, alt_texts=False, preserve_formatting=True)
     return text
 
 
-def _trafilatura(html: str) -> str | None:
+def _trafilatura(html: str, page: Blocks) -> str | None:
     import trafilatura
 
     # deduplicate stays off: it makes a page's text depend on the pages before it
@@ -18,21 +29,24 @@ def _trafilatura(html: str) -> str | None:
     return text
 
 
-EXTRACTORS: dict[str, Callable[[str], str | None]] = {
+EXTRACTORS: dict[str, Callable[[str, Blocks], str | None]] = {
+    "glotmill": main_text,
     "resiliparse": _resiliparse,
     "trafilatura": _trafilatura,
 }
 
 
-def extract(html: str, extractor: str = "resiliparse") -> tuple[str | None, str | None]:
-    """The main text of a page, or None with a fault: `parser_error` or `memory_limit`.
+def extract(html: str, extractor: str = "resiliparse") -> Extraction:
+    """The main text of a page, or a fault: `no_main_text`, `parser_error_*` or `memory_limit`.
 
-    >>> extract("<html><body><article><p>Merhaba dünya.</p></article></body></html>")
-    ('Merhaba dünya.', None)
+    >>> extract("<html><body><article><p>Merhaba dünya.</p></article></body></html>").text
+    'Merhaba dünya.'
     """
     try:
-        return EXTRACTORS[extractor](html), None
+        page = tokenise(html)
+        text = EXTRACTORS[extractor](html, page)
+        return Extraction(text, "no_main_text" if text is None else None, read_metadata(html, page))
     except MemoryError:
-        return None, "memory_limit"
+        return Extraction(fault="memory_limit")
     except (ValueError, RuntimeError, TypeError, UnicodeError, RecursionError) as error:
-        return None, f"parser_error_{type(error).__name__}"
+        return Extraction(fault=f"parser_error_{type(error).__name__}")

@@ -97,8 +97,14 @@ def token_scores(text: str, reference: str) -> tuple[float, float, float]:
 
 def snippet_counts(text: str, page: GoldPage) -> tuple[int, int]:
     """Wanted snippets that the text has, and unwanted ones; white space counts as one space."""
-    flat = " ".join(text.split())
+    flat = " ".join(text.replace("\N{SOFT HYPHEN}", "").split())
     return (
-        sum(" ".join(snippet.split()) in flat for snippet in page.wanted),
-        sum(" ".join(snippet.split()) in flat for snippet in page.unwanted),
+        sum(" ".join(snippet.replace("\N{SOFT HYPHEN}", "").split()) in flat for snippet in page.wanted),
+        sum(" ".join(snippet.replace("\N{SOFT HYPHEN}", "").split()) in flat for snippet in page.unwanted),
     )
+
+
+def page_kinds() -> dict[str, bool]:
+    """Whether a page has a main text, for the pages that were looked at; by page id."""
+    rows = (Path(__file__).with_name("page_kinds.tsv")).read_text(encoding="utf-8").splitlines()
+    return {row.split("\t")[0]: row.split("\t")[1] == "text" for row in rows if not row.startswith("#")}

@@ -3,6 +3,7 @@
 import pytest
 
 from pipeline.execution.watched_child import WatchedChild
+from pipeline.text.extract import Extraction
 
 OPTIONS = "<select>" + "<option>x" * 100_000
 MEMORY = 2 * 2**30
@@ -13,8 +14,8 @@ def page(name: str) -> str:
     return f"<html><body><main><p>Page {name}. {WORDS * 4}</p></main></body></html>"
 
 
-def starts(answers: list[tuple[str | None, str | None]]) -> list[tuple[str | None, str | None]]:
-    return [(text.strip()[:6] if text else None, fault) for text, fault in answers]
+def starts(answers: list[Extraction]) -> list[tuple[str | None, str | None]]:
+    return [(text.strip()[:6] if text else None, fault) for text, fault, _ in answers]
 
 
 def test_a_page_over_the_cpu_limit_is_stopped_and_the_pages_around_it_are_extracted() -> None:
@@ -44,10 +45,10 @@ def test_a_page_over_the_memory_limit_has_a_fault_and_the_next_page_is_extracted
 def test_answers_keep_the_order_of_the_pages(count: int) -> None:
     with WatchedChild("resiliparse", 5.0, MEMORY) as child:
         answers = list(child.extract([page(f"{number:03d}") for number in range(count)]))
-    assert [text.strip()[:8] if text else None for text, _ in answers] == [
+    assert [text.strip()[:8] if text else None for text, _, _ in answers] == [
         f"Page {number:03d}" for number in range(count)
     ]
-    assert {fault for _, fault in answers} <= {None}
+    assert {fault for _, fault, _ in answers} <= {None}
 
 
 def test_one_child_answers_several_batches_and_is_gone_afterwards() -> None:

@@ -87,8 +87,17 @@ CLASS_WORDS: Final[tuple[str, ...]] = (
 
 # What a character is, for counts that hold in every script.
 OTHER, LETTER, UPPER, HAN_KANA, DIGIT, TERMINAL_MARK, COMMA, SYMBOL, SPACE, INVISIBLE = range(10)
-_COMMAS: Final = (",", ";", "\N{ARABIC COMMA}", "\N{ARABIC SEMICOLON}", "\N{IDEOGRAPHIC COMMA}", "\N{FULLWIDTH COMMA}",
-                  "\N{FULLWIDTH SEMICOLON}", "\N{HALFWIDTH IDEOGRAPHIC COMMA}", "\N{ETHIOPIC COMMA}")
+_COMMAS: Final = (
+    ",",
+    ";",
+    "\N{ARABIC COMMA}",
+    "\N{ARABIC SEMICOLON}",
+    "\N{IDEOGRAPHIC COMMA}",
+    "\N{FULLWIDTH COMMA}",
+    "\N{FULLWIDTH SEMICOLON}",
+    "\N{HALFWIDTH IDEOGRAPHIC COMMA}",
+    "\N{ETHIOPIC COMMA}",
+)
 CHARACTERS: Final = 0x20000  # planes 0 and 1; beyond them nearly all is Han
 
 
@@ -96,7 +105,7 @@ def fnv1a(text: str) -> int:
     """64-bit FNV-1a over code points; the kernels compute the same.
 
     >>> hex(fnv1a("p"))
-    '0xaf63ed4c8601bdac'
+    '0xaf63ed4c8602096f'
     """
     value = FNV_OFFSET
     for character in text:
@@ -156,8 +165,16 @@ def character_classes() -> NDArray[np.uint8]:
     for code in range(CHARACTERS):
         category = unicodedata.category(chr(code))
         classes[code] = by_category.get(category, by_initial.get(category[0], OTHER))
-    for first, last in ((0x2E80, 0x2FDF), (0x3005, 0x3007), (0x3041, 0x30FF), (0x31F0, 0x31FF), (0x3400, 0x9FFF),
-                        (0xF900, 0xFAFF), (0xFF66, 0xFF9F), (0x1B000, 0x1B16F)):  # Han, Hiragana, Katakana
+    for first, last in (
+        (0x2E80, 0x2FDF),
+        (0x3005, 0x3007),
+        (0x3041, 0x30FF),
+        (0x31F0, 0x31FF),
+        (0x3400, 0x9FFF),
+        (0xF900, 0xFAFF),
+        (0xFF66, 0xFF9F),
+        (0x1B000, 0x1B16F),
+    ):  # Han, Hiragana, Katakana
         letters = classes[first : last + 1]
         letters[(letters == LETTER) | (letters == SYMBOL) & (first == 0x2E80)] = HAN_KANA
     for character in TERMINAL | frozenset("\N{HORIZONTAL ELLIPSIS}"):

@@ -56,14 +56,15 @@ _RT, _RP, _RB, _RTC, _SVG, _MATH, _PRE_TAG, _LISTING, _XMP, _PLAINTEXT = (
     _T[name] for name in ("rt", "rp", "rb", "rtc", "svg", "math", "pre", "listing", "xmp", "plaintext")
 )
 _SCRIPT, _STYLE, _TITLE, _TEXTAREA, _META, _LINK_TAG, _HTML, _TIME, _NOSCRIPT, _OBJECT = (
-    _T[name]
-    for name in ("script", "style", "title", "textarea", "meta", "link", "html", "time", "noscript", "object")
+    _T[name] for name in ("script", "style", "title", "textarea", "meta", "link", "html", "time", "noscript", "object")
 )
 _TEMPLATE, _BODY, _T_HR = _T["template"], _T["body"], _T["hr"]
 # WHATWG 13.2.5.80: what numeric references to the C1 controls mean
 _C1: Final = np.array(
-    [ord(bytes([code]).decode("cp1252", "replace")) if code not in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else code
-     for code in range(0x80, 0xA0)],
+    [
+        ord(bytes([code]).decode("cp1252", "replace")) if code not in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else code
+        for code in range(0x80, 0xA0)
+    ],
     np.int64,
 )
 
@@ -260,8 +261,6 @@ def _hides(source, start, end):  # type: ignore[no-untyped-def]
             h = _OFFSET
             n = 0
         elif not _is_space(c) and n <= 12:
-            if c == _BANG:
-                n += 0
             h = (h ^ np.uint64(_lower(c))) * _PRIME
             n += 1
     return False
@@ -468,7 +467,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
     source, keep_noscript, tag_keys, tag_numbers, behaviour, reference_keys, reference_values, word_keys, word_values,
     character_class, stream, blocks, nodes, paths, spans,
 ):  # fmt: skip
-    """Fill stream, blocks, nodes, paths and spans; returns how many entries of each are used (nodes and paths alike)."""
+    """Fill stream, blocks, nodes, paths and spans; returns how many entries of each are used."""
     n = len(source)
     stack = np.zeros((MAX_DEPTH + 2, 5), np.int64)  # tag, node, kinds, groups of inline elements, unused
     names = np.zeros(MAX_DEPTH + 2, np.uint64)
@@ -551,11 +550,11 @@ def _tokenise(  # type: ignore[no-untyped-def]
                         elif attribute == _H_ROLE or attribute == _H_ITEMPROP:
                             groups |= _class_groups(source, value_start, value_end, word_keys, word_values)[0]
                         elif attribute == _H_STYLE:
-                            hidden |= _hides(source, value_start, value_end)
+                            hidden = hidden or _hides(source, value_start, value_end)
                         elif attribute == _H_HIDDEN:
                             hidden = True
                         elif attribute == _H_ARIA_HIDDEN:
-                            hidden |= _hash_lower(source, value_start, value_end) == _H_TRUE
+                            hidden = hidden or bool(_hash_lower(source, value_start, value_end) == _H_TRUE)
                         elif attribute == _H_HREF:
                             has_href = True
                     if j >= n:
@@ -583,9 +582,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
                                 else:
                                     sp = _pop_to(level, sp, stack, opened, depths)
                     else:
-                        if n_spans < MAX_SPANS and (
-                            tag == _META or tag == _HTML or tag == _LINK_TAG or tag == _TIME
-                        ):
+                        if n_spans < MAX_SPANS and (tag == _META or tag == _HTML or tag == _LINK_TAG or tag == _TIME):
                             spans[n_spans, 0] = (
                                 SPAN_META if tag == _META else SPAN_HTML if tag == _HTML
                                 else SPAN_LINK if tag == _LINK_TAG else SPAN_TIME
@@ -656,9 +653,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
                                     nodes[n_nodes, GROUPS] = groups | above
                                     nodes[n_nodes, DEPTH] = nodes[parent, DEPTH] + 1
                                     nodes[n_nodes, NODE_HIDDEN] = depths[_HIDE] > 0
-                                    paths[n_nodes] = (
-                                        ((paths[parent] ^ np.uint64(tag)) * _PRIME) ^ shape
-                                    ) * _PRIME
+                                    paths[n_nodes] = (((paths[parent] ^ np.uint64(tag)) * _PRIME) ^ shape) * _PRIME
                                     stack[sp, 1] = n_nodes
                                     stack[sp, 3] = 0
                                     n_nodes += 1
@@ -741,7 +736,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
             after_break = False
             words = 1
             link_characters = bold_characters = 0
-            first = k
+            first = int(k)
             counts[:] = 0
             if depths[_PRE]:
                 for _ in range(min(indent, 80)):
@@ -758,7 +753,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
         stream[pos] = c
         pos += 1
         counts[k] += 1
-        last = k
+        last = int(k)
         if depths[_LINK]:
             link_characters += 1
         if depths[_BOLD]:

@@ -1,0 +1,76 @@
+"""Chosen blocks to text: a line a block, list items marked, the cells of a table's row on one line."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.text.main_text import tokeniser as t
+from pipeline.text.main_text.tokeniser import Blocks
+from pipeline.text.main_text.vocabulary import TAG
+
+CELL_SEPARATOR = " | "
+ITEM_MARK = "- "
+LONGEST_CELL = 300  # code points; a cell with more is a column of a layout, not a figure of a table
+_CELLS = (TAG["td"], TAG["th"])
+_ROW, _ITEM = TAG["tr"], TAG["li"]
+
+
+def table_rows(page: Blocks) -> NDArray[np.int32]:
+    """The row of a data table that a block is a cell of, as a node number; -1 for other blocks. (n_blocks,)
+
+    A data row has several cells, each one block that is not long; other tables arrange the page.
+    """
+    nodes, blocks = page.nodes, page.blocks
+    rows = np.full(len(blocks), -1, np.int32)
+    if not np.isin(nodes[:, t.TAG], _CELLS).any():
+        return rows
+    held: dict[int, list[int]] = {}
+    cells: dict[int, int] = {}
+    for block, node in enumerate(blocks[:, t.NODE].tolist()):
+        while node > 0 and nodes[node, t.TAG] not in _CELLS:
+            node = int(nodes[node, t.PARENT])
+        if node <= 0:
+            continue
+        row = int(nodes[node, t.PARENT])
+        if nodes[row, t.TAG] == _ROW:
+            held.setdefault(row, []).append(block)
+            cells[node] = cells.get(node, 0) + 1
+            if cells[node] > 1:
+                held[row].append(-1)  # a cell of several blocks
+    for row, members in held.items():
+        if len(members) > 1 and -1 not in members:
+            lengths = blocks[members, t.END] - blocks[members, t.START]
+            if lengths.max() <= LONGEST_CELL:
+                rows[members] = row
+    return rows
+
+
+def assemble(page: Blocks, kept: NDArray[np.bool_], rows: NDArray[np.int32]) -> str:
+    """The text of the kept blocks in the order of the page; `rows` as from `table_rows`.
+
+    >>> page = t.tokenise("<ul><li>a<li>b</ul><table><tr><td>1<td>2<tr><td>3<td>4</table>")
+    >>> print(assemble(page, np.ones(6, bool), table_rows(page)))
+    - a
+    - b
+    1 | 2
+    3 | 4
+    """
+    text = page.stream.tobytes().decode("utf-32-le")
+    nodes = page.nodes
+    lines: list[str] = []
+    row_before = item_before = -1
+    for block in np.flatnonzero(kept).tolist():
+        line = text[page.blocks[block, t.START] : page.blocks[block, t.END]].rstrip()
+        row = int(rows[block])
+        if row >= 0 and row == row_before:
+            lines[-1] += CELL_SEPARATOR + line
+            continue
+        row_before = row
+        item = int(page.blocks[block, t.NODE])
+        if nodes[item, t.TAG] != _ITEM:  # <li><p>: the paragraph begins the item
+            item = int(nodes[item, t.PARENT])
+        if item >= 0 and nodes[item, t.TAG] == _ITEM:
+            if item != item_before:
+                line = ITEM_MARK + line
+            item_before = item
+        lines.append(line)
+    return "\n".join(lines)
