@@ -36,7 +36,7 @@ class WatchedChild:
         self._kill()
 
     def extract(self, pages: Sequence[str]) -> Iterator[Extraction]:
-        """Text or fault of each page, in order. Faults: cpu_limit, killed, memory_limit, no_main_text, parser_error_*."""
+        """Text or fault of each page, in order. Faults: cpu_limit, killed, or those of `extract`."""
         position = 0
         while position < len(pages):
             answered, fault = 0, None
@@ -110,8 +110,8 @@ class WatchedChild:
             except EOFError:
                 self._kill()
                 raise PipelineError(
-                    f"the child that runs {self.extractor} did not start; `{sys.executable} -m pipeline.execution.child "
-                    f"{self.extractor} {self.memory_bytes}` shows why"
+                    f"the child that runs {self.extractor} did not start; to see why, run\n"
+                    f"{sys.executable} -m pipeline.execution.child {self.extractor} {self.memory_bytes}"
                 ) from None
         return self._process
 

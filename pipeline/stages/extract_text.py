@@ -1,4 +1,4 @@
-"""payload -> encoding, what the page says about itself, and main text: decoded, extracted in a watched child, cleaned and repaired."""
+"""payload -> encoding, what the page declares and main text, decoded, extracted in a watched child, repaired."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence

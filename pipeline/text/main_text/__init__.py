@@ -18,17 +18,7 @@ from pipeline.text.main_text.metadata import Metadata, page_title, read_metadata
 from pipeline.text.main_text.tokeniser import Blocks, tokenise
 from pipeline.text.main_text.trees import Forest
 
-__all__ = [
-    "MODEL",
-    "Blocks",
-    "Forest",
-    "Metadata",
-    "block_features",
-    "choose",
-    "main_text",
-    "read_metadata",
-    "tokenise",
-]
+__all__ = ["MODEL", "Blocks", "Forest", "Metadata", "main_text", "read_metadata", "tokenise"]
 
 MODEL: Final = Path(__file__).resolve().parents[2] / "models" / "extract" / "blocks.npz"
 THRESHOLD: Final = 0.5  # probability from which a block is kept

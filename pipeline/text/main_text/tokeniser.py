@@ -244,7 +244,7 @@ def _class_groups(source, start, end, word_keys, word_values):  # type: ignore[n
             h = (h ^ np.uint64(_lower(c))) * _PRIME
             length += 1
             shape = (shape ^ np.uint64(c)) * _PRIME
-        lower_before = is_letter and not is_upper
+        lower_before = bool(is_letter and not is_upper)
     return groups, shape
 
 
@@ -469,7 +469,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Fill stream, blocks, nodes, paths and spans; returns how many entries of each are used."""
     n = len(source)
-    stack = np.zeros((MAX_DEPTH + 2, 5), np.int64)  # tag, node, kinds, groups of inline elements, unused
+    stack = np.zeros((MAX_DEPTH + 2, 4), np.int64)  # tag, node, kinds, groups of inline elements
     names = np.zeros(MAX_DEPTH + 2, np.uint64)
     opened = np.zeros(len(behaviour), np.int64)
     depths = np.zeros(6, np.int64)
@@ -709,8 +709,8 @@ def _tokenise(  # type: ignore[no-untyped-def]
                     i += 1
             else:
                 i += 1
-        k = character_class[c] if c < len(character_class) else np.uint8(v.HAN_KANA)
-        if k == v.SPACE:
+        looks = int(character_class[c]) if c < len(character_class) else v.HAN_KANA
+        if looks == v.SPACE:
             if depths[_PRE] and c != 13:
                 if pos > start:
                     stream[pos] = c
@@ -723,7 +723,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
             else:
                 space = True
             continue
-        if k == v.INVISIBLE and (c == 0xAD or c == 0xFEFF or pos == start):
+        if looks == v.INVISIBLE and (c == 0xAD or c == 0xFEFF or pos == start):
             continue
         if pos == start:
             node = stack[sp - 1, 1] if sp else 0
@@ -736,7 +736,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
             after_break = False
             words = 1
             link_characters = bold_characters = 0
-            first = int(k)
+            first = looks
             counts[:] = 0
             if depths[_PRE]:
                 for _ in range(min(indent, 80)):
@@ -752,8 +752,8 @@ def _tokenise(  # type: ignore[no-untyped-def]
         space = False
         stream[pos] = c
         pos += 1
-        counts[k] += 1
-        last = int(k)
+        counts[looks] += 1
+        last = looks
         if depths[_LINK]:
             link_characters += 1
         if depths[_BOLD]:

@@ -77,12 +77,13 @@ CLASS_WORDS: Final[tuple[str, ...]] = (
     "meta byline author date time timestamp published info kicker dateline posted postmeta credit",
     "caption image img photo picture gallery figure media video player thumbnail thumb slideshow credit copyright",
     "tag tags category categories topic topics keywords label labels archive",
-    "form login signin register subscribe subscription newsletter signup search input modal popup overlay dialog paywall",
+    "form login signin register subscribe subscription newsletter signup search input modal popup overlay dialog "
+    "paywall",
     "cookie cookies consent gdpr privacy disclaimer notice alert warning hidden hide invisible none sr screenreader",
     "title headline heading hed subtitle subhead lead intro summary abstract excerpt deck dek standfirst description",
     "list item items link links index toc contents grid card cards block box feed listing result results",
-    "quote blockquote recipe ingredients ingredient instructions directions step steps faq question answer forum thread "
-    "message code pre table data spec specs definition",
+    "quote blockquote recipe ingredients ingredient instructions directions step steps faq question answer forum "
+    "thread message code pre table data spec specs definition",
 )
 
 # What a character is, for counts that hold in every script.
