@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from pipeline.text.main_text import Blocks, Metadata, main_text, read_metadata, tokenise
+from pipeline.text.main_text import Blocks, Declared, Metadata, main_text, read_declared, tokenise
 
 
 class Extraction(NamedTuple):
@@ -14,14 +14,14 @@ class Extraction(NamedTuple):
     metadata: Metadata = Metadata()
 
 
-def _resiliparse(html: str, page: Blocks) -> str | None:
+def _resiliparse(html: str, page: Blocks, declared: Declared) -> str | None:
     from resiliparse.extract.html2text import extract_plain_text
 
     text: str = extract_plain_text(html, main_content=True, alt_texts=False, preserve_formatting=True)
     return text
 
 
-def _trafilatura(html: str, page: Blocks) -> str | None:
+def _trafilatura(html: str, page: Blocks, declared: Declared) -> str | None:
     import trafilatura
 
     # deduplicate stays off: it makes a page's text depend on the pages before it
@@ -29,7 +29,7 @@ def _trafilatura(html: str, page: Blocks) -> str | None:
     return text
 
 
-EXTRACTORS: dict[str, Callable[[str, Blocks], str | None]] = {
+EXTRACTORS: dict[str, Callable[[str, Blocks, Declared], str | None]] = {
     "glotmill": main_text,
     "resiliparse": _resiliparse,
     "trafilatura": _trafilatura,
@@ -44,8 +44,9 @@ def extract(html: str, extractor: str = "resiliparse") -> Extraction:
     """
     try:
         page = tokenise(html)
-        text = EXTRACTORS[extractor](html, page)
-        return Extraction(text, "no_main_text" if text is None else None, read_metadata(html, page))
+        declared = read_declared(html, page)
+        text = EXTRACTORS[extractor](html, page, declared)
+        return Extraction(text, "no_main_text" if text is None else None, declared.metadata)
     except MemoryError:
         return Extraction(fault="memory_limit")
     except (ValueError, RuntimeError, TypeError, UnicodeError, RecursionError) as error:

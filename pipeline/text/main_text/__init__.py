@@ -5,6 +5,7 @@ The trees were trained by `scripts/train_extractor.py` on pages with reference t
 reach and how to train them again.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -12,22 +13,25 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.text.main_text import tokeniser as t
 from pipeline.text.main_text.assembly import assemble, table_rows
 from pipeline.text.main_text.features import effective_lengths, measure
-from pipeline.text.main_text.metadata import Metadata, page_title, read_metadata
+from pipeline.text.main_text.metadata import Declared, Metadata, read_declared
 from pipeline.text.main_text.tokeniser import Blocks, tokenise
 from pipeline.text.main_text.trees import Forest
 
-__all__ = ["MODEL", "Blocks", "Forest", "Metadata", "main_text", "read_metadata", "tokenise"]
+__all__ = ["MODEL", "Blocks", "Declared", "Forest", "Metadata", "choose", "main_text", "read_declared", "tokenise"]
 
 MODEL: Final = Path(__file__).resolve().parents[2] / "models" / "extract" / "blocks.npz"
 THRESHOLD: Final = 0.5  # probability from which a block is kept
+SUREST: Final = 0.7  # a page of whose blocks none has this probability has no main text
+MOST_JUDGED: Final = 5_000  # blocks; a page with more, which few have, is judged in bundles of neighbours
 
 
-def main_text(html: str, page: Blocks | None = None) -> str | None:
+def main_text(html: str, page: Blocks | None = None, declared: Declared | None = None) -> str | None:
     """The main text of a page, "" where it shows no text at all, None where no part of it reads like a main text.
 
-    `page` saves the work where the page was tokenised before.
+    `page` and `declared` save their work where it was done before.
 
     >>> main_text("<p>")
     ''
@@ -37,21 +41,21 @@ def main_text(html: str, page: Blocks | None = None) -> str | None:
         page = tokenise(html, keep_noscript=True)
         if len(page.blocks) == 0:
             return ""
-    matrix, names = block_features(html, page)
+    size = -(-len(page.blocks) // MOST_JUDGED)
+    matrix, names = measure(_bundled(page, size), declared or read_declared(html, page))
     forest = _forest()
     assert forest.names == names, "the model was trained with other features"
     rows = table_rows(page)
-    kept = choose(page, forest.probabilities(matrix), rows)
+    probabilities = np.repeat(forest.probabilities(matrix), size)[: len(page.blocks)]
+    kept = choose(page, probabilities, rows)
     return assemble(page, kept, rows) or None
 
 
-def block_features(html: str, page: Blocks) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Features of a page's blocks, and their names; there must be a block."""
-    return measure(page, page_title(html, page))
-
-
 def choose(page: Blocks, probabilities: NDArray[np.float64], rows: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Which blocks are kept; (n_blocks,). The cells of a table's row are kept or left together."""
+    """Which blocks are kept; (n_blocks,). None where the page has no main text; all that is shown where it has no link.
+
+    The cells of a table's row are kept or left together.
+    """
     if (rows >= 0).any():
         members = np.flatnonzero(rows >= 0)
         _, row = np.unique(rows[members], return_inverse=True)
@@ -59,7 +63,23 @@ def choose(page: Blocks, probabilities: NDArray[np.float64], rows: NDArray[np.in
         means = np.bincount(row, probabilities[members] * weights) / np.bincount(row, weights)
         probabilities = probabilities.copy()
         probabilities[members] = means[row]
-    return probabilities >= THRESHOLD
+    if not page.blocks[:, t.LINKS].any():  # a document of its own, not a part of a site
+        return (page.blocks[:, t.FLAGS] & t.HIDDEN) == 0
+    return (probabilities >= THRESHOLD) & (probabilities.max() >= SUREST)
+
+
+def _bundled(page: Blocks, size: int) -> Blocks:
+    """The page with every `size` neighbouring blocks made one, so that no page takes long to judge."""
+    if size == 1:
+        return page
+    firsts = np.arange(0, len(page.blocks), size)
+    lasts = np.minimum(firsts + size, len(page.blocks)) - 1
+    blocks = np.add.reduceat(page.blocks, firsts, axis=0, dtype=np.int32)
+    for column in (t.START, t.NODE, t.FLAGS, t.INLINE_GROUPS, t.FIRST_CLASS):
+        blocks[:, column] = page.blocks[firsts, column]
+    for column in (t.END, t.LAST_CLASS):
+        blocks[:, column] = page.blocks[lasts, column]
+    return replace(page, blocks=blocks)
 
 
 @lru_cache(maxsize=1)

@@ -23,24 +23,24 @@ def table_rows(page: Blocks) -> NDArray[np.int32]:
     rows = np.full(len(blocks), -1, np.int32)
     if not np.isin(nodes[:, t.TAG], _CELLS).any():
         return rows
+    tags, parents = nodes[:, t.TAG].tolist(), nodes[:, t.PARENT].tolist()
     held: dict[int, list[int]] = {}
     cells: dict[int, int] = {}
     for block, node in enumerate(blocks[:, t.NODE].tolist()):
-        while node > 0 and nodes[node, t.TAG] not in _CELLS:
-            node = int(nodes[node, t.PARENT])
+        while node > 0 and tags[node] not in _CELLS:
+            node = parents[node]
         if node <= 0:
             continue
-        row = int(nodes[node, t.PARENT])
-        if nodes[row, t.TAG] == _ROW:
+        row = parents[node]
+        if tags[row] == _ROW:
             held.setdefault(row, []).append(block)
             cells[node] = cells.get(node, 0) + 1
             if cells[node] > 1:
                 held[row].append(-1)  # a cell of several blocks
+    lengths = (blocks[:, t.END] - blocks[:, t.START]).tolist()
     for row, members in held.items():
-        if len(members) > 1 and -1 not in members:
-            lengths = blocks[members, t.END] - blocks[members, t.START]
-            if lengths.max() <= LONGEST_CELL:
-                rows[members] = row
+        if len(members) > 1 and -1 not in members and max(lengths[block] for block in members) <= LONGEST_CELL:
+            rows[members] = row
     return rows
 
 
@@ -55,7 +55,7 @@ def assemble(page: Blocks, kept: NDArray[np.bool_], rows: NDArray[np.int32]) -> 
     3 | 4
     """
     text = page.stream.tobytes().decode("utf-32-le")
-    nodes = page.nodes
+    tags, parents = page.nodes[:, t.TAG].tolist(), page.nodes[:, t.PARENT].tolist()
     lines: list[str] = []
     row_before = item_before = -1
     for block in np.flatnonzero(kept).tolist():
@@ -66,9 +66,9 @@ def assemble(page: Blocks, kept: NDArray[np.bool_], rows: NDArray[np.int32]) -> 
             continue
         row_before = row
         item = int(page.blocks[block, t.NODE])
-        if nodes[item, t.TAG] != _ITEM:  # <li><p>: the paragraph begins the item
-            item = int(nodes[item, t.PARENT])
-        if item >= 0 and nodes[item, t.TAG] == _ITEM:
+        if tags[item] != _ITEM:  # <li><p>: the paragraph begins the item
+            item = parents[item]
+        if item >= 0 and tags[item] == _ITEM:
             if item != item_before:
                 line = ITEM_MARK + line
             item_before = item

@@ -1,9 +1,10 @@
 """Blocks to features: numbers about each block, its containers, its neighbours and its page that need no language.
 
-Takes what `tokenise` gives, gives a matrix with a named column for each feature. Lengths count a Han or Kana character
-as two and a half, because it carries about as much as so many letters. A *good* block reads like prose: long, few
-links, a sentence end. A block's containers are its ancestors that hold more text than the block alone (wrappers of one
-block say nothing), from the inside outwards. Features name no word of a language; class names and tags are English in
+Takes what the tokeniser gives and what the page declares; gives a matrix with a named column for each feature. Lengths
+count a Han or Kana character as two and a half and the sign of a syllable as two, because they carry about as much as
+so many letters. A *good* block reads like prose: long, few links, and a sentence end or the length of several, since
+Thai marks none. A block's containers are its ancestors that hold more text than the block alone (wrappers of one block
+say nothing), from the inside outwards. No feature names a word of a language; class names and tags are English in
 every language's pages.
 """
 
@@ -15,11 +16,14 @@ from numpy.typing import NDArray
 
 from pipeline.text.main_text import tokeniser as t
 from pipeline.text.main_text import vocabulary as v
+from pipeline.text.main_text.metadata import Declared
 from pipeline.text.main_text.tokeniser import Blocks
 
 Column = NDArray[np.float32]
 HAN_KANA_EXTRA: Final = 1.5
+SYLLABLE_EXTRA: Final = 1.0
 GOOD_LENGTH: Final = 80.0
+LONG_LENGTH: Final = 200.0
 CONTAINERS: Final = 3
 
 # A rough order of block tags from the most to the least like running text.
@@ -56,29 +60,31 @@ _ANCESTOR_SHIFTS: Final = np.arange(len(_ANCESTORS.split()))
 
 
 def effective_lengths(page: Blocks) -> NDArray[np.float64]:
-    """Length of each block; Han and Kana count more. (n_blocks,) float64, above 0."""
+    """Length of each block; characters that carry more count more. (n_blocks,) float64, above 0."""
     counts = page.blocks[:, t.COUNTS :]
-    return np.asarray(page.blocks[:, t.END] - page.blocks[:, t.START] + HAN_KANA_EXTRA * counts[:, v.HAN_KANA])
+    extra = HAN_KANA_EXTRA * counts[:, v.HAN_KANA] + SYLLABLE_EXTRA * counts[:, v.SYLLABLE]
+    return np.asarray(page.blocks[:, t.END] - page.blocks[:, t.START] + extra)
 
 
-def measure(page: Blocks, title: str = "") -> tuple[NDArray[np.float32], tuple[str, ...]]:
+def measure(page: Blocks, declared: Declared) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """Features of every block, (n_blocks, n_features) float32, and their names. Values are finite.
 
-    >>> from pipeline.text.main_text.tokeniser import tokenise
-    >>> page = tokenise("<h1>A day</h1><p>It was a day, and a long one.</p>")
-    >>> matrix, names = measure(page, "A day")
+    >>> from pipeline.text.main_text.metadata import read_declared
+    >>> source = "<title>A day</title><h1>A day</h1><p>It was a day, and a long one.</p>"
+    >>> page = t.tokenise(source)
+    >>> matrix, names = measure(page, read_declared(source, page))
     >>> matrix.shape == (2, len(names)), float(matrix[0, names.index("title_match")])
     (True, 1.0)
     """
     blocks, nodes = page.blocks, page.nodes
     n = len(blocks)
-    counts = blocks[:, t.COUNTS : t.COUNTS + 10].astype(np.float64)
+    counts = blocks[:, t.COUNTS :].astype(np.float64)
     characters = np.maximum(counts.sum(axis=1), 1)  # spaces left out
     length = effective_lengths(page)
     link_density = blocks[:, t.LINK_CHARACTERS] / characters
     linked = length * link_density
     terminals = counts[:, v.TERMINAL_MARK]
-    good = (length >= GOOD_LENGTH) & (link_density < 0.3) & (terminals > 0)
+    good = (length >= GOOD_LENGTH) & (link_density < 0.3) & ((terminals > 0) | (length >= LONG_LENGTH))
     good_length = length * good
     node = blocks[:, t.NODE]
     tag = nodes[node, t.TAG]
@@ -89,7 +95,10 @@ def measure(page: Blocks, title: str = "") -> tuple[NDArray[np.float32], tuple[s
     tree = _containers(nodes, node, length, linked, good_length, counts[:, v.COMMA])
     containers, sums, scores, best, ancestors, ancestor_groups = tree
     path = _path_means(page.paths[node], length, linked, good_length)
-    match, coverage = _title_matches(page.stream, blocks, _points(title), v.character_classes())
+    classes = v.character_classes()
+    match, coverage = _title_matches(page.stream, blocks, _points(declared.title), classes)
+    described = _shared_pairs(page.stream, blocks, _points(declared.description), classes)
+    stated = _shared_pairs(page.stream, blocks, _points(declared.body), classes)
     repeats = _repeats(page.stream, blocks)
     words = np.maximum(blocks[:, t.WORDS], 1)
 
@@ -131,6 +140,11 @@ def measure(page: Blocks, title: str = "") -> tuple[NDArray[np.float32], tuple[s
         "page_good_blocks": np.full(n, min(good.sum(), 200)),
         "title_match": match,
         "title_coverage": coverage,
+        "described": described,
+        "description_best": np.full(n, described.max()),
+        "stated": stated,
+        "stated_length": np.full(n, np.log1p(len(declared.body))),
+        "stated_share": np.full(n, (length * (stated > 0.5)).sum() / total),
     }
     _add_neighbours(columns, length, link_density, good, good_length, tag)
     _add_headings(columns, heading, link_density, match * coverage)
@@ -366,7 +380,7 @@ def _word_hashes(points, start, end, character_class, hashes):  # type: ignore[n
     for i in range(start, end + 1):
         c = points[i] if i < end else np.uint32(32)
         k = character_class[c] if c < len(character_class) else np.uint8(v.HAN_KANA)
-        wordlike = k <= v.UPPER or k == v.DIGIT
+        wordlike = k <= v.UPPER or k in (v.DIGIT, v.SYLLABLE)
         if inside and not wordlike:
             hashes[count] = h
             count += 1
@@ -409,6 +423,46 @@ def _title_matches(stream, blocks, title, character_class):  # type: ignore[no-u
             match[i] = shared / n_found
             coverage[i] = seen.sum() / n_wanted
     return match, coverage
+
+
+@_njit
+def _shared_pairs(stream, blocks, text, character_class):  # type: ignore[no-untyped-def]
+    """Share of a block's pairs of neighbouring words that another text has; of its one word where it has one."""
+    n = len(blocks)
+    result = np.zeros(n)
+    words = np.zeros(len(text) + 1, np.uint64)
+    n_words = _word_hashes(text, 0, len(text), character_class, words)
+    if n_words == 0:
+        return result
+    size = 16
+    while size < 4 * n_words:
+        size *= 2
+    table = np.zeros(size, np.uint64)
+    mask = np.uint64(size - 1)
+    for j in range(2 * n_words - 1):
+        key = words[j // 2] if j % 2 == 0 else (words[j // 2] * t._PRIME) ^ words[j // 2 + 1]
+        slot = (key >> np.uint64(7)) & mask
+        while table[slot] != 0 and table[slot] != key:
+            slot = (slot + np.uint64(1)) & mask
+        table[slot] = key
+    longest = 1
+    for i in range(n):
+        longest = max(longest, blocks[i, t.END] - blocks[i, t.START] + 1)
+    found = np.zeros(longest, np.uint64)
+    for i in range(n):
+        n_found = _word_hashes(stream, blocks[i, t.START], blocks[i, t.END], character_class, found)
+        pairs = max(n_found - 1, 1)
+        shared = 0
+        for j in range(pairs):
+            if n_found == 0:
+                break
+            key = found[0] if n_found == 1 else (found[j] * t._PRIME) ^ found[j + 1]
+            slot = (key >> np.uint64(7)) & mask
+            while table[slot] != 0 and table[slot] != key:
+                slot = (slot + np.uint64(1)) & mask
+            shared += table[slot] == key
+        result[i] = shared / pairs
+    return result
 
 
 @_njit

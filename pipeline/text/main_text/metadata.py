@@ -32,6 +32,11 @@ _DATES = (
 _AUTHORS = ("author", "article:author", "dc.creator", "dcterms.creator", "parsely-author", "sailthru.author", "byl")
 
 
+_JSON_TEXTS = frozenset(("articleBody", "recipeIngredient", "recipeInstructions", "text", "reviewBody", "headline"))
+_JSON_HOLDERS = frozenset(("@graph", "mainEntity", "mainEntityOfPage", "itemListElement", "acceptedAnswer"))
+_MARKUP = re.compile(r"<[^<>]{0,200}>")
+
+
 class Metadata(NamedTuple):
     """What a page declares; None where it declares nothing that can be read."""
 
@@ -43,21 +48,31 @@ class Metadata(NamedTuple):
     hreflang: str | None = None  # of the alternate that is this page, by its canonical address
 
 
-def read_metadata(html: str, page: Blocks) -> Metadata:
-    """Declared facts of a page.
+class Declared(NamedTuple):
+    """Metadata, and what helps to find the text: the title element, a description and the text itself; "" if absent."""
+
+    metadata: Metadata
+    title: str
+    description: str
+    body: str
+
+
+def read_declared(html: str, page: Blocks) -> Declared:
+    """What a page declares in its head, its JSON-LD and its time elements.
 
     >>> source = '<html lang="de"><title>A &amp; B</title><meta name=author content="C D">'
-    >>> read_metadata(source, t.tokenise(source))
+    >>> read_declared(source, t.tokenise(source)).metadata
     Metadata(title='A & B', published=None, author='C D', html_lang='de', og_locale=None, hreflang=None)
     """
     named: dict[str, str] = {}
+    bodies: list[str] = []
     alternates: dict[str, str] = {}
     title = html_lang = canonical = None
     for kind, start, end in page.spans.tolist():
         if kind == t.SPAN_TITLE:
             title = title or _text(html[start:end])
         elif kind == t.SPAN_JSON:
-            _read_json(html[start : min(end, start + LONGEST_JSON)], named)
+            _read_json(html[start : min(end, start + LONGEST_JSON)], named, bodies)
         else:
             attributes = _attributes(html[start:end])
             if kind == t.SPAN_META:
@@ -74,7 +89,7 @@ def read_metadata(html: str, page: Blocks) -> Metadata:
             elif attributes.get("rel", "").lower() == "canonical":
                 canonical = attributes.get("href")
     author = next((value for name in _AUTHORS if (value := _text(named.get(name, ""))) and "://" not in value), None)
-    return Metadata(
+    metadata = Metadata(
         title=next((value for name in _TITLES if (value := _text(named.get(name, "")))), None) or title,
         published=next((value for name in _DATES if (value := _iso_date(named.get(name, "")))), None),
         author=author,
@@ -82,14 +97,8 @@ def read_metadata(html: str, page: Blocks) -> Metadata:
         og_locale=_language(named.get("og:locale")),
         hreflang=_language(alternates.get(canonical or named.get("og:url") or "")),
     )
-
-
-def page_title(html: str, page: Blocks) -> str:
-    """The content of the title element, references undone; "" without one."""
-    for kind, start, end in page.spans.tolist():
-        if kind == t.SPAN_TITLE:
-            return _text(html[start:end]) or ""
-    return ""
+    described = _text(named.get("og:description") or named.get("description") or "")
+    return Declared(metadata, title or "", described or "", _MARKUP.sub(" ", entities.unescape("\n".join(bodies))))
 
 
 def _attributes(tag: str) -> dict[str, str]:
@@ -117,10 +126,8 @@ def _language(value: str | None) -> str | None:
     return match[0] if match else None
 
 
-def _read_json(source: str, named: dict[str, str]) -> None:
-    """Date and author of the first object of JSON-LD that has them; broken JSON says nothing."""
-    if "datePublished" not in source and "author" not in source:
-        return
+def _read_json(source: str, named: dict[str, str], bodies: list[str]) -> None:
+    """Date and author of the first object of JSON-LD that has them, and the texts of all; broken JSON says nothing."""
     try:
         found: Any = json.loads(source)
     except (ValueError, RecursionError):
@@ -140,4 +147,10 @@ def _read_json(source: str, named: dict[str, str]) -> None:
             author = author.get("name") if isinstance(author, dict) else author
             if isinstance(author, str):
                 named.setdefault("author", author)
-            rest.extend(value for key, value in item.items() if key in ("@graph", "mainEntity", "mainEntityOfPage"))
+            for key, value in item.items():
+                if key in _JSON_TEXTS and isinstance(value, str):
+                    bodies.append(value)
+                elif isinstance(value, list) and all(isinstance(part, str) for part in value) and key in _JSON_TEXTS:
+                    bodies.extend(value)
+                elif key in _JSON_TEXTS or key in _JSON_HOLDERS:
+                    rest.append(value)

@@ -19,8 +19,8 @@ from pipeline.text.main_text import vocabulary as v
 
 # Columns of the block table.
 START, END, NODE, FLAGS, WORDS, LINK_CHARACTERS, LINKS, BOLD_CHARACTERS, IMAGES, INLINE_GROUPS = range(10)
-FIRST_CLASS, LAST_CLASS, TITLE_MARKS, COUNTS = 10, 11, 12, 13  # COUNTS: a column for each class of character
-BLOCK_COLUMNS: Final = COUNTS + 10
+FIRST_CLASS, LAST_CLASS, COUNTS = 10, 11, 12  # COUNTS: a column for each class of character
+BLOCK_COLUMNS: Final = COUNTS + v.CHARACTER_CLASSES
 # Flags of a block.
 AFTER_BREAK, HIDDEN, PREFORMATTED = 1, 2, 4
 # Columns of the node table.
@@ -309,7 +309,7 @@ def _open_level(tag, stops, sp, stack, behaviour):  # type: ignore[no-untyped-de
 def _imply_ends(tag, sp, stack, opened, depths, behaviour):  # type: ignore[no-untyped-def]
     """End what a start tag ends without saying so; returns the new height of the stack."""
     if opened[_SVG] or opened[_MATH]:
-        if behaviour[tag] & (v.CLOSES_P | v.TABLE_PART):  # HTML breaks out of foreign content
+        if behaviour[tag] & v.BREAKS_OUT:
             for level in range(sp):
                 if stack[level, 0] == _SVG or stack[level, 0] == _MATH:
                     sp = _pop_to(level, sp, stack, opened, depths)
@@ -473,7 +473,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
     names = np.zeros(MAX_DEPTH + 2, np.uint64)
     opened = np.zeros(len(behaviour), np.int64)
     depths = np.zeros(6, np.int64)
-    counts = np.zeros(10, np.int32)
+    counts = np.zeros(v.CHARACTER_CLASSES, np.int32)
     sp = 0
     pos = n_blocks = n_spans = 0
     n_nodes = 1
@@ -564,6 +564,8 @@ def _tokenise(  # type: ignore[no-untyped-def]
                     kind = behaviour[tag]
                     breaks = False
                     if is_end:
+                        if depths[_FOREIGN] and tag in (_BR, _P):
+                            sp = _imply_ends(tag, sp, stack, opened, depths, behaviour)
                         if tag == _BR:
                             breaks = after_break = True
                         elif tag == _P and not opened[_P]:
@@ -632,7 +634,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
                                     kinds |= 1 << _BOLD
                                 if tag == _PRE_TAG or tag == _LISTING or tag == _XMP or tag == _PLAINTEXT:
                                     kinds |= 1 << _PRE
-                                if kind & v.SKIP and not (tag == _NOSCRIPT and keep_noscript):
+                                if kind & (v.SKIP | v.RAW) and not (tag == _NOSCRIPT and keep_noscript):
                                     kinds |= 1 << _SKIP
                                 if hidden:
                                     kinds |= 1 << _HIDE
@@ -677,8 +679,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
                             blocks[n_blocks, INLINE_GROUPS] = inline
                             blocks[n_blocks, FIRST_CLASS] = first
                             blocks[n_blocks, LAST_CLASS] = last
-                            blocks[n_blocks, TITLE_MARKS] = 0
-                            for k in range(10):
+                            for k in range(v.CHARACTER_CLASSES):
                                 blocks[n_blocks, COUNTS + k] = counts[k]
                             n_blocks += 1
                             start = pos
@@ -771,8 +772,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
         blocks[n_blocks, INLINE_GROUPS] = inline
         blocks[n_blocks, FIRST_CLASS] = first
         blocks[n_blocks, LAST_CLASS] = last
-        blocks[n_blocks, TITLE_MARKS] = 0
-        for k in range(10):
+        for k in range(v.CHARACTER_CLASSES):
             blocks[n_blocks, COUNTS + k] = counts[k]
         n_blocks += 1
     return pos, n_blocks, n_nodes, n_spans

@@ -5,13 +5,16 @@ The file is written by `scripts/train_extractor.py`; no library of trees is need
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-FIELDS = ("roots", "features", "thresholds", "lower", "upper", "values")
+# Most blocks are plainly not text: after so many trees, a block this sure (in log odds) is not asked about further.
+SETTLED_AFTER: Final = 120
+SETTLED: Final = 4.0
+FIELDS: Final = ("roots", "features", "thresholds", "lower", "upper", "values")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,10 +54,19 @@ _njit: Any = numba.njit(cache=True)
 @_njit
 def _scores(matrix, roots, features, thresholds, lower, upper, values):  # type: ignore[no-untyped-def]
     scores = np.zeros(len(matrix))
-    for root in roots:
-        for row in range(len(matrix)):
-            k = root
+    rows = np.arange(len(matrix))
+    active = len(rows)
+    for tree in range(len(roots)):
+        for i in range(active):
+            row = rows[i]
+            k = roots[tree]
             while k >= 0:
                 k = lower[k] if matrix[row, features[k]] <= thresholds[k] else upper[k]
             scores[row] += values[~k]
+        if tree + 1 == SETTLED_AFTER:
+            kept = 0
+            for i in range(active):
+                rows[kept] = rows[i]
+                kept += abs(scores[rows[i]]) < SETTLED
+            active = kept
     return scores

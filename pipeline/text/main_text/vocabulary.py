@@ -31,6 +31,7 @@ HEADING: Final = 256
 TABLE_PART: Final = 512
 SPECIAL: Final = 1024  # an end tag of an inline element does not reach beyond it
 UNSHOWN: Final = 2048  # html, head, body: not kept on the stack
+BREAKS_OUT: Final = 4096  # its start tag ends a picture or formula around it
 
 _TAGS: Final[dict[int, str]] = {
     BLOCK: "address article aside blockquote center dd details dialog dir div dl dt fieldset figcaption figure footer "
@@ -52,6 +53,8 @@ _TAGS: Final[dict[int, str]] = {
     "menu nav noembed noframes noscript object ol p plaintext pre script search section select style summary table "
     "tbody td template textarea tfoot th thead title tr ul xmp",
     UNSHOWN: "html head body",
+    BREAKS_OUT: "b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing "
+    "menu meta nobr ol p pre ruby s small span strong strike sub sup table tt u ul",
     0: "time span label abbr sup sub cite q ruby rb rtc math picture video audio canvas object applet marquee ins del",
 }
 TAG_NAMES: Final[tuple[str, ...]] = (
@@ -87,7 +90,8 @@ CLASS_WORDS: Final[tuple[str, ...]] = (
 )
 
 # What a character is, for counts that hold in every script.
-OTHER, LETTER, UPPER, HAN_KANA, DIGIT, TERMINAL_MARK, COMMA, SYMBOL, SPACE, INVISIBLE = range(10)
+OTHER, LETTER, UPPER, HAN_KANA, DIGIT, TERMINAL_MARK, COMMA, SYMBOL, SPACE, INVISIBLE, SYLLABLE = range(11)
+CHARACTER_CLASSES: Final = 11
 _COMMAS: Final = (
     ",",
     ";",
@@ -178,6 +182,9 @@ def character_classes() -> NDArray[np.uint8]:
     ):  # Han, Hiragana, Katakana
         letters = classes[first : last + 1]
         letters[(letters == LETTER) | (letters == SYMBOL) & (first == 0x2E80)] = HAN_KANA
+    for first, last in ((0x1200, 0x137C), (0x13A0, 0x13F5), (0x1401, 0x166C), (0xA000, 0xA48C), (0xAC00, 0xD7A3)):
+        letters = classes[first : last + 1]  # Ethiopic, Cherokee, Canadian syllabics, Yi, Hangul
+        letters[(letters == LETTER) | (letters == UPPER)] = SYLLABLE
     for character in TERMINAL | frozenset("\N{HORIZONTAL ELLIPSIS}"):
         if ord(character) < CHARACTERS:
             classes[ord(character)] = TERMINAL_MARK
