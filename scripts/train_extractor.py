@@ -4,7 +4,8 @@
 
 The same pages and the same LightGBM give the same file, byte for byte. A block is labelled main text when most of its
 words lie in runs of words that the reference has too; where there are only snippets, the blocks that hold them are
-labelled, with more weight, because they are few and say what people asked for. No extractor's output is a label.
+labelled, with more weight, because they are few and say what people asked for. Pages that were found to have no main
+text teach what is not. No extractor's output is a label.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.text.main_text import MODEL, Blocks, Forest, read_declared, tokenise
 from pipeline.text.main_text.features import measure
-from tests.benchmarks.gold import GoldPage, load_pages, tokens
+from tests.benchmarks.gold import GoldPage, load_kinds, load_pages, tokens
 
 HAN_KANA = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}]")
 SNIPPET_WEIGHT = 8.0
@@ -75,7 +76,7 @@ def examples(pages: Iterable[GoldPage]) -> tuple[list[Example], tuple[str, ...]]
 
 def _bare(page: GoldPage) -> tuple[NDArray[np.float32], NDArray[np.int8]] | None:
     """A page of nothing but the first lines of a reference: little text without a site around it is text too."""
-    if page.text is None:
+    if not page.text:
         return None
     lines = [line for line in page.text.split("\n") if line.strip()]
     lines = lines[: 1 + zlib.crc32(page.id.encode()) % 6]
@@ -221,8 +222,11 @@ def snippet_labels(texts: Sequence[str], page: GoldPage) -> NDArray[np.int8]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output", type=Path, default=MODEL)
-    output = parser.parse_args().output
-    chosen, names = examples(load_pages())
+    parser.add_argument("--without", action="append", default=[], help="corpus that is left out, such as daniel")
+    options = parser.parse_args()
+    output: Path = options.output
+    pages = [page for page in load_pages() + load_kinds() if page.corpus not in options.without]
+    chosen, names = examples(pages)
     output.parent.mkdir(parents=True, exist_ok=True)
     train(chosen, names).save(output)
     print(f"{output}: {TREES} trees, {len(names)} features, {len(chosen)} pages, {output.stat().st_size:,} bytes")

@@ -28,6 +28,7 @@ from pipeline.stages.measure_quality import MeasureQuality
 from pipeline.stages.read_warc import CARRIERS, Gap, HttpMessage, Record, parse_http, read_records
 from pipeline.stages.score_perplexity import ScorePerplexity
 from pipeline.text.extract import Extraction
+from pipeline.text.main_text import MODEL as EXTRACTION_MODEL
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ def annotate_fingerprint(config: RunConfig) -> str:
     folder = Path(config.language_configs) if config.language_configs else LANGUAGE_CONFIGS
     models = Path(__file__).resolve().parent.parent / "models"
     files = sorted(folder.glob("*_words/*.txt")) + (sorted(models.rglob("*.*")) if not config.models else [])
+    files.append(EXTRACTION_MODEL)
     digests = {path.name + path.parent.name: sha256_of(path) for path in files if path.suffix != ".md"}
     versions = {name: version(name) for name in LIBRARIES}
     return fingerprint([FORMAT, config.annotate_settings(), digests, versions])

@@ -8,7 +8,7 @@ have). Pages without a reference serve the equality tests and the page-kind labe
 import gzip
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import regex
@@ -35,7 +35,7 @@ class GoldPage:
     site: str  # registered domain
     bytes: int
     html: str
-    text: str | None
+    text: str | None  # "" where it has none
     wanted: tuple[str, ...]
     unwanted: tuple[str, ...]
 
@@ -108,3 +108,10 @@ def page_kinds() -> dict[str, bool]:
     """Whether a page has a main text, for the pages that were looked at; by page id."""
     rows = (Path(__file__).with_name("page_kinds.tsv")).read_text(encoding="utf-8").splitlines()
     return {row.split("\t")[0]: row.split("\t")[1] == "text" for row in rows if not row.startswith("#")}
+
+
+def load_kinds() -> list[GoldPage]:
+    """The pages of `page_kinds`; those without a main text have the reference ""."""
+    kinds = page_kinds()
+    pages = (page for page in load_pages(OTHERS[:2]) if page.id in kinds)
+    return [page if kinds[page.id] else replace(page, text="") for page in pages]

@@ -64,8 +64,10 @@ def choose(page: Blocks, probabilities: NDArray[np.float64], rows: NDArray[np.in
         probabilities = probabilities.copy()
         probabilities[members] = means[row]
     if not page.blocks[:, t.LINKS].any():  # a document of its own, not a part of a site
-        return (page.blocks[:, t.FLAGS] & t.HIDDEN) == 0
-    return (probabilities >= THRESHOLD) & (probabilities.max() >= SUREST)
+        kept = (page.blocks[:, t.FLAGS] & t.HIDDEN) == 0
+    else:
+        kept = (probabilities >= THRESHOLD) & (probabilities.max() >= SUREST)
+    return np.asarray(kept)
 
 
 def _bundled(page: Blocks, size: int) -> Blocks:

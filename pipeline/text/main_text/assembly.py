@@ -20,9 +20,9 @@ def table_rows(page: Blocks) -> NDArray[np.int32]:
     A data row has several cells, each one block that is not long; other tables arrange the page.
     """
     nodes, blocks = page.nodes, page.blocks
-    rows = np.full(len(blocks), -1, np.int32)
+    rows = [-1] * len(blocks)
     if not np.isin(nodes[:, t.TAG], _CELLS).any():
-        return rows
+        return np.array(rows, np.int32)
     tags, parents = nodes[:, t.TAG].tolist(), nodes[:, t.PARENT].tolist()
     held: dict[int, list[int]] = {}
     cells: dict[int, int] = {}
@@ -40,8 +40,9 @@ def table_rows(page: Blocks) -> NDArray[np.int32]:
     lengths = (blocks[:, t.END] - blocks[:, t.START]).tolist()
     for row, members in held.items():
         if len(members) > 1 and -1 not in members and max(lengths[block] for block in members) <= LONGEST_CELL:
-            rows[members] = row
-    return rows
+            for block in members:
+                rows[block] = row
+    return np.array(rows, np.int32)
 
 
 def assemble(page: Blocks, kept: NDArray[np.bool_], rows: NDArray[np.int32]) -> str:
@@ -56,16 +57,18 @@ def assemble(page: Blocks, kept: NDArray[np.bool_], rows: NDArray[np.int32]) -> 
     """
     text = page.stream.tobytes().decode("utf-32-le")
     tags, parents = page.nodes[:, t.TAG].tolist(), page.nodes[:, t.PARENT].tolist()
+    starts, ends = page.blocks[:, t.START].tolist(), page.blocks[:, t.END].tolist()
+    holders, row_of = page.blocks[:, t.NODE].tolist(), rows.tolist()
     lines: list[str] = []
     row_before = item_before = -1
     for block in np.flatnonzero(kept).tolist():
-        line = text[page.blocks[block, t.START] : page.blocks[block, t.END]].rstrip()
-        row = int(rows[block])
+        line = text[starts[block] : ends[block]].rstrip()
+        row = row_of[block]
         if row >= 0 and row == row_before:
             lines[-1] += CELL_SEPARATOR + line
             continue
         row_before = row
-        item = int(page.blocks[block, t.NODE])
+        item = holders[block]
         if tags[item] != _ITEM:  # <li><p>: the paragraph begins the item
             item = parents[item]
         if item >= 0 and tags[item] == _ITEM:
