@@ -24,7 +24,6 @@ __all__ = ["MODEL", "Blocks", "Declared", "Forest", "Metadata", "choose", "main_
 
 MODEL: Final = Path(__file__).resolve().parents[2] / "models" / "extract" / "blocks.npz"
 THRESHOLD: Final = 0.5  # probability from which a block is kept
-SUREST: Final = 0.7  # a page of whose blocks none has this probability has no main text
 MOST_JUDGED: Final = 5_000  # blocks; a page with more, which few have, is judged in bundles of neighbours
 
 
@@ -52,7 +51,7 @@ def main_text(html: str, page: Blocks | None = None, declared: Declared | None =
 
 
 def choose(page: Blocks, probabilities: NDArray[np.float64], rows: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Which blocks are kept; (n_blocks,). None where the page has no main text; all that is shown where it has no link.
+    """Which blocks are kept; (n_blocks,). All that is shown where the page has no link.
 
     The cells of a table's row are kept or left together.
     """
@@ -66,7 +65,7 @@ def choose(page: Blocks, probabilities: NDArray[np.float64], rows: NDArray[np.in
     if not page.blocks[:, t.LINKS].any():  # a document of its own, not a part of a site
         kept = (page.blocks[:, t.FLAGS] & t.HIDDEN) == 0
     else:
-        kept = (probabilities >= THRESHOLD) & (probabilities.max() >= SUREST)
+        kept = probabilities >= THRESHOLD
     return np.asarray(kept)
 
 
