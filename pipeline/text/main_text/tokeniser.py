@@ -616,6 +616,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
                         elif kind & v.UNSHOWN:
                             breaks = tag == _BODY
                         else:
+                            ends_select = tag == _SELECT and opened[_SELECT] > 0  # and opens none
                             sp = _imply_ends(tag, sp, stack, opened, depths, behaviour)
                             foreign = depths[_FOREIGN] > 0
                             breaks = kind & v.BLOCK > 0
@@ -623,7 +624,11 @@ def _tokenise(  # type: ignore[no-untyped-def]
                                 breaks = after_break = True
                             elif tag == _IMG:
                                 images += 1
-                            if kind & v.VOID or (closed_itself and (foreign or tag == _SVG or tag == _MATH)):
+                            if (
+                                kind & v.VOID
+                                or ends_select
+                                or (closed_itself and (foreign or tag == _SVG or tag == _MATH))
+                            ):
                                 if tag != _BR and tag != _IMG and kind & v.VOID and tag == _T_HR:
                                     breaks = True
                             elif sp < MAX_DEPTH:
