@@ -22,6 +22,14 @@ PAYLOAD = {
     "content_type": (pa.string(), "of the HTTP response or the record"),
     "payload": (pa.large_binary(), "body after transfer and content encodings are undone"),
 }
+METADATA = {
+    "title": (pa.string(), "as the page declares it: og:title, else the title element"),
+    "published": (pa.string(), "date of publication as the page declares it, ISO 8601"),
+    "author": (pa.string(), "as the page declares it"),
+    "html_lang": (pa.string(), "lang of the html element, as written"),
+    "og_locale": (pa.string(), "og:locale, as written"),
+    "hreflang": (pa.string(), "hreflang of the page's own address among its alternates, as written"),
+}
 TEXT = {
     "encoding": (pa.string(), "Python codec that the body was decoded with"),
     "encoding_source": (pa.string(), "bom, header, meta, utf8 or detected"),
@@ -70,7 +78,7 @@ def _annotated() -> pa.Schema:
     """Columns that later passes read stand together, before `text`."""
     text = dict(TEXT)
     last = {"text": text.pop("text")}
-    return schema(RECORD, text, LANGUAGE, METRIC, PERPLEXITY, SIGNATURE, SPANS, last)
+    return schema(RECORD, METADATA, text, LANGUAGE, METRIC, PERPLEXITY, SIGNATURE, SPANS, last)
 
 
 ANNOTATED = _annotated()

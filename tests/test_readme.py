@@ -9,6 +9,8 @@ import pytest
 import typer
 
 from pipeline.cli import app
+from pipeline.passes.layout import Layout
+from pipeline.passes.report import funnel
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -68,3 +70,33 @@ def test_named_files_exist() -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", README)
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_funnel_is_that_of_the_demo(demo: Layout) -> None:
+    rows, dropped = funnel(demo, "main")
+    names = ("documents", "kept", "failed_rules", "duplicate", "url_duplicate")
+    by_label = {row["label"]: [row[name] for name in names] for row in rows}
+    by_label["all"] = [sum(row[number] for row in by_label.values()) for number in range(len(names))]
+    shown = re.search(r"Funnel of selection main\n(.*?)\nClean text", README, re.DOTALL)
+    assert shown
+    lines = [line.split() for line in shown[1].splitlines() if re.match(r"  (?:[a-z]{3}_[A-Z][a-z]{3}|all) ", line)]
+    assert len(lines) >= 4
+    for label, *numbers in lines:
+        told = list(map(int, numbers))
+        assert told == by_label[label][: len(told)]
+        assert not any(by_label[label][len(told) :])
+    reasons = re.search(r"Dropped before measuring: (\d+) \((.*?)\)", shown[1], re.DOTALL)
+    assert reasons
+    assert int(reasons[1]) == dropped.total()
+    told_reasons = dict(pair.rsplit(" ", 1) for pair in re.split(r",\s+", reasons[2]))
+    assert told_reasons == {reason: str(count) for reason, count in dropped.items()}
+
+
+def test_the_steps_of_the_funnel_are_those_of_the_demo(demo: Layout) -> None:
+    rows, dropped = funnel(demo, "main")
+    lost = {name: sum(row[name] for row in rows) for name in ("failed_rules", "duplicate")}
+    documents = sum(row["documents"] for row in rows)
+    left = [documents + dropped.total(), documents, documents - lost["failed_rules"]]
+    left.append(left[-1] - lost["duplicate"])
+    steps = re.findall(r"^\| (?:read|open, block|rules|near duplicates)[^|]*\| (\d+) \|", README, re.MULTILINE)
+    assert list(map(int, steps)) == left

@@ -16,7 +16,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipeline.errors import PipelineError
 from pipeline.execution.child import read_frame, write_frame
+from pipeline.text.extract import Extraction
 
 # last words of a process whose allocation failed: Rust's and C++'s, which abort, and Python's
 OUT_OF_MEMORY = re.compile(rb"memory allocation of \d+ bytes failed|std::bad_alloc|^MemoryError", re.MULTILINE)
@@ -38,8 +40,8 @@ class WatchedChild:
     def __exit__(self, *_: object) -> None:
         self._kill()
 
-    def extract(self, pages: Sequence[str]) -> Iterator[tuple[str | None, str | None]]:
-        """(text, fault) for each page, in order. Faults: cpu_limit, killed, memory_limit, parser_error_*."""
+    def extract(self, pages: Sequence[str]) -> Iterator[Extraction]:
+        """Text or fault of each page, in order. Faults: cpu_limit, killed, or those of `extract`."""
         position = 0
         while position < len(pages):
             answered, fault = 0, None
@@ -54,7 +56,7 @@ class WatchedChild:
                 yield self._alone(pages[position])
                 position += 1
 
-    def _alone(self, page: str) -> tuple[str | None, str | None]:
+    def _alone(self, page: str) -> Extraction:
         fault = "killed"
         for _ in range(2):
             self._kill()
@@ -62,9 +64,9 @@ class WatchedChild:
             if not isinstance(answer, str):
                 return answer
             fault = answer
-        return None, fault
+        return Extraction(fault=fault)
 
-    def _attempt(self, pages: Sequence[str]) -> Iterator[tuple[str | None, str | None] | str]:
+    def _attempt(self, pages: Sequence[str]) -> Iterator[Extraction | str]:
         """Answers in order; a string is the fault that killed the child while it worked on the next page."""
         process = self._start()
         assert process.stdin is not None
@@ -83,10 +85,10 @@ class WatchedChild:
             except EOFError:
                 process.wait()
                 self._errors.seek(0)
-                answer = None, "memory_limit" if OUT_OF_MEMORY.search(self._errors.read()) else "killed"
-            if answer[1] in ("memory_limit", "killed"):
+                answer = Extraction(fault="memory_limit" if OUT_OF_MEMORY.search(self._errors.read()) else "killed")
+            if answer.fault in ("memory_limit", "killed"):
                 self._kill()
-                yield answer[1]
+                yield answer.fault
                 return
             yield answer
         writer.join()
@@ -95,7 +97,7 @@ class WatchedChild:
         assert process.stdin is not None
         try:
             for page in pages:
-                write_frame(process.stdin, (self.extractor, page))
+                write_frame(process.stdin, page)
         except (BrokenPipeError, ValueError):
             return  # the reader side sees the death and acts on it
 
@@ -104,14 +106,24 @@ class WatchedChild:
             root = str(Path(__file__).resolve().parent.parent.parent)
             path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
             self._errors = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the process
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline.execution.child", str(self.memory_bytes)],
+            process = subprocess.Popen(
+                [sys.executable, "-m", "pipeline.execution.child", self.extractor, str(self.memory_bytes)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
                 bufsize=0,  # select must see what has arrived: no answer may hide in a buffer
                 env=os.environ | {"PYTHONPATH": path},
             )
+            assert process.stdout is not None
+            self._process = process
+            try:
+                read_frame(process.stdout)  # ready: imports and kernels are not the first page's time
+            except EOFError:
+                self._kill()
+                raise PipelineError(
+                    f"the child that runs {self.extractor} did not start; to see why, run\n"
+                    f"{sys.executable} -m pipeline.execution.child {self.extractor} {self.memory_bytes}"
+                ) from None
         return self._process
 
     def _kill(self) -> None:

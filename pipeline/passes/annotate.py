@@ -40,7 +40,9 @@ from pipeline.stages.identify_language import IdentifyLanguage
 from pipeline.stages.measure_quality import MeasureQuality
 from pipeline.stages.read_warc import CARRIERS, Gap, HttpMessage, Record, parse_http, read_records
 from pipeline.stages.score_perplexity import ScorePerplexity
+from pipeline.text.extract import Extraction
 from pipeline.text.lid import resolve_model
+from pipeline.text.main_text import MODEL as EXTRACTION_MODEL
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +101,7 @@ def annotate_state(config: RunConfig) -> dict[str, Any]:
     files = sorted(folder.glob("*_words/*.txt")) + sorted(
         (Path(config.models) if config.models else models).rglob("*.*")
     )
+    files.append(EXTRACTION_MODEL)
     digests = {
         path.name + path.parent.name: _digest(path, path.stat().st_mtime_ns) for path in files if path.suffix != ".md"
     }
@@ -217,18 +220,18 @@ class _Verdicts:
         self.child = child
         self.known: dict[str, str] = read_json(path) if path.exists() else {}
 
-    def extract(self, pages: Sequence[str]) -> Iterator[tuple[str | None, str | None]]:
+    def extract(self, pages: Sequence[str]) -> Iterator[Extraction]:
         keys = [hashlib.sha256(page.encode()).hexdigest() for page in pages]
         answers = self.child.extract([page for page, key in zip(pages, keys, strict=True) if key not in self.known])
         for key in keys:
             if key in self.known:
-                yield None, self.known[key]
+                yield Extraction(fault=self.known[key])
                 continue
-            text, fault = next(answers)
-            if fault in ("cpu_limit", "memory_limit", "killed"):
-                self.known[key] = fault
+            answer = next(answers)
+            if answer.fault in ("cpu_limit", "memory_limit", "killed"):
+                self.known[key] = answer.fault
                 write_json(self.path, self.known)
-            yield text, fault
+            yield answer
 
 
 def _run(

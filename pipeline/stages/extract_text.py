@@ -1,18 +1,18 @@
-"""payload -> encoding and main text, decoded, extracted in a watched child, cleaned and repaired."""
+"""payload -> encoding, what the page declares and main text, decoded, extracted in a watched child, repaired."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
 
 import pyarrow as pa
 
-from pipeline.columns import MEASURED, PAYLOAD, RECORD, TEXT, schema
+from pipeline.columns import MEASURED, METADATA, PAYLOAD, RECORD, TEXT, schema
 from pipeline.config import RunConfig
 from pipeline.stages.contract import add_columns
 from pipeline.text.decode import decode
+from pipeline.text.extract import Extraction
 from pipeline.text.repair import clean, repair_encoding
 
 HTML_TYPES = ("text/html", "application/xhtml+xml")
-Extraction = tuple[str | None, str | None]
 ExtractPages = Callable[[Sequence[str]], Iterable[Extraction]]
 
 
@@ -21,7 +21,7 @@ class ExtractText:
 
     name = "extract_text"
     reads = schema({"warc_type": RECORD["warc_type"]}, PAYLOAD)
-    adds = schema(TEXT, MEASURED)
+    adds = schema(METADATA, TEXT, MEASURED)
 
     def __init__(self, config: RunConfig, extract_pages: ExtractPages) -> None:
         self.config = config
@@ -55,9 +55,10 @@ class ExtractText:
             if not plain:
                 pages.append(row)
         answers = self.extract_pages([_valid(sources_of_text[row] or "") for row in pages])
-        for row, (text, fault) in zip(pages, answers, strict=True):
-            sources_of_text[row] = text
-            drops[row] = fault
+        declared: list[tuple[str | None, ...]] = [(None,) * len(METADATA)] * rows
+        for row, answer in zip(pages, answers, strict=True):
+            sources_of_text[row], drops[row] = answer.text, answer.fault
+            declared[row] = tuple(value and clean(value) for value in answer.metadata)
         texts: list[object] = [None] * rows
         measured: list[object] = [None] * rows
         repaired: list[object] = [None] * rows
@@ -70,7 +71,8 @@ class ExtractText:
             measured[row] = clean(text).strip() if repair == "after" else texts[row]
             if not texts[row] or not measured[row]:
                 drops[row], texts[row], measured[row] = "no_text", None, None
-        columns = {
+        columns: dict[str, list[object]] = {
+            **{name: [values[number] for values in declared] for number, name in enumerate(METADATA)},
             "encoding": encodings,
             "encoding_source": sources,
             "encoding_repaired": repaired,

@@ -1,19 +1,30 @@
-"""HTML to main text, by the extractor that the config names."""
+"""HTML to main text, by the extractor that the config names, and to what the page says about itself."""
 
 from collections.abc import Callable
+from typing import NamedTuple
+
+from pipeline.text.main_text import Blocks, Declared, Metadata, main_text, read_declared, tokenise
 
 # lexbor's status LXB_STATUS_ERROR_MEMORY_ALLOCATION, which resiliparse reports as any other error of the parser
 OUT_OF_MEMORY = "(Error 2)"
 
 
-def _resiliparse(html: str) -> str | None:
+class Extraction(NamedTuple):
+    """Text or a fault, and the page's own statements; a page that shows nothing has the text ""."""
+
+    text: str | None = None
+    fault: str | None = None
+    metadata: Metadata = Metadata()
+
+
+def _resiliparse(html: str, page: Blocks, declared: Declared) -> str | None:
     from resiliparse.extract.html2text import extract_plain_text
 
     text: str = extract_plain_text(html, main_content=True, alt_texts=False, preserve_formatting=True)
     return text
 
 
-def _trafilatura(html: str) -> str | None:
+def _trafilatura(html: str, page: Blocks, declared: Declared) -> str | None:
     import trafilatura
 
     # deduplicate stays off: it makes a page's text depend on the pages before it
@@ -21,21 +32,26 @@ def _trafilatura(html: str) -> str | None:
     return text
 
 
-EXTRACTORS: dict[str, Callable[[str], str | None]] = {
+EXTRACTORS: dict[str, Callable[[str, Blocks, Declared], str | None]] = {
+    "glotmill": main_text,
     "resiliparse": _resiliparse,
     "trafilatura": _trafilatura,
 }
 
 
-def extract(html: str, extractor: str = "resiliparse") -> tuple[str | None, str | None]:
-    """The main text of a page, or None with a fault: `parser_error` or `memory_limit`.
+def extract(html: str, extractor: str = "glotmill") -> Extraction:
+    """The main text of a page, or a fault: `no_main_text`, `parser_error_*` or `memory_limit`.
 
-    >>> extract("<html><body><article><p>Merhaba dünya.</p></article></body></html>")
-    ('Merhaba dünya.', None)
+    >>> extract("<html><body><article><p>Merhaba dünya.</p></article></body></html>").text
+    'Merhaba dünya.'
     """
     try:
-        return EXTRACTORS[extractor](html), None
+        page = tokenise(html)
+        declared = read_declared(html, page)
+        text = EXTRACTORS[extractor](html, page, declared)
+        return Extraction(text, "no_main_text" if text is None else None, declared.metadata)
     except MemoryError:
-        return None, "memory_limit"
+        return Extraction(fault="memory_limit")
     except (ValueError, RuntimeError, TypeError, UnicodeError, RecursionError) as error:
-        return None, "memory_limit" if OUT_OF_MEMORY in str(error) else f"parser_error_{type(error).__name__}"
+        fault = "memory_limit" if OUT_OF_MEMORY in str(error) else f"parser_error_{type(error).__name__}"
+        return Extraction(fault=fault)

@@ -14,7 +14,7 @@ from pipeline.stages.extract_text import ExtractText
 from pipeline.stages.identify_language import IdentifyLanguage
 from pipeline.stages.measure_quality import MeasureQuality
 from pipeline.stages.score_perplexity import ScorePerplexity
-from pipeline.text.extract import extract
+from pipeline.text.extract import Extraction, extract
 
 CONFIG = RunConfig()
 SENTENCES = {
@@ -51,7 +51,7 @@ def pages() -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema(RECORD, PAYLOAD).append(pa.field("drop_reason", pa.string())))
 
 
-def in_process(texts: list[str]) -> list[tuple[str | None, str | None]]:
+def in_process(texts: list[str]) -> list[Extraction]:
     """Extraction without the watched child."""
     return [extract(text) for text in texts]
 

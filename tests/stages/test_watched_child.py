@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.execution.watched_child import WatchedChild
+from pipeline.text.extract import Extraction
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = "<select>" + "<option>x" * 100_000
@@ -21,8 +22,8 @@ def page(name: str) -> str:
     return f"<html><body><main><p>Page {name}. {WORDS * 4}</p></main></body></html>"
 
 
-def starts(answers: list[tuple[str | None, str | None]]) -> list[tuple[str | None, str | None]]:
-    return [(text.strip()[:6] if text else None, fault) for text, fault in answers]
+def starts(answers: list[Extraction]) -> list[tuple[str | None, str | None]]:
+    return [(text.strip()[:6] if text else None, fault) for text, fault, _ in answers]
 
 
 def test_a_page_over_the_cpu_limit_is_stopped_and_the_pages_around_it_are_extracted() -> None:
@@ -66,10 +67,10 @@ def test_a_child_that_dies_for_another_reason_is_killed() -> None:
 def test_answers_keep_the_order_of_the_pages(count: int) -> None:
     with WatchedChild("resiliparse", 5.0, MEMORY) as child:
         answers = list(child.extract([page(f"{number:03d}") for number in range(count)]))
-    assert [text.strip()[:8] if text else None for text, _ in answers] == [
+    assert [text.strip()[:8] if text else None for text, _, _ in answers] == [
         f"Page {number:03d}" for number in range(count)
     ]
-    assert {fault for _, fault in answers} <= {None}
+    assert {fault for _, fault, _ in answers} <= {None}
 
 
 def test_one_child_answers_several_batches_and_is_gone_afterwards() -> None:
