@@ -37,7 +37,7 @@ class ReadConfig(_Strict):
 class ExtractConfig(_Strict):
     """How HTML becomes text, and the limits of the watched child."""
 
-    extractor: Literal["glotmill", "resiliparse", "trafilatura"] = "resiliparse"
+    extractor: Literal["glotmill", "resiliparse", "trafilatura"] = "glotmill"
     cpu_seconds: float = Field(10.0, gt=0)
     memory_bytes: int = Field(2 * 2**30, gt=0)
     repair: bool = True

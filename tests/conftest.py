@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session")
 def demo_config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
-    """recipes/demo.toml, inline, with little CPU time for the hostile page."""
+    """recipes/demo.toml, inline, with little CPU time for a page."""
     output = tmp_path_factory.mktemp("demo") / "output"
     overrides: dict[str, Any] = {
         "output": str(output),

@@ -36,7 +36,7 @@ EXTRACTORS: dict[str, Callable[[str, Blocks, Declared], str | None]] = {
 }
 
 
-def extract(html: str, extractor: str = "resiliparse") -> Extraction:
+def extract(html: str, extractor: str = "glotmill") -> Extraction:
     """The main text of a page, or a fault: `no_main_text`, `parser_error_*` or `memory_limit`.
 
     >>> extract("<html><body><article><p>Merhaba dünya.</p></article></body></html>").text

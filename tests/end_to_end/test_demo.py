@@ -24,7 +24,7 @@ REASONS = {
     "status": {"http_status"},
     "empty": {"empty_body", "no_text"},
     "undecodable": {"undecodable"},
-    "hostile": {"cpu_limit"},
+    "hostile": {"no_text"},  # options only; it hangs lexbor, and our tokeniser reads it in milliseconds
     "unreadable": {"truncated_record", "corrupt_record"},
 }
 LID_LABELS = {"cmn_Hani": "zho_Hani", "arb_Arab": "ara_Arab", "swh_Latn": "swa_Latn"}
