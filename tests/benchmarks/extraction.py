@@ -136,8 +136,8 @@ def snippet_score(texts: Texts, pages: Sequence[GoldPage]) -> tuple[float, int, 
 
 
 GROUPS: dict[str, Callable[[GoldPage], bool]] = {
-    "modern English, human (aeb)": lambda page: page.corpus == "aeb",
-    "modern English, tools' (np, readability)": lambda page: page.corpus in ("np", "readability"),
+    "modern, mostly English, human (aeb)": lambda page: page.corpus == "aeb",
+    "modern, mostly English, tools' (np, readability)": lambda page: page.corpus in ("np", "readability"),
     **{f"DAnIEL {language}": (lambda page, language=language: page.corpus == "daniel" and page.language == language)  # type: ignore[misc]
        for language in ("ell", "eng", "pol", "rus", "zho")},
 }  # fmt: skip

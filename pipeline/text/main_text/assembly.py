@@ -1,5 +1,8 @@
 """Chosen blocks to text: a line a block, list items marked, the cells of a table's row on one line."""
 
+from typing import Any, Final
+
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,11 +10,10 @@ from pipeline.text.main_text import tokeniser as t
 from pipeline.text.main_text.tokeniser import Blocks
 from pipeline.text.main_text.vocabulary import TAG
 
-CELL_SEPARATOR = " | "
-ITEM_MARK = "- "
-LONGEST_CELL = 300  # code points; a cell with more is a column of a layout, not a figure of a table
-_CELLS = (TAG["td"], TAG["th"])
-_ROW, _ITEM = TAG["tr"], TAG["li"]
+CELL_SEPARATOR: Final = " | "
+ITEM_MARK: Final = "- "
+LONGEST_CELL: Final = 300  # code points; a cell with more is a column of a layout, not a figure of a table
+_TD, _TH, _ROW, _ITEM = TAG["td"], TAG["th"], TAG["tr"], TAG["li"]
 
 
 def table_rows(page: Blocks) -> NDArray[np.int32]:
@@ -19,30 +21,36 @@ def table_rows(page: Blocks) -> NDArray[np.int32]:
 
     A data row has several cells, each one block that is not long; other tables arrange the page.
     """
-    nodes, blocks = page.nodes, page.blocks
-    rows = [-1] * len(blocks)
-    if not np.isin(nodes[:, t.TAG], _CELLS).any():
-        return np.array(rows, np.int32)
-    tags, parents = nodes[:, t.TAG].tolist(), nodes[:, t.PARENT].tolist()
-    held: dict[int, list[int]] = {}
-    cells: dict[int, int] = {}
-    for block, node in enumerate(blocks[:, t.NODE].tolist()):
-        while node > 0 and tags[node] not in _CELLS:
-            node = parents[node]
-        if node <= 0:
+    result: NDArray[np.int32] = _table_rows(page.nodes, page.blocks)
+    return result
+
+
+_njit: Any = numba.njit(cache=True)
+
+
+@_njit
+def _table_rows(nodes, blocks):  # type: ignore[no-untyped-def]
+    cell = np.full(len(nodes), -1, np.int32)  # the cell that a node is, or lies in
+    for k in range(1, len(nodes)):  # a node comes after its parent
+        tag = nodes[k, t.TAG]
+        cell[k] = k if tag == _TD or tag == _TH else cell[nodes[k, t.PARENT]]  # noqa: SIM109  compiled
+    held = np.zeros(len(nodes), np.int32)  # blocks of a row or cell
+    arranges = np.zeros(len(nodes), np.bool_)
+    rows = np.full(len(blocks), -1, np.int32)
+    for i in range(len(blocks)):
+        own = cell[blocks[i, t.NODE]]
+        if own < 0 or nodes[nodes[own, t.PARENT], t.TAG] != _ROW:
             continue
-        row = parents[node]
-        if tags[row] == _ROW:
-            held.setdefault(row, []).append(block)
-            cells[node] = cells.get(node, 0) + 1
-            if cells[node] > 1:
-                held[row].append(-1)  # a cell of several blocks
-    lengths = (blocks[:, t.END] - blocks[:, t.START]).tolist()
-    for row, members in held.items():
-        if len(members) > 1 and -1 not in members and max(lengths[block] for block in members) <= LONGEST_CELL:
-            for block in members:
-                rows[block] = row
-    return np.array(rows, np.int32)
+        row = nodes[own, t.PARENT]
+        rows[i] = row
+        held[row] += 1
+        held[own] += 1
+        if held[own] > 1 or blocks[i, t.END] - blocks[i, t.START] > LONGEST_CELL:
+            arranges[row] = True
+    for i in range(len(blocks)):
+        if rows[i] >= 0 and (arranges[rows[i]] or held[rows[i]] < 2):
+            rows[i] = -1
+    return rows
 
 
 def assemble(page: Blocks, kept: NDArray[np.bool_], rows: NDArray[np.int32]) -> str:

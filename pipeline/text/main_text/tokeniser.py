@@ -24,8 +24,8 @@ BLOCK_COLUMNS: Final = COUNTS + v.CHARACTER_CLASSES
 # Flags of a block.
 AFTER_BREAK, HIDDEN, PREFORMATTED = 1, 2, 4
 # Columns of the node table.
-PARENT, TAG, GROUPS, DEPTH, NODE_HIDDEN = range(5)
-NODE_COLUMNS: Final = 5
+PARENT, TAG, GROUPS, DEPTH = range(4)
+NODE_COLUMNS: Final = 4
 # Spans of the source that metadata are read from.
 SPAN_META, SPAN_HTML, SPAN_LINK, SPAN_TIME, SPAN_TITLE, SPAN_JSON = range(6)
 MAX_SPANS: Final = 400
@@ -49,16 +49,16 @@ _A, _P, _BR, _IMG, _LI, _DD, _DT, _TR, _TD, _TH = (
 _TABLE, _TBODY, _THEAD, _TFOOT, _CAPTION, _COLGROUP = (
     _T[name] for name in ("table", "tbody", "thead", "tfoot", "caption", "colgroup")
 )
-_OPTION, _OPTGROUP, _SELECT, _BUTTON, _FORM, _UL, _OL, _DL, _DIV, _ADDRESS = (
-    _T[name] for name in ("option", "optgroup", "select", "button", "form", "ul", "ol", "dl", "div", "address")
+_OPTION, _OPTGROUP, _SELECT, _BUTTON, _FORM, _UL, _OL, _DIV, _ADDRESS = (
+    _T[name] for name in ("option", "optgroup", "select", "button", "form", "ul", "ol", "div", "address")
 )
-_RT, _RP, _RB, _RTC, _SVG, _MATH, _PRE_TAG, _LISTING, _XMP, _PLAINTEXT = (
-    _T[name] for name in ("rt", "rp", "rb", "rtc", "svg", "math", "pre", "listing", "xmp", "plaintext")
+_RT, _RP, _RB, _SVG, _MATH, _PRE_TAG, _LISTING, _XMP, _PLAINTEXT = (
+    _T[name] for name in ("rt", "rp", "rb", "svg", "math", "pre", "listing", "xmp", "plaintext")
 )
-_SCRIPT, _STYLE, _TITLE, _TEXTAREA, _META, _LINK_TAG, _HTML, _TIME, _NOSCRIPT, _OBJECT = (
-    _T[name] for name in ("script", "style", "title", "textarea", "meta", "link", "html", "time", "noscript", "object")
+_SCRIPT, _STYLE, _TITLE, _TEXTAREA, _META, _LINK_TAG, _HTML, _TIME, _NOSCRIPT = (
+    _T[name] for name in ("script", "style", "title", "textarea", "meta", "link", "html", "time", "noscript")
 )
-_TEMPLATE, _BODY, _T_HR = _T["template"], _T["body"], _T["hr"]
+_TEMPLATE, _BODY, _HR = _T["template"], _T["body"], _T["hr"]
 # WHATWG 13.2.5.80: what numeric references to the C1 controls mean
 _C1: Final = np.array(
     [
@@ -78,7 +78,6 @@ class Blocks:
     nodes: NDArray[np.int32]  # (n_nodes, NODE_COLUMNS); node 0 is the document
     paths: NDArray[np.uint64]  # (n_nodes,) hash of tags and classes from the root
     spans: NDArray[np.int32]  # (n_spans, 3) kind, start, end
-    text_characters: int
 
     def text(self, block: int) -> str:
         """The text of one block."""
@@ -104,9 +103,7 @@ def tokenise(html: str, keep_noscript: bool = False) -> Blocks:
         source, keep_noscript, *v.tag_tables(), *v.reference_tables(), *v.class_word_tables(), v.character_classes(),
         stream, blocks, nodes, paths, spans,
     )  # fmt: skip
-    return Blocks(
-        stream[:n_stream], blocks[:n_blocks], nodes[:n_nodes], paths[:n_nodes], spans[:n_spans], int(n_stream)
-    )
+    return Blocks(stream[:n_stream], blocks[:n_blocks], nodes[:n_nodes], paths[:n_nodes], spans[:n_spans])
 
 
 _njit: Any = numba.njit(cache=True)
@@ -462,6 +459,21 @@ def _reference(source, i, reference_keys, reference_values):  # type: ignore[no-
     return value, end
 
 
+@_inline
+def _write(  # type: ignore[no-untyped-def]
+    blocks, n, start, end, node, flags, words, link_characters, links, bold_characters, images, inline, first, last,
+    counts,
+):  # fmt: skip
+    """Add a row to the block table; returns the number of its rows."""
+    blocks[n, START], blocks[n, END], blocks[n, NODE], blocks[n, FLAGS] = start, end, node, flags
+    blocks[n, WORDS], blocks[n, LINK_CHARACTERS], blocks[n, LINKS] = words, link_characters, links
+    blocks[n, BOLD_CHARACTERS], blocks[n, IMAGES], blocks[n, INLINE_GROUPS] = bold_characters, images, inline
+    blocks[n, FIRST_CLASS], blocks[n, LAST_CLASS] = first, last
+    for k in range(v.CHARACTER_CLASSES):
+        blocks[n, COUNTS + k] = counts[k]
+    return n + 1
+
+
 @_njit
 def _tokenise(  # type: ignore[no-untyped-def]
     source, keep_noscript, tag_keys, tag_numbers, behaviour, reference_keys, reference_values, word_keys, word_values,
@@ -478,7 +490,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
     pos = n_blocks = n_spans = 0
     n_nodes = 1
     nodes[0, PARENT] = -1
-    nodes[0, TAG] = nodes[0, GROUPS] = nodes[0, DEPTH] = nodes[0, NODE_HIDDEN] = 0
+    nodes[0, TAG] = nodes[0, GROUPS] = nodes[0, DEPTH] = 0
     paths[0] = _OFFSET
     # the block being filled
     start = 0
@@ -629,7 +641,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
                                 or ends_select
                                 or (closed_itself and (foreign or tag == _SVG or tag == _MATH))
                             ):
-                                if tag != _BR and tag != _IMG and kind & v.VOID and tag == _T_HR:
+                                if tag == _HR:
                                     breaks = True
                             elif sp < MAX_DEPTH:
                                 kinds = 0
@@ -659,7 +671,6 @@ def _tokenise(  # type: ignore[no-untyped-def]
                                     nodes[n_nodes, TAG] = tag
                                     nodes[n_nodes, GROUPS] = groups | above
                                     nodes[n_nodes, DEPTH] = nodes[parent, DEPTH] + 1
-                                    nodes[n_nodes, NODE_HIDDEN] = depths[_HIDE] > 0
                                     paths[n_nodes] = (((paths[parent] ^ np.uint64(tag)) * _PRIME) ^ shape) * _PRIME
                                     stack[sp, 1] = n_nodes
                                     stack[sp, 3] = 0
@@ -672,25 +683,12 @@ def _tokenise(  # type: ignore[no-untyped-def]
                                     links += 1
                     if breaks:
                         if pos > start:
-                            blocks[n_blocks, START] = start
-                            blocks[n_blocks, END] = pos
-                            blocks[n_blocks, NODE] = node
-                            blocks[n_blocks, FLAGS] = flags
-                            blocks[n_blocks, WORDS] = words
-                            blocks[n_blocks, LINK_CHARACTERS] = link_characters
-                            blocks[n_blocks, LINKS] = links
-                            blocks[n_blocks, BOLD_CHARACTERS] = bold_characters
-                            blocks[n_blocks, IMAGES] = images
-                            blocks[n_blocks, INLINE_GROUPS] = inline
-                            blocks[n_blocks, FIRST_CLASS] = first
-                            blocks[n_blocks, LAST_CLASS] = last
-                            for k in range(v.CHARACTER_CLASSES):
-                                blocks[n_blocks, COUNTS + k] = counts[k]
-                            n_blocks += 1
+                            n_blocks = _write(
+                                blocks, n_blocks, start, pos, node, flags, words, link_characters, links,
+                                bold_characters, images, inline, first, last, counts,
+                            )  # fmt: skip
                             start = pos
                             links = images = 0
-                            if tag == _A and not is_end:
-                                links = 1
                         space = False
                         indent = 0
                     continue
@@ -765,19 +763,8 @@ def _tokenise(  # type: ignore[no-untyped-def]
         if depths[_BOLD]:
             bold_characters += 1
     if pos > start:
-        blocks[n_blocks, START] = start
-        blocks[n_blocks, END] = pos
-        blocks[n_blocks, NODE] = node
-        blocks[n_blocks, FLAGS] = flags
-        blocks[n_blocks, WORDS] = words
-        blocks[n_blocks, LINK_CHARACTERS] = link_characters
-        blocks[n_blocks, LINKS] = links
-        blocks[n_blocks, BOLD_CHARACTERS] = bold_characters
-        blocks[n_blocks, IMAGES] = images
-        blocks[n_blocks, INLINE_GROUPS] = inline
-        blocks[n_blocks, FIRST_CLASS] = first
-        blocks[n_blocks, LAST_CLASS] = last
-        for k in range(v.CHARACTER_CLASSES):
-            blocks[n_blocks, COUNTS + k] = counts[k]
-        n_blocks += 1
+        n_blocks = _write(
+            blocks, n_blocks, start, pos, node, flags, words, link_characters, links,
+            bold_characters, images, inline, first, last, counts,
+        )  # fmt: skip
     return pos, n_blocks, n_nodes, n_spans
