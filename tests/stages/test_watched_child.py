@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from pipeline.execution.watched_child import WatchedChild
+from pipeline.errors import PipelineError
+from pipeline.execution.watched_child import WatchedChild, _cpu_seconds
 from pipeline.text.extract import Extraction
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,8 +61,29 @@ def test_a_page_within_the_memory_limit_is_no_parser_error() -> None:
 
 
 def test_a_child_that_dies_for_another_reason_is_killed() -> None:
-    with WatchedChild("no-such-extractor", 5.0, MEMORY) as child:  # KeyError: the child ends with a traceback
-        assert list(child.extract([page("a")])) == [(None, "killed")]
+    ended = threading.Event()
+
+    def shoot(child: WatchedChild, started: float) -> None:
+        while not ended.wait(0.1):
+            if child._process is not None and _cpu_seconds(child._process.pid) > started + 0.5:
+                child._process.kill()
+
+    with WatchedChild("resiliparse", 600.0, MEMORY) as child:
+        assert starts(list(child.extract([page("a")]))) == [("Page a", None)]
+        assert child._process is not None
+        gun = threading.Thread(target=shoot, args=(child, _cpu_seconds(child._process.pid)))
+        gun.start()
+        try:
+            assert list(child.extract([OPTIONS * 10])) == [Extraction(fault="killed")]
+        finally:
+            ended.set()
+            gun.join()
+        assert starts(list(child.extract([page("b")]))) == [("Page b", None)]
+
+
+def test_a_child_that_cannot_start_is_a_clear_error() -> None:
+    with WatchedChild("no-such-extractor", 5.0, MEMORY) as child, pytest.raises(PipelineError, match="did not start"):
+        list(child.extract([page("a")]))
 
 
 @pytest.mark.parametrize("count", [0, 1, 300])
@@ -88,7 +111,7 @@ def test_a_page_that_hangs_does_not_outlive_a_killed_parent() -> None:
     program = (
         "from pipeline.execution.watched_child import WatchedChild\n"
         f"pages = ['<p>a</p>', {'<select>'!r} + {'<option>x'!r} * 1_000_000]\n"
-        "for text, fault in WatchedChild('resiliparse', 600, 2**33).extract(pages):\n"
+        "for text, fault, _ in WatchedChild('resiliparse', 600, 2**33).extract(pages):\n"
         "    print(text, fault, flush=True)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:

@@ -2,7 +2,6 @@
 
 import html as entities
 import random
-import time
 from collections import Counter
 
 import numpy as np
@@ -212,6 +211,19 @@ def test_line_breaks_lists_and_preformatted_text_keep_their_lines() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["Комитет снова соберётся на следующей неделе.", "सभी मनुष्यों को गौरव", "Ça déjà vu à Rome", "Россия", "così fan"],
+)
+def test_damaged_encodings_reach_the_repair_whole(text: str) -> None:
+    damaged = text.encode().decode("latin-1")
+    assert main_text(f"<p>{damaged}</p>") == damaged
+
+
+def test_soft_hyphens_and_no_break_spaces_of_sound_text_are_hyphenation_and_space() -> None:
+    assert main_text("<p>Donau\xaddampf\xa0schiff und\xa0mehr</p>") == "Donaudampf schiff und mehr"
+
+
 def test_noscript_is_read_only_where_the_page_shows_nothing_else() -> None:
     hint = "<noscript><p>Please enable scripts to see this page as it was meant to be.</p></noscript>"
     text = main_text(site(prose() + hint))
@@ -273,15 +285,13 @@ HOSTILE = {
 }
 
 
+SHOWS_NOTHING = {"end tags of what is not open", "a script that does not end", "a comment of dashes"}
+
+
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_no_page_takes_more_than_half_a_second(kind: str) -> None:
-    main_text(site(prose()))  # kernels are loaded
-    seconds = []
-    for _ in range(2):  # another process on the machine can slow one of them
-        started = time.process_time()
-        main_text(HOSTILE[kind])
-        seconds.append(time.process_time() - started)
-    assert min(seconds) < 0.5
+def test_a_hostile_page_is_read_to_its_end(kind: str) -> None:
+    # its time is in the benchmark
+    assert (main_text(HOSTILE[kind]) == "") == (kind in SHOWS_NOTHING)
 
 
 @pytest.mark.skipif(not WARC.is_dir(), reason="shared data are absent")

@@ -70,7 +70,7 @@ def assemble(page: Blocks, kept: NDArray[np.bool_], rows: NDArray[np.int32]) -> 
     lines: list[str] = []
     row_before = item_before = -1
     for block in np.flatnonzero(kept).tolist():
-        line = text[starts[block] : ends[block]].rstrip()
+        line = text[starts[block] : ends[block]].rstrip(" \n\t")
         row = row_of[block]
         if row >= 0 and row == row_before:
             lines[-1] += CELL_SEPARATOR + line

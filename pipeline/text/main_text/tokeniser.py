@@ -133,6 +133,19 @@ def _is_space(c):  # type: ignore[no-untyped-def]
 
 
 @_inline
+def _is_mojibake(c, before):  # type: ignore[no-untyped-def]
+    """Whether a control, no-break space or soft hyphen can be the rest of a letter in UTF-8 that was read as Latin 1.
+
+    Such text is repaired after extraction, which has to leave it whole.
+    """
+    if 0x80 <= c <= 0x9F:
+        return True
+    if c != 0xA0 and c != 0xAD:
+        return False
+    return 0x80 <= before <= 0xF4 or 0x152 <= before <= 0x192 or 0x2013 <= before <= 0x203A or before == 0x20AC
+
+
+@_inline
 def _hash_lower(source, start, end):  # type: ignore[no-untyped-def]
     h = _OFFSET
     for i in range(start, end):
@@ -714,7 +727,9 @@ def _tokenise(  # type: ignore[no-untyped-def]
             else:
                 i += 1
         looks = int(character_class[c]) if c < len(character_class) else v.HAN_KANA
-        if looks == v.SPACE:
+        if _is_mojibake(c, stream[pos - 1] if pos > start and not space else np.uint32(0)):
+            looks = v.OTHER
+        elif looks == v.SPACE:
             if depths[_PRE] and c != 13:
                 if pos > start:
                     stream[pos] = c
@@ -727,7 +742,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
             else:
                 space = True
             continue
-        if looks == v.INVISIBLE and (c == 0xAD or c == 0xFEFF or pos == start):
+        elif looks == v.INVISIBLE and (c == 0xAD or c == 0xFEFF or pos == start):
             continue
         if pos == start:
             node = stack[sp - 1, 1] if sp else 0
