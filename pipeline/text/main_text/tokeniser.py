@@ -714,7 +714,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
             else:
                 i += 1
         looks = int(character_class[c]) if c < len(character_class) else v.HAN_KANA
-        if looks == v.SPACE:
+        if looks == v.SPACE and not (c == 0xA0 and pos > start and not space and 0xC2 <= stream[pos - 1] <= 0xF4):
             if depths[_PRE] and c != 13:
                 if pos > start:
                     stream[pos] = c
@@ -727,7 +727,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
             else:
                 space = True
             continue
-        if looks == v.INVISIBLE and (c == 0xAD or c == 0xFEFF or pos == start):
+        if looks == v.INVISIBLE and (c == 0xFEFF or pos == start):
             continue
         if pos == start:
             node = stack[sp - 1, 1] if sp else 0
