@@ -182,6 +182,7 @@ def character_classes() -> NDArray[np.uint8]:
     ):  # Han, Hiragana, Katakana
         letters = classes[first : last + 1]
         letters[(letters == LETTER) | (letters == SYMBOL) & (first == 0x2E80)] = HAN_KANA
+    classes[0x80:0xA0] = OTHER  # C1 controls are the remains of damaged encodings, which repair needs whole
     for first, last in ((0x1200, 0x137C), (0x13A0, 0x13F5), (0x1401, 0x166C), (0xA000, 0xA48C), (0xAC00, 0xD7A3)):
         letters = classes[first : last + 1]  # Ethiopic, Cherokee, Canadian syllabics, Yi, Hangul
         letters[(letters == LETTER) | (letters == UPPER)] = SYLLABLE
