@@ -5,8 +5,9 @@ shuffle and no file per language. A group's dense index is the position of a doc
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,23 @@ def deduplicate(
         raise PipelineError(
             f"{', '.join(too_large)}: more than {MAX_GROUP_ROWS} documents in a group; run fewer crawls"
         )
+    tasks, results = cluster_signatures(config, layout, executor, files, totals)
+    for folder in (layout.edges(0, ALREADY_READ).parent.parent, layout.gathered(0).parent):
+        remove_tree(folder)
+    index = {"fingerprint": fingerprint_, "batches": groups_of_shards, "groups": {}, "singled_out": 0}
+    for task, (groups, result) in enumerate(zip(tasks, results, strict=True)):
+        index["singled_out"] += result["overflow"]
+        for group in groups:
+            rows = [of_batch.get(group, 0) for of_batch in collated]
+            index["groups"][group] = {"task": task, "rows": rows, "clusters": result["clusters"][group]}
+    write_json(layout.cluster_index, index)
+    return index
+
+
+def cluster_signatures(
+    config: RunConfig, layout: Layout, executor: Executor, files: list[Location], totals: Mapping[str, int]
+) -> tuple[list[list[str]], list[dict[str, Any]]]:
+    """Link and cluster groups of `totals` documents: the groups of each task, and what `cluster_groups` returned."""
     tasks = pack(totals, config.dedup.large_group_rows)
     large = [(task, names[0]) for task, names in enumerate(tasks) if totals[names[0]] >= config.dedup.large_group_rows]
     keys = ["exact_hash", *(f"band_{band:02d}" for band in range(config.dedup.bands))]
@@ -76,16 +94,7 @@ def deduplicate(
             for task, groups in enumerate(tasks)
         ],
     )
-    for folder in (layout.edges(0, ALREADY_READ).parent.parent, layout.gathered(0).parent):
-        remove_tree(folder)
-    index = {"fingerprint": fingerprint_, "batches": groups_of_shards, "groups": {}, "singled_out": 0}
-    for task, (groups, result) in enumerate(zip(tasks, results, strict=True)):
-        index["singled_out"] += result["overflow"]
-        for group in groups:
-            rows = [of_batch.get(group, 0) for of_batch in collated]
-            index["groups"][group] = {"task": task, "rows": rows, "clusters": result["clusters"][group]}
-    write_json(layout.cluster_index, index)
-    return index
+    return tasks, results
 
 
 def population_rules(config: RunConfig, languages: dict[str, LanguageConfig]) -> dict[str, LanguageConfig]:
@@ -169,7 +178,7 @@ def collate_batch(
     rows: dict[str, int] = {}
     with (
         committed(layout.signatures(batch)) as path,
-        pq.ParquetWriter(path, table.schema, compression="zstd") as out_,
+        signature_writer(path, table.schema) as out_,
     ):
         groups = table["group"].to_numpy(zero_copy_only=False)
         starts = [0, *(np.flatnonzero(groups[1:] != groups[:-1]) + 1).tolist(), table.num_rows] if len(groups) else [0]
@@ -177,6 +186,11 @@ def collate_batch(
             rows[str(groups[start])] = end - start
             out_.write_table(table.slice(start, end - start), row_group_size=ROW_GROUP_ROWS)
     return rows
+
+
+def signature_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Writer of a signature file; no dictionaries, as hashes and ids hardly repeat."""
+    return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=["group"])
 
 
 def fixed_rows(values: pa.ChunkedArray, width: int) -> np.ndarray:
@@ -209,7 +223,7 @@ def gather_batches(layout: Layout, number: int, files: list[Location]) -> None:
     with (
         SortedFiles(files, "group") as batches_,
         committed(layout.gathered(number)) as path,
-        pq.ParquetWriter(path, batches_.files[0].schema_arrow, compression="zstd") as writer,
+        signature_writer(path, batches_.files[0].schema_arrow) as writer,
     ):
         for group in batches_.values():
             for stream in batches_.streams(group):
