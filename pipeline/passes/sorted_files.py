@@ -54,17 +54,28 @@ class SortedFiles:
         """The rows of a value of all files, `rows` at a time."""
         return rechunked(chain.from_iterable(self.streams(value, columns)), rows)
 
-    def array(self, value: str, column: str) -> np.ndarray:
-        """A column of numbers without nulls of a value of all files; one row group is in memory beside it."""
+    def array(
+        self, value: str, column: str, numbers: Callable[[pa.ChunkedArray], np.ndarray] | None = None
+    ) -> np.ndarray:
+        """A column of a value of all files as numbers, null as 0; one row group is in memory beside it.
+
+        `numbers` makes float64 of a column that is not numbers already, or not the ones wanted.
+        """
         total = sum(
             file.metadata.row_group(number).num_rows
             for file, found in zip(self.files, self.row_groups, strict=True)
             for number in found.get(value, [])
         )
-        values = np.empty(total, self.files[0].schema_arrow.field(column).type.to_pandas_dtype())
+        kind = self.files[0].schema_arrow.field(column).type
+        values = np.empty(total, np.float64 if numbers else kind.to_pandas_dtype())
         filled = 0
         for table in chain.from_iterable(self.streams(value, [column])):
-            values[filled : filled + table.num_rows] = table[column].to_numpy()
+            found = table[column]
+            here = slice(filled, filled + table.num_rows)
+            if numbers:
+                values[here] = numbers(found)
+            else:
+                values[here] = (found.fill_null(0) if found.null_count else found).to_numpy()
             filled += table.num_rows
         return values
 
