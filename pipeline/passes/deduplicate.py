@@ -341,19 +341,21 @@ def _leaders(
 
 
 def _clusters(group: str, leader: np.ndarray, already_read: np.ndarray, rows: Rows) -> Iterator[pa.Table]:
-    """The rows of the clusters file, a row group at a time."""
+    """The rows of the clusters file, a row group at a time. A document that leads itself has no `leader_id`."""
     sizes = sizes_at_roots(leader, already_read)
     names = Names(sizes >= 2, partial(rows, ["id"]))
     first = 0
-    for table in rows(["id", "in_population"]):
+    for table in rows(["in_population"]):
         here = slice(first, first + table.num_rows)
+        leaders = leader[here]
+        itself = leaders == np.arange(first, first + table.num_rows)
         first += table.num_rows
         yield pa.table(
             {
                 "group": pa.repeat(group, table.num_rows),
-                "leader": pa.array(leader[here]),
-                "leader_id": pa.compute.coalesce(names.of(leader[here]), table["id"].combine_chunks()),
-                "size": pa.array(np.where(already_read[here], 1, sizes[leader[here]]).astype(np.int64)),
+                "leader": pa.array(leaders),
+                "leader_id": names.of(leaders, itself),
+                "size": pa.array(np.where(already_read[here], 1, sizes[leaders]).astype(np.int64)),
                 "already_read": pa.array(already_read[here]),
                 "in_population": table["in_population"],
             }

@@ -239,17 +239,15 @@ def _elect_group(config: RunConfig, group: str, decisions: SortedFiles, clusters
     ):
         rows = np.arange(first, first + ids.num_rows, dtype=np.uint32)
         first += ids.num_rows
+        own_ids = ids["id"].combine_chunks()
         stands = representative[rows]
-        own, nobody = stands == rows, stands == NOBODY
-        others = names.of(np.where(nobody, 0, stands))
+        itself, nobody = stands == rows, stands == NOBODY
         yield pa.table(
             {
                 "group": pa.repeat(group, len(rows)),
                 "fate": pa.array(FATE_NAMES[fate[rows]]),
-                "representative": pa.compute.if_else(
-                    pa.array(own), ids["id"].combine_chunks(), pa.compute.if_else(pa.array(nobody), None, others)
-                ),
-                "minhash_cluster_id": clustered["leader_id"],
+                "representative": pa.compute.if_else(pa.array(itself), own_ids, names.of(stands, itself | nobody)),
+                "minhash_cluster_id": pa.compute.coalesce(clustered["leader_id"].combine_chunks(), own_ids),
                 "minhash_cluster_size": clustered["size"],
                 "in_population": clustered["in_population"],
             }

@@ -132,7 +132,6 @@ class Names:
     """
 
     def __init__(self, chosen: np.ndarray, read: Callable[[], Iterable[pa.Table]]) -> None:
-        self.chosen = chosen
         self._place = np.cumsum(chosen, dtype=np.uint32)
         self._place -= np.uint32(1)
         found, first = [pa.array([], pa.large_string())], 0
@@ -142,9 +141,10 @@ class Names:
             first += table.num_rows
         self._strings = pa.concat_arrays(found)
 
-    def of(self, rows: np.ndarray) -> pa.Array:
-        """The string of each of `rows`, null where it was not chosen."""
-        return self._strings.take(pa.array(self._place[rows], mask=~self.chosen[rows])).cast(pa.string())
+    def of(self, rows: np.ndarray, without: np.ndarray) -> pa.Array:
+        """The string of each of `rows`, which must be chosen, or null where `without` is True."""
+        places = pa.array(self._place[np.where(without, 0, rows)], mask=without)
+        return self._strings.take(places).cast(pa.string())
 
 
 def pack(totals: Mapping[str, int], capacity: int) -> list[list[str]]:
