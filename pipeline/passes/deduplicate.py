@@ -35,7 +35,7 @@ LINK_ROWS = 500_000_000  # rows of one key that are sorted at a time; a link tas
 ROW_GROUP_ROWS = 100_000
 MAX_GROUP_ROWS = 2**32 - 1  # a dense index is a uint32, the last of which means none
 ALREADY_READ = "already_read"
-FOR_CLUSTERS = ["id", "id_hash", "in_population", "minima", "signed"]  # of a group, beside its keys
+FOR_CLUSTERS = ["id", "id_hash", "in_population"]  # of a group, beside its keys
 
 Rows = Callable[[list[str]], Iterator[pa.Table]]  # columns of a group in dense order, from the start, table by table
 
@@ -83,7 +83,7 @@ def cluster_signatures(
     """Link and cluster groups of `totals` documents: the groups of each task, and what `cluster_groups` returned."""
     tasks = pack(totals, config.dedup.large_group_rows)
     large = [(task, names[0]) for task, names in enumerate(tasks) if totals[names[0]] >= config.dedup.large_group_rows]
-    keys = ["exact_hash", *(f"band_{band:02d}" for band in range(config.dedup.bands))]
+    keys = config.dedup.keys
     run_all(executor, mark_already_read, [(layout, files, task, group) for task, group in large])
     run_all(executor, link_key, [(layout, files, task, group, key) for task, group in large for key in keys])
     results = run_all(
@@ -289,7 +289,9 @@ def cluster_groups(
                 already_read = _read_mark(layout.edges(task, ALREADY_READ))
                 edges = _edges_on_disk(layout, task, keys)
             else:
-                table = signatures.read(group, FOR_CLUSTERS + keys)
+                table = signatures.read(
+                    group, FOR_CLUSTERS + keys + (["minima", "signed"] if config.dedup.verified else [])
+                )
                 rows = partial(_slices, table)
                 already_read = _seen_before(table["id_hash"].to_numpy())
                 edges = (edges_of(table[key].to_numpy(), already_read) for key in keys)
@@ -325,7 +327,7 @@ def _leaders(
     for a, b in edges:
         union_edges(parent, a, b)
     roots: npt.NDArray[np.uint32] = flatten(parent).astype(np.uint32, copy=False)
-    if not config.dedup.verify:
+    if not config.dedup.verified:
         return roots, 0
     width = config.dedup.bands * config.dedup.rows
     verifier = Verifier(roots, width, config.dedup.verify_threshold, config.dedup.max_leaders)

@@ -86,7 +86,7 @@ def test_no_script_loses_pairs(label: str, pairs: Planted) -> None:
     assert within_chance(np.any(bands[2 * here] == bands[2 * here + 1], axis=1), collision_probability(jaccard, SCHEME))
     estimates = estimate_jaccard(pairs.signatures.minima[2 * here], pairs.signatures.minima[2 * here + 1])
     assert abs(float(np.mean(estimates - jaccard))) <= 0.015
-    assert jaccard.min() < 0.1 < 0.9 < jaccard.max()
+    assert jaccard.min() < 0.3 < 0.9 < jaccard.max()
 
 
 def test_the_chance_to_be_found_agrees_with_a_simulation() -> None:
