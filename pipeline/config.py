@@ -106,14 +106,19 @@ class LanguagesConfig(_Strict):
 class DedupConfig(_Strict):
     """MinHash-LSH; `groups` names labels that are deduplicated together.
 
+    `threshold`, a similarity, chooses `bands` and `rows` within 112 minima in their place. `method` "exact" takes only
+    documents with the same words for duplicates; it reads the signatures that annotate made for either.
     `population` says who takes part in clusters: documents that pass the rules on the label (FineWeb2), all, or those
     that pass every rule (CulturaX). The others are clusters of one.
     A group of `large_group_rows` is linked in a task a band, smaller ones share tasks; above `collate_files` batches
     their files are gathered once more. How work is cut changes no row.
     """
 
+    method: Literal["minhash", "exact"] = "minhash"
+    threshold: float | None = Field(None, ge=0.1, le=0.99)
     bands: int = Field(14, gt=0, le=64)
     rows: int = Field(8, gt=0, le=64)
+    shingle_unit: Literal["word", "character"] = "word"
     shingle_size: int = Field(5, gt=0, le=32)
     seed: int = 1
     verify: bool = True
@@ -124,6 +129,34 @@ class DedupConfig(_Strict):
     batch_shards: int = Field(1000, gt=0)
     large_group_rows: int = Field(1_000_000, gt=0)
     collate_files: int = Field(1000, gt=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _threshold_chooses(cls, data: Any) -> Any:
+        threshold = data.get("threshold") if isinstance(data, Mapping) else None
+        if not isinstance(threshold, int | float) or not 0.1 <= threshold <= 0.99:
+            return data
+        from pipeline.dedup.minhash import bands_and_rows  # brings Numba: not for every command
+
+        bands, rows = bands_and_rows(float(threshold))
+        chosen = {"bands": bands, "rows": rows}
+        if against := {key: data[key] for key in chosen if data.get(key, chosen[key]) != chosen[key]}:
+            stated = ", ".join(f"{key} = {value}" for key, value in against.items())
+            raise ValueError(
+                f"threshold = {threshold} chooses bands = {bands} and rows = {rows}, but {stated} stands beside it; "
+                "leave out the threshold, or bands and rows"
+            )
+        return {**data, **chosen}
+
+    @property
+    def keys(self) -> list[str]:
+        """Columns of the signatures whose equal values make two documents candidates."""
+        return ["exact_hash", *(f"band_{band:02d}" for band in range(self.bands if self.method == "minhash" else 0))]
+
+    @property
+    def verified(self) -> bool:
+        """Whether candidates are compared; those of the exact method are equal."""
+        return self.verify and self.method == "minhash"
 
 
 KeepPolicy = Literal["longest", "lowest_perplexity", "newest", "best_language_score", "first_seen"]
@@ -222,6 +255,8 @@ class RunConfig(_Strict):
         """The settings that the annotate pass reads; they make its fingerprint."""
         dump = self.model_dump(mode="json")
         scheme = {key: dump["dedup"][key] for key in ("bands", "rows", "shingle_size", "seed", "groups")}
+        if self.dedup.shingle_unit != "word":  # named only where it is another: what was annotated before stays valid
+            scheme["shingle_unit"] = self.dedup.shingle_unit
         keys = ("read", "extract", "lid", "languages", "segmenter", "refine", "refinements", "perplexity")
         segments = {key: dump["execution"][key] for key in ("segment_records", "segment_bytes")}
         return {key: dump[key] for key in keys} | {"scheme": scheme, "segments": segments}

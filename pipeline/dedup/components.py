@@ -90,3 +90,36 @@ def components(n: int, a: npt.NDArray[np.unsignedinteger], b: npt.NDArray[np.uns
     parent = new_parent(n)
     union_edges(parent, a, b)
     return flatten(parent)
+
+
+@kernel
+def _sizes_kernel(roots: ParentArray, skip: npt.NDArray[np.bool_], sizes: ParentArray) -> None:
+    for document in range(roots.size):
+        if not skip[document]:
+            sizes[roots[document]] += sizes.dtype.type(1)
+
+
+def sizes_at_roots(roots: ParentArray, skip: npt.NDArray[np.bool_]) -> ParentArray:
+    """Number of members of each cluster, at the place of its root: (n,) of the dtype of `roots`; 0 elsewhere.
+
+    Members where `skip` (n,) is True are not counted.
+
+    >>> sizes_at_roots(np.uint32([0, 1, 0, 0]), np.array([False, False, True, False])).tolist()
+    [2, 1, 0, 0]
+    """
+    sizes = np.zeros_like(roots)
+    _sizes_kernel(roots, skip, sizes)
+    return sizes
+
+
+@kernel
+def count_roots(roots: ParentArray) -> int:
+    """Number of clusters: of documents that are their own root.
+
+    >>> count_roots(np.uint32([0, 1, 0]))
+    2
+    """
+    count = 0
+    for document in range(roots.size):
+        count += roots[document] == document
+    return count

@@ -16,44 +16,68 @@ IndexT = TypeVar("IndexT", np.uint32, np.uint64)
 CHANCE_OF_EQUAL_BYTES = 1 / 256
 
 
-def link(keys: npt.NDArray[np.uint64], indices: npt.NDArray[IndexT]) -> tuple[npt.NDArray[IndexT], npt.NDArray[IndexT]]:
+def link(
+    keys: npt.NDArray[np.uint64],
+    indices: npt.NDArray[IndexT],
+    skip: npt.NDArray[np.bool_] | None = None,
+    rows_at_a_time: int = 500_000_000,
+) -> tuple[npt.NDArray[IndexT], npt.NDArray[IndexT]]:
     """Link all documents that share a key to the smallest of them: edges (a, b) with a < b.
 
     `keys` (n,) uint64, band digests or exact hashes, spread evenly over 64 bits; 0 is null and never matches. `indices`
-    (n,) uint32 or uint64, the documents' dense indices, in any order. The set of edges does not depend on that order;
-    an index that has a key twice can give an edge twice.
+    (n,) uint32 or uint64, the documents' dense indices, in any order. Rows where `skip` (n,) is True take no part. The
+    set of edges does not depend on the order of rows; an index that has a key twice can give an edge twice.
 
     Sorts composites of the leading bits of the key and the position in place, which is many times faster than sorting
-    pairs, and compares whole keys where the leading bits are equal. Takes 8 bytes a row beside its input, and the
-    edges.
+    pairs, and compares whole keys where the leading bits are equal. Keys are sorted in ranges of about `rows_at_a_time`
+    rows. Takes 8 bytes a row of a range beside its input, and the edges.
 
     Raises ValueError if the lengths differ.
 
     >>> [edge.tolist() for edge in link(np.uint64([7, 0, 7, 0, 7]), np.uint32([4, 1, 2, 3, 9]))]
     [[2, 2], [4, 9]]
     """
-    if keys.shape != indices.shape or keys.ndim != 1:
-        raise ValueError(f"keys {keys.shape} and indices {indices.shape} must be one-dimensional and of one length")
+    if keys.shape != indices.shape or keys.ndim != 1 or (skip is not None and skip.shape != keys.shape):
+        raise ValueError(
+            f"keys {keys.shape}, indices {indices.shape} and skip must be one-dimensional and of one length"
+        )
+    left_out = np.empty(0, dtype=bool) if skip is None else skip
     low = np.uint64((1 << max(1, keys.size.bit_length())) - 1)
-    composites = np.empty(keys.size, dtype=np.uint64)
-    present = _compose_kernel(keys, low, composites)
-    composites = composites[:present]
-    composites.sort()
-    nothing = np.empty(0, dtype=indices.dtype)
-    edge_count = _link_kernel(composites, low, keys, indices, nothing, nothing)
-    a, b = np.empty(edge_count, dtype=indices.dtype), np.empty(edge_count, dtype=indices.dtype)
-    _link_kernel(composites, low, keys, indices, a, b)
-    return a, b
+    found: list[tuple[npt.NDArray[IndexT], npt.NDArray[IndexT]]] = []
+    ranges = max(1, -(-keys.size // rows_at_a_time))
+    for number in range(ranges):
+        nothing = np.empty(0, dtype=np.uint64)
+        composites = np.empty(_compose_kernel(keys, left_out, number, ranges, low, nothing), dtype=np.uint64)
+        _compose_kernel(keys, left_out, number, ranges, low, composites)
+        composites.sort()
+        no_edge = np.empty(0, dtype=indices.dtype)
+        edge_count = _link_kernel(composites, low, keys, indices, no_edge, no_edge)
+        a, b = np.empty(edge_count, dtype=indices.dtype), np.empty(edge_count, dtype=indices.dtype)
+        _link_kernel(composites, low, keys, indices, a, b)
+        found.append((a, b))
+    return found[0] if ranges == 1 else (np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found]))
 
 
 @kernel
-def _compose_kernel(keys: npt.NDArray[np.uint64], low: np.uint64, composites: npt.NDArray[np.uint64]) -> int:
-    """Leading bits of each key that is not null, and its position in the low bits; how many there are."""
+def _compose_kernel(
+    keys: npt.NDArray[np.uint64],
+    skip: npt.NDArray[np.bool_],
+    number: int,
+    ranges: int,
+    low: np.uint64,
+    composites: npt.NDArray[np.uint64],
+) -> int:
+    """Leading bits of each key of a range, and its position in the low bits; how many there are. Null has none."""
     count = 0
     for position in range(keys.size):
-        if keys[position] != np.uint64(0):
-            composites[count] = (keys[position] & ~low) | np.uint64(position)
-            count += 1
+        key = keys[position]
+        if key == np.uint64(0) or (skip.size and skip[position]):
+            continue
+        if ranges > 1 and ((key >> np.uint64(32)) * np.uint64(ranges)) >> np.uint64(32) != np.uint64(number):
+            continue
+        if composites.size:
+            composites[count] = (key & ~low) | np.uint64(position)
+        count += 1
     return count
 
 

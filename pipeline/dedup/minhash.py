@@ -21,6 +21,7 @@ import numpy.typing as npt
 from pipeline.dedup.shingles import (
     UInt64Array,
     chain64,
+    character_hashes,
     exact_hash,
     mix64,
     normalise_words,
@@ -30,6 +31,7 @@ from pipeline.dedup.shingles import (
 from pipeline.errors import ConfigError
 from pipeline.kernels import kernel
 
+UNITS = {"word": "s", "character": "c"}  # of a shingle, and their letter in the name of a scheme
 EMPTY_MINIMUM = np.uint64(2**64 - 1)  # a minimum over no shingle, as in datasketch
 
 
@@ -37,9 +39,9 @@ EMPTY_MINIMUM = np.uint64(2**64 - 1)  # a minimum over no shingle, as in dataske
 class SignatureScheme:
     """Everything that a signature depends on; ConfigError if a value is out of range.
 
-    `bands` of `rows` minima (each 1 or more, at most 65,536 minima together), `shingle_size` words (1 or
-    more), `seed` of the permutations (0 to 2**32 - 1). The default is FineWeb2's 14 x 8 over 5 words
-    (reference arXiv:2506.20920).
+    `bands` of `rows` minima (each 1 or more, at most 65,536 minima together), `shingle_size` words or characters (1 or
+    more) as `shingle_unit` says, `seed` of the permutations (0 to 2**32 - 1). The default is FineWeb2's 14 x 8 over 5
+    words (reference arXiv:2506.20920). Characters are the code points of the normalised words joined by one space.
 
     >>> SignatureScheme().name
     'affine64-14x8-s5-seed1-v1'
@@ -49,8 +51,11 @@ class SignatureScheme:
     rows: int = 8
     shingle_size: int = 5
     seed: int = 1
+    shingle_unit: str = "word"
 
     def __post_init__(self) -> None:
+        if self.shingle_unit not in UNITS:
+            raise ConfigError(f"shingle_unit = {self.shingle_unit!r}: must be one of {', '.join(UNITS)}")
         for key in ("bands", "rows", "shingle_size"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"{key} = {getattr(self, key)}: must be at least 1")
@@ -67,7 +72,7 @@ class SignatureScheme:
     @property
     def name(self) -> str:
         """Identity of the scheme in files; v1 stands for the word normalisation and the hash formulas."""
-        return f"affine64-{self.bands}x{self.rows}-s{self.shingle_size}-seed{self.seed}-v1"
+        return f"affine64-{self.bands}x{self.rows}-{UNITS[self.shingle_unit]}{self.shingle_size}-seed{self.seed}-v1"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -213,11 +218,27 @@ def collision_probability(jaccard: npt.ArrayLike, scheme: SignatureScheme) -> np
     return chance
 
 
+@lru_cache
+def bands_and_rows(threshold: float, minima_count: int = 112) -> tuple[int, int]:
+    """Bands and rows, at most `minima_count` minima, of least error for a threshold of the Jaccard similarity.
+
+    The error is the area below the S-curve left of the threshold and above it right of it, with equal weights: the
+    choice of `datasketch.MinHashLSH(threshold=..., num_perm=...)`. `threshold` in [0, 1].
+
+    >>> bands_and_rows(0.8)
+    (9, 12)
+    """
+    from datasketch import MinHashLSH  # a second to import, and seldom asked for
+
+    index = MinHashLSH(threshold=threshold, num_perm=minima_count)
+    return int(index.b), int(index.r)
+
+
 def sign_documents(words_per_document: Sequence[Sequence[str]], scheme: SignatureScheme) -> Signatures:
     """Sign n documents given as words, not yet normalised: all that the deduplication of them needs.
 
-    A document with fewer normalised words than a shingle has null bands and only its exact hash; one without
-    words has neither, and is a cluster of its own.
+    A document with fewer normalised words (or characters) than a shingle has null bands and only its exact hash; one
+    without words has neither, and is a cluster of its own.
 
     >>> sign_documents([["One", "two"], []], SignatureScheme()).has_shingles.tolist()
     [False, False]
@@ -229,8 +250,9 @@ def sign_documents(words_per_document: Sequence[Sequence[str]], scheme: Signatur
     for document, words in enumerate(words_per_document):
         normalised = normalise_words(words)
         exact[document] = exact_hash(normalised)
-        offsets[document + 1] = offsets[document] + len(normalised)
-        hashes.append(word_hashes(normalised))
+        units = word_hashes(normalised) if scheme.shingle_unit == "word" else character_hashes(normalised)
+        offsets[document + 1] = offsets[document] + len(units)
+        hashes.append(units)
     minima = sign_many(np.concatenate(hashes) if hashes else np.empty(0, dtype=np.uint64), offsets, scheme)
     return Signatures(
         bands=band_digests(minima, scheme),

@@ -68,6 +68,18 @@ def word_hashes(words: Sequence[str]) -> UInt64Array:
     return np.fromiter((hash_of(word.encode(), WORD_HASH_SEED) for word in words), np.uint64, len(words))
 
 
+def character_hashes(words: Sequence[str]) -> UInt64Array:
+    """Hash each code point of normalised words joined by one space, as `word_hashes` would a word of that one.
+
+    >>> character_hashes(["ab", "c"]).tolist() == word_hashes(["a", "b", " ", "c"]).tolist()
+    True
+    """
+    points = np.frombuffer(" ".join(words).encode("utf-32-le"), dtype="<u4")
+    different, places = np.unique(points, return_inverse=True)
+    hashes: UInt64Array = word_hashes([chr(point) for point in different])[places]
+    return hashes
+
+
 def exact_hash(words: Sequence[str]) -> int:
     """Hash normalised words joined by one space: XXH64 of the UTF-8 bytes, seed 1; 0 to 2**64 - 1.
 

@@ -19,6 +19,7 @@ from pipeline.kernels import kernel
 
 IndexT = TypeVar("IndexT", np.uint32, np.uint64)
 IndexArray = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
+UInt64Array = npt.NDArray[np.uint64]
 
 
 def equal_bytes_needed(threshold: float, minima_count: int) -> int:
@@ -46,68 +47,87 @@ def _number_kernel(roots: IndexArray, numbers: IndexArray, none: np.uint64) -> i
     return count
 
 
+_SEVENS = np.uint64(0x7F7F7F7F7F7F7F7F)
+_ONES = np.uint64(0x0101010101010101)
+
+
+@kernel
+def _equal_bytes(left: UInt64Array, row: int, right: UInt64Array, seat: int) -> int:
+    """How many bytes of left[row] and right[seat] are equal: eight at a time, each counted in a byte of its own."""
+    equal = 0
+    for start in range(0, left.shape[1], 31):  # 31 words a turn: eight counts of at most 31 add up to less than 256
+        counts = np.uint64(0)
+        for place in range(start, min(start + 31, left.shape[1])):
+            differs = left[row, place] ^ right[seat, place]
+            counts += (~(((differs & _SEVENS) + _SEVENS) | differs | _SEVENS)) >> np.uint64(7)  # 1 where a byte is 0
+        equal += int((counts * _ONES) >> np.uint64(56))  # wraps modulo 2**64: the sum of the eight ends up on top
+    return equal
+
+
 @kernel
 def _feed_kernel(
     first: int,
+    begin: int,
     roots: IndexArray,
     numbers: IndexArray,
     none: np.uint64,
-    minima: npt.NDArray[np.uint8],
+    minima: UInt64Array,
     has_minima: npt.NDArray[np.bool_],
-    exact: npt.NDArray[np.uint64],
+    exact: UInt64Array,
     needed: int,
     max_leaders: int,
-    components: tuple[IndexArray, IndexArray, IndexArray],
-    seats: tuple[IndexArray, IndexArray, npt.NDArray[np.uint64], npt.NDArray[np.bool_], npt.NDArray[np.uint8]],
-    seat_count: int,
+    components: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
+    seats: tuple[IndexArray, UInt64Array, npt.NDArray[np.bool_], UInt64Array],
+    used: int,
     leaders: IndexArray,
-) -> tuple[int, int]:
-    heads, tails, counts = components
-    seat_document, seat_next, seat_exact, seat_signed, seat_minima = seats
-    width = minima.shape[1]
-    half = width // 2
+) -> tuple[int, int, int]:
+    """Rows from `begin` on until the room for seats is used up: the row that was reached, seats used, singled out.
+
+    The seats of a component stand side by side; where there are 1, 2, 4, ... they move to a place of twice as many.
+    """
+    places, counts = components
+    seat_document, seat_exact, seat_signed, seat_minima = seats
     overflow_count = 0
-    for row in range(minima.shape[0]):
+    for row in range(begin, minima.shape[0]):
         document = first + row
         component = numbers[roots[document]]
         leaders[document] = document
         if component == none:
             continue
+        place, count = places[component], counts[component]
         found = False
-        seat = heads[component]
-        while seat != none:
+        for seat in range(place, place + count):
             if exact[row] != np.uint64(0) and exact[row] == seat_exact[seat]:
                 found = True
             elif has_minima[row] and seat_signed[seat]:
-                equal = 0
-                for k in range(half):
-                    equal += minima[row, k] == seat_minima[seat, k]
-                if equal + width - half >= needed:  # else out of reach
-                    for k in range(half, width):
-                        equal += minima[row, k] == seat_minima[seat, k]
-                    found = equal >= needed
+                found = _equal_bytes(minima, row, seat_minima, seat) >= needed
             if found:
                 leaders[document] = seat_document[seat]
                 break
-            seat = seat_next[seat]
         if found:
             continue
-        if counts[component] >= max_leaders:
+        if count >= max_leaders:
             overflow_count += 1
             continue
-        seat_document[seat_count] = document
-        seat_next[seat_count] = none
-        seat_exact[seat_count] = exact[row]
-        seat_signed[seat_count] = has_minima[row]
-        seat_minima[seat_count] = minima[row]
-        if counts[component] == 0:
-            heads[component] = seat_count
-        else:
-            seat_next[tails[component]] = seat_count
-        tails[component] = seat_count
-        counts[component] += 1
-        seat_count += 1
-    return seat_count, overflow_count
+        if count & (count - 1) == 0:  # 0, 1, 2, 4, ...: no seat is free
+            room = max(1, 2 * count)
+            if used + room > seat_exact.size:
+                return row, used, overflow_count
+            for seat in range(count):
+                seat_document[used + seat] = seat_document[place + seat]
+                seat_exact[used + seat] = seat_exact[place + seat]
+                seat_signed[used + seat] = seat_signed[place + seat]
+                seat_minima[used + seat] = seat_minima[place + seat]
+            place = used
+            places[component] = place
+            used += room
+        seat = place + count
+        seat_document[seat] = document
+        seat_exact[seat] = exact[row]
+        seat_signed[seat] = has_minima[row]
+        seat_minima[seat] = minima[row]
+        counts[component] = count + 1
+    return minima.shape[0], used, overflow_count
 
 
 class Verifier:
@@ -118,7 +138,8 @@ class Verifier:
     documents that join none stay singletons, with which nothing is compared.
 
     Only leaders' minima are kept, in a file that is mapped and goes when the verifier does. Beside it: two indices a
-    document (`leaders`, and the numbering of components), three a component and 17 bytes a leader.
+    document (`leaders`, and the numbering of components), 16 bytes a component and 13 or 17 a leader; a component with
+    several leaders takes up to four times that, because they stand side by side.
 
     `roots` (n,) uint32 or uint64 from `components`; `minima_count` is k; `scratch` a folder for the file, else the
     system's. Raises ConfigError if `threshold` lies outside [0, 1] or `max_leaders` is below 1.
@@ -140,28 +161,30 @@ class Verifier:
         self.leaders = np.empty_like(roots)
         self.overflow_count = 0
         self.fed = 0
-        self._needed = equal_bytes_needed(threshold, minima_count)
+        self._width = minima_count
+        self._words = -(-minima_count // 8)
+        padding = 8 * self._words - minima_count  # bytes that are equal in any two rows
+        self._needed = equal_bytes_needed(threshold, minima_count) + padding
         self._max_leaders = max_leaders
         self._none = np.uint64(np.iinfo(roots.dtype).max)
         self._numbers = np.empty_like(roots)
         count = int(_number_kernel(roots, self._numbers, self._none))
-        self._components = tuple(np.full(count, fill, roots.dtype) for fill in (self._none, 0, 0))
-        self._seat_count = 0
-        self._width = minima_count
+        self._components = (np.zeros(count, np.int64), np.zeros(count, np.int64))
+        self._used = 0
         self._file = tempfile.TemporaryFile(prefix="glotmill-leaders-", dir=scratch)  # noqa: SIM115 lives as long as we
-        self._seats = self._room(0, max(1024, count))
+        self._seats = self._room(max(1024, count))
 
-    def _room(self, used: int, capacity: int) -> tuple[np.ndarray, ...]:
-        """Arrays for `capacity` leaders with the first `used` of today's in them."""
-        kinds = (self.roots.dtype, self.roots.dtype, np.dtype(np.uint64), np.dtype(np.bool_))
+    def _room(self, capacity: int) -> tuple[np.ndarray, ...]:
+        """Arrays for `capacity` leaders with those of today in them."""
+        kinds = (self.roots.dtype, np.dtype(np.uint64), np.dtype(np.bool_))
         grown = [np.empty(capacity, dtype=kind) for kind in kinds]
         for number, array in enumerate(grown):
-            if used:
-                array[:used] = self._seats[number][:used]
-        self._file.truncate(max(1, capacity * self._width))
-        shape = (capacity, self._width)
-        mapped = np.memmap(self._file, np.uint8, "r+", shape=shape) if self._width else np.empty(shape, np.uint8)
-        return (*grown, mapped)
+            if self._used:
+                array[: self._used] = self._seats[number][: self._used]
+        shape = (capacity, self._words)
+        self._file.truncate(max(1, capacity * self._words * 8))
+        mapped = np.memmap(self._file, np.uint64, "r+", shape=shape) if self._words else np.empty(shape, np.uint64)
+        return (*grown, mapped.view(np.ndarray))
 
     def feed(
         self, minima: npt.NDArray[np.uint8], has_minima: npt.NDArray[np.bool_], exact: npt.NDArray[np.uint64]
@@ -175,24 +198,32 @@ class Verifier:
             raise ValueError(f"minima {minima.shape}, has_minima and exact must have one row a document")
         if self.fed + rows > self.roots.size:
             raise ValueError(f"{self.fed + rows} documents were fed, but there are {self.roots.size}")
-        if self._seat_count + rows > self._seats[0].size:
-            self._seats = self._room(self._seat_count, max(2 * self._seats[0].size, self._seat_count + rows))
-        self._seat_count, overflow = _feed_kernel(
-            self.fed,
-            self.roots,
-            self._numbers,
-            self._none,
-            minima,
-            has_minima,
-            exact,
-            self._needed,
-            self._max_leaders,
-            self._components,
-            self._seats,
-            self._seat_count,
-            self.leaders,
-        )
-        self.overflow_count += int(overflow)
+        if self._width % 8:
+            padded = np.zeros((rows, 8 * self._words), np.uint8)
+            padded[:, : self._width] = minima
+            minima = padded
+        words = np.ascontiguousarray(minima).view(np.uint64)  # (m, k / 8)
+        row = 0
+        while row < rows:
+            row, self._used, overflow = _feed_kernel(
+                self.fed,
+                row,
+                self.roots,
+                self._numbers,
+                self._none,
+                words,
+                has_minima,
+                exact,
+                self._needed,
+                self._max_leaders,
+                self._components,
+                self._seats,
+                self._used,
+                self.leaders,
+            )
+            self.overflow_count += int(overflow)
+            if row < rows:
+                self._seats = self._room(2 * self._seats[0].size + 2 * self._max_leaders)
         self.fed += rows
 
 

@@ -5,8 +5,9 @@ shuffle and no file per language. A group's dense index is the position of a doc
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.config import LanguageConfig, RunConfig, fingerprint
-from pipeline.dedup.components import flatten, new_parent, union_edges
+from pipeline.dedup.components import count_roots, flatten, new_parent, sizes_at_roots, union_edges
 from pipeline.dedup.lsh import link
 from pipeline.dedup.verify import Verifier
 from pipeline.errors import PipelineError
@@ -23,17 +24,20 @@ from pipeline.execution.executors import Executor, run_all
 from pipeline.execution.manifests import committed, finished, write_json
 from pipeline.execution.storage import Location, readable, remove_tree
 from pipeline.passes.layout import Layout, batches
-from pipeline.passes.sorted_files import SortedFiles, pack
+from pipeline.passes.sorted_files import Names, SortedFiles, pack, rechunked
 from pipeline.passes.survey import calibrations, measured
 from pipeline.stages.decide import rules_fired
 
 FORMAT = 2
 READ = ["group", "id", "id_hash", "exact_hash", "bands", "minima"]
 FLOOR = ("language_score", "script_fraction")  # the rules on the label itself
-LINK_ROWS = 500_000_000  # rows of one key that are sorted at a time; about 24 bytes each
+LINK_ROWS = 500_000_000  # rows of one key that are sorted at a time; a link task holds about 30 bytes each
 ROW_GROUP_ROWS = 100_000
-MAX_GROUP_ROWS = 2**32  # a dense index is stored as uint32
+MAX_GROUP_ROWS = 2**32 - 1  # a dense index is a uint32, the last of which means none
 ALREADY_READ = "already_read"
+FOR_CLUSTERS = ["id", "id_hash", "in_population"]  # of a group, beside its keys
+
+Rows = Callable[[list[str]], Iterator[pa.Table]]  # columns of a group in dense order, from the start, table by table
 
 
 def deduplicate(
@@ -60,19 +64,7 @@ def deduplicate(
         raise PipelineError(
             f"{', '.join(too_large)}: more than {MAX_GROUP_ROWS} documents in a group; run fewer crawls"
         )
-    tasks = pack(totals, config.dedup.large_group_rows)
-    large = [(task, names[0]) for task, names in enumerate(tasks) if totals[names[0]] >= config.dedup.large_group_rows]
-    keys = ["exact_hash", *(f"band_{band:02d}" for band in range(config.dedup.bands))]
-    run_all(executor, mark_already_read, [(layout, files, task, group) for task, group in large])
-    run_all(executor, link_key, [(layout, files, task, group, key) for task, group in large for key in keys])
-    results = run_all(
-        executor,
-        cluster_groups,
-        [
-            (config, layout, files, task, {group: totals[group] for group in groups}, keys)
-            for task, groups in enumerate(tasks)
-        ],
-    )
+    tasks, results = cluster_signatures(config, layout, executor, files, totals)
     for folder in (layout.edges(0, ALREADY_READ).parent.parent, layout.gathered(0).parent):
         remove_tree(folder)
     index = {"fingerprint": fingerprint_, "batches": groups_of_shards, "groups": {}, "singled_out": 0}
@@ -83,6 +75,26 @@ def deduplicate(
             index["groups"][group] = {"task": task, "rows": rows, "clusters": result["clusters"][group]}
     write_json(layout.cluster_index, index)
     return index
+
+
+def cluster_signatures(
+    config: RunConfig, layout: Layout, executor: Executor, files: list[Location], totals: Mapping[str, int]
+) -> tuple[list[list[str]], list[dict[str, Any]]]:
+    """Link and cluster groups of `totals` documents: the groups of each task, and what `cluster_groups` returned."""
+    tasks = pack(totals, config.dedup.large_group_rows)
+    large = [(task, names[0]) for task, names in enumerate(tasks) if totals[names[0]] >= config.dedup.large_group_rows]
+    keys = config.dedup.keys
+    run_all(executor, mark_already_read, [(layout, files, task, group) for task, group in large])
+    run_all(executor, link_key, [(layout, files, task, group, key) for task, group in large for key in keys])
+    results = run_all(
+        executor,
+        cluster_groups,
+        [
+            (config, layout, files, task, {group: totals[group] for group in groups}, keys)
+            for task, groups in enumerate(tasks)
+        ],
+    )
+    return tasks, results
 
 
 def population_rules(config: RunConfig, languages: dict[str, LanguageConfig]) -> dict[str, LanguageConfig]:
@@ -166,7 +178,7 @@ def collate_batch(
     rows: dict[str, int] = {}
     with (
         committed(layout.signatures(batch)) as path,
-        pq.ParquetWriter(path, table.schema, compression="zstd") as out_,
+        signature_writer(path, table.schema) as out_,
     ):
         groups = table["group"].to_numpy(zero_copy_only=False)
         starts = [0, *(np.flatnonzero(groups[1:] != groups[:-1]) + 1).tolist(), table.num_rows] if len(groups) else [0]
@@ -174,6 +186,11 @@ def collate_batch(
             rows[str(groups[start])] = end - start
             out_.write_table(table.slice(start, end - start), row_group_size=ROW_GROUP_ROWS)
     return rows
+
+
+def signature_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Writer of a signature file; no dictionaries, as hashes and ids hardly repeat."""
+    return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=["group"])
 
 
 def fixed_rows(values: pa.ChunkedArray, width: int) -> np.ndarray:
@@ -206,7 +223,7 @@ def gather_batches(layout: Layout, number: int, files: list[Location]) -> None:
     with (
         SortedFiles(files, "group") as batches_,
         committed(layout.gathered(number)) as path,
-        pq.ParquetWriter(path, batches_.files[0].schema_arrow, compression="zstd") as writer,
+        signature_writer(path, batches_.files[0].schema_arrow) as writer,
     ):
         for group in batches_.values():
             for stream in batches_.streams(group):
@@ -217,106 +234,131 @@ def gather_batches(layout: Layout, number: int, files: list[Location]) -> None:
 def _seen_before(ids: np.ndarray) -> np.ndarray:
     """Which rows repeat an id of an earlier row; (n,) bool."""
     seen = np.zeros(len(ids), dtype=bool)
-    seen[link(ids, np.arange(len(ids), dtype=np.uint32))[1]] = True
+    seen[link(ids, np.arange(len(ids), dtype=np.uint32), rows_at_a_time=LINK_ROWS)[1]] = True
     return seen
 
 
 def mark_already_read(layout: Layout, files: list[Location], task: int, group: str) -> None:
     """Write which rows of a large group repeat a record; its link tasks leave them out."""
     with SortedFiles(files, "group") as signatures:
-        ids = signatures.read(group, ["id_hash"])["id_hash"].to_numpy()
+        ids = signatures.array(group, "id_hash")
     _save(layout.edges(task, ALREADY_READ), {ALREADY_READ: _seen_before(ids)})
 
 
 def link_key(layout: Layout, files: list[Location], task: int, group: str, key: str) -> None:
-    """Write the edges (2, m) uint32 between documents of a large group that share one key."""
+    """Write the edges (a, b), uint32, between documents of a large group that share one key."""
     with SortedFiles(files, "group") as signatures:
-        values = signatures.read(group, [key])[key].to_numpy()
-    (already_read,) = _load(layout.edges(task, ALREADY_READ))
-    a, b = edges_of(values, already_read)
+        values = signatures.array(group, key)
+    a, b = edges_of(values, _read_mark(layout.edges(task, ALREADY_READ)))
     _save(layout.edges(task, key), {"a": a, "b": b})
 
 
 def _save(path: Location, columns: dict[str, np.ndarray]) -> None:
     with committed(path) as temporary:
-        pq.write_table(pa.table(columns), temporary, compression="lz4")
+        pq.write_table(pa.table(columns), temporary, compression="lz4", use_dictionary=False)
 
 
-def _load(path: Location) -> list[np.ndarray]:
-    """The columns that `_save` wrote."""
-    return [column.to_numpy() for column in pq.read_table(readable(path)).columns]
+def _read_mark(path: Location) -> np.ndarray:
+    """What `mark_already_read` wrote."""
+    mark: np.ndarray = pq.read_table(readable(path))[ALREADY_READ].to_numpy()
+    return mark
 
 
-def edges_of(keys: np.ndarray, already_read: np.ndarray, rows_at_a_time: int = LINK_ROWS) -> np.ndarray:
-    """Links of equal keys, (2, m) uint32; keys are sorted range by range, about `rows_at_a_time` of them."""
-    ranges = -(-len(keys) // rows_at_a_time)
-    place = (keys >> np.uint64(32)) * np.uint64(ranges) >> np.uint64(32)  # below `ranges`; keys are hashes: even
-    found = []
-    for number in range(ranges):
-        rows = np.flatnonzero((place == number) & ~already_read)
-        found.append(np.stack(link(keys[rows], rows.astype(np.uint32))))
-    return np.concatenate(found, axis=1) if found else np.empty((2, 0), np.uint32)
+def edges_of(
+    keys: np.ndarray, already_read: np.ndarray, rows_at_a_time: int = LINK_ROWS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Links of equal keys, two (m,) uint32, between the rows that were not read already."""
+    return link(keys, np.arange(len(keys), dtype=np.uint32), already_read, rows_at_a_time)
 
 
 def cluster_groups(
     config: RunConfig, layout: Layout, files: list[Location], task: int, groups: dict[str, int], keys: list[str]
 ) -> dict[str, Any]:
-    """Cluster each group of a task and write leader and size of every document, in dense order."""
+    """Cluster each group of a task and write leader and size of every document, in dense order.
+
+    Of a large group only arrays of numbers are in memory, about 25 bytes a document, and the ids of the leaders that
+    lead others.
+    """
     clusters: dict[str, int] = {}
     overflow = 0
     with committed(layout.clusters(task)) as path, SortedFiles(files, "group") as signatures:
         writer: pq.ParquetWriter | None = None
         for group, total in groups.items():
-            large = total >= config.dedup.large_group_rows
-            table, over = _cluster(config, signatures, group, keys, partial(layout.edges, task) if large else None)
-            clusters[group] = len(np.unique(table["leader"].to_numpy()))
+            if total >= config.dedup.large_group_rows:
+                rows = partial(signatures.chunks, group, rows=ROW_GROUP_ROWS)
+                already_read = _read_mark(layout.edges(task, ALREADY_READ))
+                edges = _edges_on_disk(layout, task, keys)
+            else:
+                table = signatures.read(
+                    group, FOR_CLUSTERS + keys + (["minima", "signed"] if config.dedup.verified else [])
+                )
+                rows = partial(_slices, table)
+                already_read = _seen_before(table["id_hash"].to_numpy())
+                edges = (edges_of(table[key].to_numpy(), already_read) for key in keys)
+            leader, over = _leaders(config, total, rows, edges)
+            clusters[group] = count_roots(leader)
             overflow += over
-            writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
-            writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+            for found in _clusters(group, leader, already_read, rows):
+                writer = writer or pq.ParquetWriter(path, found.schema, compression="zstd", use_dictionary=["group"])
+                writer.write_table(found, row_group_size=ROW_GROUP_ROWS)
         if writer:
             writer.close()
     return {"clusters": clusters, "overflow": overflow}
 
 
-def _cluster(
-    config: RunConfig, signatures: SortedFiles, group: str, keys: list[str], linked: Callable[[str], Location] | None
-) -> tuple[pa.Table, int]:
-    """Clusters of one group; `linked` names the edges by key where other tasks found them."""
-    first = signatures.read(group, ["id", "in_population", *([] if linked else ["id_hash"])])
-    total = first.num_rows
-    already_read = _load(linked(ALREADY_READ))[0] if linked else _seen_before(first["id_hash"].to_numpy())
+def _slices(table: pa.Table, columns: Sequence[str]) -> Iterator[pa.Table]:
+    return rechunked([table.select(columns)], ROW_GROUP_ROWS)
+
+
+def _edges_on_disk(layout: Layout, task: int, keys: list[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """What the link tasks of a large group found, a piece of one key at a time."""
+    for key in keys:
+        with pq.ParquetFile(readable(layout.edges(task, key))) as file:
+            for number in range(file.num_row_groups):
+                table = file.read_row_group(number)
+                yield table["a"].to_numpy(), table["b"].to_numpy()
+
+
+def _leaders(
+    config: RunConfig, total: int, rows: Rows, edges: Iterable[tuple[np.ndarray, np.ndarray]]
+) -> tuple[npt.NDArray[np.uint32], int]:
+    """The leader of each document of a group, (total,) uint32, and how many were singled out."""
     parent = new_parent(total)
-    if linked:
-        for key in keys:
-            union_edges(parent, *_load(linked(key)))
-    else:
-        columns = signatures.read(group, keys)
-        for key in keys:
-            union_edges(parent, *edges_of(columns[key].to_numpy(), already_read))
-    leader: npt.NDArray[np.uint32] = flatten(parent).astype(np.uint32)
-    overflow = 0
-    if config.dedup.verify:
-        width = config.dedup.bands * config.dedup.rows
-        verifier = Verifier(leader, width, config.dedup.verify_threshold, config.dedup.max_leaders)
-        for stream in signatures.streams(group, ["minima", "signed", "exact_hash"]):
-            for table in stream:
-                array = table["minima"].combine_chunks()
-                rows = np.frombuffer(array.buffers()[1], np.uint8, len(array) * width, array.offset * width)
-                verifier.feed(
-                    rows.reshape(-1, width),
-                    table["signed"].to_numpy(zero_copy_only=False),
-                    table["exact_hash"].to_numpy(),
-                )
-        leader, overflow = verifier.leaders.astype(np.uint32, copy=False), verifier.overflow_count
-    sizes = np.bincount(leader[~already_read], minlength=total)[leader]
-    names = first["id"].combine_chunks()
-    return pa.table(
-        {
-            "group": pa.array([group] * total),
-            "leader": pa.array(leader.astype(np.uint32)),
-            "leader_id": names.take(pa.array(leader.astype(np.int64))),
-            "size": pa.array(np.where(already_read, 1, sizes).astype(np.int64)),
-            "already_read": pa.array(already_read),
-            "in_population": first["in_population"],
-        }
-    ), int(overflow)
+    for a, b in edges:
+        union_edges(parent, a, b)
+    roots: npt.NDArray[np.uint32] = flatten(parent).astype(np.uint32, copy=False)
+    if not config.dedup.verified:
+        return roots, 0
+    width = config.dedup.bands * config.dedup.rows
+    verifier = Verifier(roots, width, config.dedup.verify_threshold, config.dedup.max_leaders)
+    for table in rows(["minima", "signed", "exact_hash"]):
+        array = table["minima"].combine_chunks()
+        minima = np.frombuffer(array.buffers()[1], np.uint8, len(array) * width, array.offset * width)
+        verifier.feed(
+            minima.reshape(-1, width),
+            table["signed"].to_numpy(zero_copy_only=False),
+            table["exact_hash"].to_numpy(),
+        )
+    return verifier.leaders.astype(np.uint32, copy=False), verifier.overflow_count
+
+
+def _clusters(group: str, leader: np.ndarray, already_read: np.ndarray, rows: Rows) -> Iterator[pa.Table]:
+    """The rows of the clusters file, a row group at a time. A document that leads itself has no `leader_id`."""
+    sizes = sizes_at_roots(leader, already_read)
+    names = Names(sizes >= 2, partial(rows, ["id"]))
+    first = 0
+    for table in rows(["in_population"]):
+        here = slice(first, first + table.num_rows)
+        leaders = leader[here]
+        itself = leaders == np.arange(first, first + table.num_rows)
+        first += table.num_rows
+        yield pa.table(
+            {
+                "group": pa.repeat(group, table.num_rows),
+                "leader": pa.array(leaders),
+                "leader_id": names.of(leaders, itself),
+                "size": pa.array(np.where(already_read[here], 1, sizes[leaders]).astype(np.int64)),
+                "already_read": pa.array(already_read[here]),
+                "in_population": table["in_population"],
+            }
+        )

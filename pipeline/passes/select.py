@@ -7,7 +7,7 @@ The result is written as `<name>.partial` and becomes visible by renaming the fo
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial as with_arguments
@@ -19,16 +19,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.columns import CLEAN_FIRST, CLEAN_NOT
-from pipeline.config import LanguageConfig, RunConfig, fingerprint
+from pipeline.config import KeepPolicy, LanguageConfig, RunConfig, fingerprint
 from pipeline.execution.executors import Executor, run_all
 from pipeline.execution.manifests import committed, finished, read_json, sha256_of, write_json
 from pipeline.execution.storage import Location, matching, move_tree, readable, remove_tree
 from pipeline.passes.deduplicate import ROW_GROUP_ROWS
 from pipeline.passes.layout import Layout
-from pipeline.passes.sorted_files import SortedFiles, pack
+from pipeline.passes.sorted_files import Names, SortedFiles, pack
 from pipeline.passes.survey import Histograms, Rules, measured, write_histograms
 from pipeline.stages.decide import bucket_of, rules_fired
-from pipeline.stages.elect import FATE_NAMES, Members, elect
+from pipeline.stages.elect import FATE_NAMES, NOBODY, Members, elect
 from pipeline.stages.histogram import values_of
 from pipeline.text.refine import splice
 
@@ -38,8 +38,7 @@ RUN_ROWS = 1000  # of a row group of a run: merge holds one of each run
 SAMPLE = 100  # documents of each fate and language in sample.parquet
 DECIDED_FROM = ["group", "label", "id", "url_hash", "character_count", "perplexity", "date", "language_score"]
 FROM_ELECTION = ["fate", "representative", "minhash_cluster_id", "minhash_cluster_size"]
-TO_ELECT = ["id", "url_hash", "character_count", "perplexity", "date", "language_score", "failed"]
-CLUSTERED = ["leader", "leader_id", "size", "already_read", "in_population"]
+CLUSTERED = ["leader_id", "size", "in_population"]
 SAMPLED = ["id", "id_hash", "url", "file_path", "warc_offset"]
 
 
@@ -208,38 +207,80 @@ def elect_groups(config: RunConfig, layout: Layout, partial: Location, task: int
     ):
         writer: pq.ParquetWriter | None = None
         for group in groups:
-            table = _elect_group(config, group, decisions.read(group, TO_ELECT), clusters.read(group, CLUSTERED))
-            writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
-            writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+            for table in _elect_group(config, group, decisions, clusters):
+                writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
+                writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         if writer:
             writer.close()
 
 
-def _elect_group(config: RunConfig, group: str, decisions: pa.Table, clusters: pa.Table) -> pa.Table:
+def _elect_group(config: RunConfig, group: str, decisions: SortedFiles, clusters: SortedFiles) -> Iterator[pa.Table]:
+    """The rows of a group, a row group at a time; of the whole group only numbers are in memory."""
+    keep = config.select.keep
+    worths = dict.fromkeys(policy for policy in keep if policy != "first_seen")
     members = Members(
-        leader=clusters["leader"].to_numpy(),
-        failed=decisions["failed"].to_numpy(),
-        already_read=clusters["already_read"].to_numpy(),
-        url_hash=decisions["url_hash"].fill_null(0).to_numpy(),
-        characters=decisions["character_count"].to_numpy(),
-        perplexity=decisions["perplexity"].to_numpy(zero_copy_only=False),
-        date=decisions["date"].fill_null("").to_numpy(zero_copy_only=False).astype(str),
-        language_score=decisions["language_score"].to_numpy(),
+        leader=clusters.array(group, "leader"),
+        failed=decisions.array(group, "failed"),
+        already_read=clusters.array(group, "already_read"),
+        url_hash=decisions.array(group, "url_hash"),
+        worth={policy: decisions.array(group, WORTH[policy][0], WORTH[policy][1]) for policy in worths},
     )
-    fate, representative = elect(
-        members, config.select.keep, config.select.url_duplicates, config.select.elect_before_rules
-    )
-    ids = decisions["id"].combine_chunks()
-    return pa.table(
-        {
-            "group": pa.array([group] * len(fate)),
-            "fate": pa.array(FATE_NAMES[fate]),
-            "representative": ids.take(pa.array(np.maximum(representative, 0), mask=representative < 0)),
-            "minhash_cluster_id": clusters["leader_id"],
-            "minhash_cluster_size": clusters["size"],
-            "in_population": clusters["in_population"],
-        }
-    )
+    fate, representative = elect(members, keep, config.select.url_duplicates, config.select.elect_before_rules)
+    del members
+    indices = np.arange(len(fate), dtype=np.uint32)
+    others = representative[(representative != indices) & (representative != NOBODY)]
+    chosen = np.zeros(len(fate), dtype=bool)
+    chosen[others] = True
+    del indices, others
+    names = Names(chosen, with_arguments(decisions.chunks, group, ["id"], ROW_GROUP_ROWS))
+    first = 0
+    for ids, clustered in zip(
+        decisions.chunks(group, ["id"], ROW_GROUP_ROWS), clusters.chunks(group, CLUSTERED, ROW_GROUP_ROWS), strict=True
+    ):
+        rows = np.arange(first, first + ids.num_rows, dtype=np.uint32)
+        first += ids.num_rows
+        own_ids = ids["id"].combine_chunks()
+        stands = representative[rows]
+        itself, nobody = stands == rows, stands == NOBODY
+        yield pa.table(
+            {
+                "group": pa.repeat(group, len(rows)),
+                "fate": pa.array(FATE_NAMES[fate[rows]]),
+                "representative": pa.compute.if_else(pa.array(itself), own_ids, names.of(stands, itself | nobody)),
+                "minhash_cluster_id": pa.compute.coalesce(clustered["leader_id"].combine_chunks(), own_ids),
+                "minhash_cluster_size": clustered["size"],
+                "in_population": clustered["in_population"],
+            }
+        )
+
+
+def _dates(column: pa.ChunkedArray) -> np.ndarray:
+    """Dates such as 2026-01-31T23:59:59Z as numbers of up to 14 digits, in their order; NaN where there is none.
+
+    >>> _dates(pa.chunked_array([["2026-01-31T23:59:59Z", None, "2026"]])).tolist()
+    [20260131235959.0, nan, 20260000000000.0]
+    """
+    digits = pa.compute.replace_substring_regex(column.cast(pa.string()), "[^0-9]", "")
+    digits = pa.compute.utf8_rpad(pa.compute.utf8_slice_codeunits(digits, 0, 14), 14, "0")
+    values: np.ndarray = digits.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return values
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    values: np.ndarray = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return values
+
+
+def _negative(column: pa.ChunkedArray) -> np.ndarray:
+    return -_numbers(column)
+
+
+WORTH: dict[KeepPolicy, tuple[str, Callable[[pa.ChunkedArray], np.ndarray]]] = {
+    "longest": ("character_count", _numbers),
+    "lowest_perplexity": ("perplexity", _negative),
+    "newest": ("date", _dates),
+    "best_language_score": ("language_score", _numbers),
+}
 
 
 def _is_test(cluster_id: str, fraction: float) -> bool:

@@ -4,9 +4,11 @@ So a task reads one group's rows of one column from every batch: a projection in
 for as long as a task runs, because a footer costs more to read than the rows of a small group.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from types import TracebackType
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -48,6 +50,35 @@ class SortedFiles:
         ]
         return pa.concat_tables(tables)
 
+    def chunks(self, value: str, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
+        """The rows of a value of all files, `rows` at a time."""
+        return rechunked(chain.from_iterable(self.streams(value, columns)), rows)
+
+    def array(
+        self, value: str, column: str, numbers: Callable[[pa.ChunkedArray], np.ndarray] | None = None
+    ) -> np.ndarray:
+        """A column of a value of all files as numbers, null as 0; one row group is in memory beside it.
+
+        `numbers` makes float64 of a column that is not numbers already, or not the ones wanted.
+        """
+        total = sum(
+            file.metadata.row_group(number).num_rows
+            for file, found in zip(self.files, self.row_groups, strict=True)
+            for number in found.get(value, [])
+        )
+        kind = self.files[0].schema_arrow.field(column).type
+        values = np.empty(total, np.float64 if numbers else kind.to_pandas_dtype())
+        filled = 0
+        for table in chain.from_iterable(self.streams(value, [column])):
+            found = table[column]
+            here = slice(filled, filled + table.num_rows)
+            if numbers:
+                values[here] = numbers(found)
+            else:
+                values[here] = (found.fill_null(0) if found.null_count else found).to_numpy()
+            filled += table.num_rows
+        return values
+
     def read_range(self, value: str, columns: Sequence[str], start: int, count: int) -> pa.Table:
         """`count` rows of a value from row `start` on, in the one file that has it; reads no row group beyond them."""
         file, found = next(
@@ -74,6 +105,46 @@ class SortedFiles:
     def _stream(file: pq.ParquetFile, numbers: Sequence[int], columns: Sequence[str] | None) -> Iterator[pa.Table]:
         for number in numbers:
             yield file.read_row_group(number, columns=list(columns) if columns else None)
+
+
+def rechunked(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """The same rows in tables of `rows` rows; the last may have fewer."""
+    waiting: list[pa.Table] = []
+    held = 0
+    for table in tables:
+        waiting.append(table)
+        held += table.num_rows
+        if held < rows:
+            continue
+        together = pa.concat_tables(waiting)
+        for start in range(0, held - rows + 1, rows):
+            yield together.slice(start, rows)
+        waiting, held = [together.slice(held - held % rows)], held % rows
+    if held:
+        yield pa.concat_tables(waiting)
+
+
+class Names:
+    """Strings that rows get from other rows of their group, of which few enough are named to keep theirs in memory.
+
+    `chosen` (n,) bool: the rows whose string some row asks for; `read` gives the column's tables from the start.
+    Takes 4 bytes a row and the chosen strings; they are gathered in a pass of their own.
+    """
+
+    def __init__(self, chosen: np.ndarray, read: Callable[[], Iterable[pa.Table]]) -> None:
+        self._place = np.cumsum(chosen, dtype=np.uint32)
+        self._place -= np.uint32(1)
+        found, first = [pa.array([], pa.large_string())], 0
+        for table in read():
+            rows = pa.array(chosen[first : first + table.num_rows])
+            found += table.column(0).cast(pa.large_string()).filter(rows).chunks
+            first += table.num_rows
+        self._strings = pa.concat_arrays(found)
+
+    def of(self, rows: np.ndarray, without: np.ndarray) -> pa.Array:
+        """The string of each of `rows`, which must be chosen, or null where `without` is True."""
+        places = pa.array(self._place[np.where(without, 0, rows)], mask=without)
+        return self._strings.take(places).cast(pa.string())
 
 
 def pack(totals: Mapping[str, int], capacity: int) -> list[list[str]]:

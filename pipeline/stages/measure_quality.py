@@ -35,9 +35,7 @@ class MeasureQuality:
     def __init__(self, config: RunConfig) -> None:
         self.config = config
         dedup = config.dedup
-        self.scheme = SignatureScheme(
-            bands=dedup.bands, rows=dedup.rows, shingle_size=dedup.shingle_size, seed=dedup.seed
-        )
+        self.scheme = SignatureScheme(dedup.bands, dedup.rows, dedup.shingle_size, dedup.seed, dedup.shingle_unit)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Never drops a row. Spans lie in `text`; the signature is of it as refined or of what was measured."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.config import KeepPolicy
-from pipeline.stages.elect import FATE_NAMES, Members, elect
+from pipeline.stages.elect import FATE_NAMES, NOBODY, Members, elect
 
 
 def members(leader: list[int], **facts: Any) -> Members:
@@ -16,10 +16,12 @@ def members(leader: list[int], **facts: Any) -> Members:
         failed=np.array(facts.get("failed", [False] * total), dtype=bool),
         already_read=np.array(facts.get("already_read", [False] * total), dtype=bool),
         url_hash=np.array(facts.get("url_hash", [0] * total), dtype=np.uint64),
-        characters=np.array(facts.get("characters", [1] * total), dtype=np.int64),
-        perplexity=np.array(facts.get("perplexity", [np.nan] * total), dtype=np.float64),
-        date=np.array(facts.get("date", [""] * total), dtype=str),
-        language_score=np.array(facts.get("language_score", [1.0] * total), dtype=np.float64),
+        worth={
+            "longest": np.array(facts.get("characters", [1] * total), dtype=np.float64),
+            "lowest_perplexity": -np.array(facts.get("perplexity", [np.nan] * total), dtype=np.float64),
+            "newest": np.array(facts.get("date", [np.nan] * total), dtype=np.float64),
+            "best_language_score": np.array(facts.get("language_score", [1.0] * total), dtype=np.float64),
+        },
     )
 
 
@@ -27,14 +29,14 @@ def fates(
     who: Members, *keep: KeepPolicy, url_duplicates: bool = True, before: bool = False
 ) -> tuple[list[str], list[int]]:
     fate, representative = elect(who, keep or ("first_seen",), url_duplicates, before)
-    return FATE_NAMES[fate].tolist(), representative.tolist()
+    return FATE_NAMES[fate].tolist(), [-1 if one == NOBODY else int(one) for one in representative]
 
 
 THREE = members(
     [0, 0, 0],
     characters=[10, 30, 20],
     perplexity=[np.nan, 80.0, 50.0],
-    date=["2026-01-03", "2026-01-01", "2026-01-02"],
+    date=[20260103, 20260101, 20260102],
     language_score=[0.7, 0.8, 0.9],
 )
 
@@ -98,6 +100,13 @@ def test_of_kept_documents_with_one_url_the_best_stays() -> None:
 def test_a_failing_document_takes_no_url_from_a_passing_one() -> None:
     who = members([0, 1], url_hash=[7, 7], characters=[9, 5], failed=[True, False])
     assert fates(who, "longest")[0] == ["failed_rules", "kept"]
+
+
+def test_with_no_value_at_all_the_first_seen_stays() -> None:
+    unknown = members([0, 0, 0])
+    assert fates(unknown, "lowest_perplexity", "newest")[1] == [0, 0, 0]
+    known = members([0, 0, 0], perplexity=[np.nan, np.nan, 9e9])
+    assert fates(known, "lowest_perplexity")[1] == [2, 2, 2]
 
 
 def test_nobody_gives_nothing() -> None:
