@@ -40,7 +40,7 @@ def characters_per_token(label: str) -> float:
     most in scripts that only few of its tokens cover.
 
     >>> characters_per_token("tur_Latn"), characters_per_token("xxx_Hang"), characters_per_token("xxx_Xxxx")
-    (2.94, 1.76, 2.48)
+    (2.94, 1.76, 2.47)
     """
     table = _characters_per_token()
     script = label.partition("_")[2]
