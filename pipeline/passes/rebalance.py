@@ -140,10 +140,10 @@ def make_mix(settings: MixSettings, folder: Location, executor: Executor) -> dic
 
 def _weights(settings: MixSettings, statistics: list[list[int]]) -> Weights:
     kind, cap = settings.weights, settings.max_repeats
-    if kind == "none" or not statistics:
-        return [(1, 1)]
     if kind == "txt360":
         return [(start, min(repeats, cap)) for start, repeats in txt360_weights()]
+    if kind == "none" or not statistics:
+        return [(1, 1)]
     sizes, documents, removed = (np.array(column, dtype=np.int64) for column in zip(*statistics, strict=True))
     if kind == "default":
         return default_weights(sizes, documents, removed, cap)

@@ -267,6 +267,23 @@ def test_what_a_capped_language_cannot_take_goes_to_the_others_in_proportion():
 tokens = st.dictionaries(st.text(max_size=3), st.integers(0, 10**12), max_size=8)
 
 
+def algorithm_1(sizes, total, epochs):
+    """UniMax as the paper has it: arXiv:2304.09151, algorithm 1, in Python."""
+    budget = {}
+    left = total
+    for number, (name, size) in enumerate(sorted(sizes.items(), key=lambda one: (one[1], one[0]))):
+        part = left / (len(sizes) - number)
+        budget[name] = size * epochs if part > size * epochs else part
+        left -= budget[name]
+    return budget
+
+
+@given(tokens, st.floats(1, 1e13), st.floats(0.1, 20))
+def test_unimax_is_algorithm_1_of_its_paper(tokens_by_language, total, epochs):
+    wanted = algorithm_1(tokens_by_language, total, epochs)
+    assert unimax_budget(tokens_by_language, total, epochs) == pytest.approx(wanted, rel=1e-9, abs=1e-9 * total)
+
+
 @given(tokens, st.floats(1, 1e13), st.floats(0.1, 20), st.floats(0.2, 50))
 def test_a_budget_is_spent_in_full_or_every_language_is_at_its_cap(tokens_by_language, total, epochs, temperature):
     caps = {name: epochs * count for name, count in tokens_by_language.items()}

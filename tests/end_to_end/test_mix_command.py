@@ -1,5 +1,6 @@
 """`glotmill mix` as a user gives it."""
 
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -11,6 +12,8 @@ import pytest
 from pipeline.cli import main
 from pipeline.execution.manifests import read_json
 from pipeline.passes.layout import Layout
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +89,26 @@ def test_mistakes_are_one_line_and_exit_code_2(
         assert message in said
         assert len(said.splitlines()) == 1
     assert not (output / "selections" / "main" / "mixes" / "mix.json").exists()
+
+
+def test_the_example_of_the_documentation_has_its_figures(mix: Callable[..., int], output: Path) -> None:
+    page = (ROOT / "docs" / "mixes.md").read_text(encoding="utf-8")
+    line = next(line for line in page.splitlines() if line.startswith("$ glotmill mix demo-output"))
+    assert mix(*shlex.split(line)[4:]) == 0
+    made = read_json(output / "selections" / "main" / "mixes" / "even.json")
+    columns = ("clean_documents", "clean_tokens", "documents", "repeated_documents", "tokens")
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in page.splitlines() if row.startswith("| ")]
+    shown = {row[0]: row[1:] for row in rows if row[0] in made["totals"] or row[0] == "all 32"}
+    assert len(shown) == 7
+    for label, cells in shown.items():
+        total = made["total"] if label == "all 32" else made["totals"][label]
+        assert cells[:5] == [f"{total[name]:,}" for name in columns], label
+        if label != "all 32":
+            assert cells[5:] == [f"{total['epochs']:g}", f"up to {total['most_copies']}"]
+    french = [one for one in made["entries"] if one["file"] == "clean/fra_Latn/part-00000.parquet"]
+    names = ("first_row", "rows", "repeats", "characters", "tokens")
+    assert all([f"{one[name]:,}" for name in names] in rows for one in french)
+    for kind in ("none", "fineweb2", "txt360", "default"):
+        assert mix("--name", kind, "--weights", kind) == 0
+        total = read_json(output / "selections" / "main" / "mixes" / f"{kind}.json")["total"]
+        assert f"{total['repeated_documents']:,}" == next(row[2] for row in rows if row[0] == f"`{kind}`")

@@ -160,7 +160,7 @@ def test_a_budget_is_shared_as_unimax_says(tmp_path: Path) -> None:
         made(folder, weights="none", token_budget=9_000.0, languages={"eng_Latn": 10.0})
 
 
-def test_the_example_of_the_paper_gives_every_language_the_cap_when_the_budget_is_large(tmp_path: Path) -> None:
+def test_a_budget_above_what_the_cap_allows_gives_every_language_the_cap(tmp_path: Path) -> None:
     folder = synthetic(tmp_path, {"eng_Latn": 300, "deu_Latn": 20})
     mix = made(folder, weights="none", token_budget=1e9, max_epochs=5.0)
     assert {label: one["epochs"] for label, one in mix["totals"].items()} == {"eng_Latn": 5, "deu_Latn": 5}
