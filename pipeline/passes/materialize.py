@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import jinja2
@@ -32,7 +34,8 @@ from pipeline.passes.sorted_files import SortedFiles
 
 FORMAT = 1
 ORDER = [("position", "ascending"), ("id", "ascending"), ("copy", "ascending")]
-LEFT_BEHIND = {"README.md", "data", "runs"}  # what a killed materialization may have left
+MARK = "unfinished"  # lies in the folder until it is done, so that only what is ours is ever deleted
+ROW_GROUP_ROWS = 10_000
 DICTIONARY = ["dump", "language", "language_script", "file_path"]
 
 
@@ -63,9 +66,7 @@ def materialize(
     key = fingerprint([FORMAT, mix.manifest["selection"], [[*one] for one in entries], seed, shards])
     if (manifest := finished(target / "manifest.json", key)) is not None:
         return manifest
-    if others := set(names(target)) - LEFT_BEHIND:
-        raise ConfigError(f"{target}: holds something else ({sorted(others)[0]}); name an empty folder")
-    remove_tree(target / "runs")
+    _begin(target)
     span = -(-shards // sizes.fanout)  # shards of a range
     tasks = _tasks(entries, sizes.task_characters)
     jobs = [(mix.folder, target / "runs" / f"{n:06d}.parquet", one, seed, shards, span) for n, one in enumerate(tasks)]
@@ -92,7 +93,17 @@ def materialize(
     with committed(target / "README.md") as path:
         path.write_text(_card(manifest), encoding="utf-8")
     write_json(target / "manifest.json", manifest)
+    (target / MARK).unlink()
     return manifest
+
+
+def _begin(target: Location) -> None:
+    """Take an empty folder, or clear what a killed materialization left there."""
+    if (others := names(target)) and (MARK not in others or "manifest.json" in others):
+        raise ConfigError(f"{target}: holds something else ({others[0]}); name an empty folder")
+    write_json(target / MARK, {})
+    for folder in ("data", "runs"):
+        remove_tree(target / folder)
 
 
 def _schema(path: Location) -> pa.Schema:
@@ -137,9 +148,9 @@ def _cut(entry: Entry, capacity: int) -> Iterator[Entry]:
 def scatter(folder: Location, target: Location, entries: list[Entry], seed: int, shards: int, span: int) -> int:
     """Write a run: rows and their copies, sorted by range and position. Returns a sum over positions, for the audit."""
     tables = []
-    for path in dict.fromkeys(one.file for one in entries):
-        here = [one for one in entries if one.file == path]
-        tables += [_copies(rows, one.repeats, seed) for one, rows in read_entries(folder / path, here, CLEAN_FIRST)]
+    for path, here in groupby(entries, key=attrgetter("file")):
+        found = read_entries(folder / path, list(here), CLEAN_FIRST)
+        tables += [_copies(rows, one.repeats, seed) for one, rows in found]
     table = pa.concat_tables(tables)
     _write_run(table, target, shards, span)
     return int(table["position"].to_numpy().sum())  # wraps modulo 2**64
@@ -167,21 +178,23 @@ def shard_of(positions: npt.NDArray[np.uint64], shards: int) -> npt.NDArray[np.u
 
 def _write_run(table: pa.Table, target: Location, shards: int, span: int) -> None:
     """Rows sorted, with row groups of their own for each range of `span` shards."""
-    table = table.sort_by(ORDER)
-    ranges = shard_of(table["position"].to_numpy(), shards) // np.uint64(span)
+    order = pc.sort_indices(table.select([name for name, _ in ORDER]), ORDER)
+    ranges = shard_of(table["position"].to_numpy()[order], shards) // np.uint64(span)
     starts = np.flatnonzero(np.append(True, ranges[1:] != ranges[:-1]))
     ends = np.append(starts[1:], table.num_rows)
-    table = table.append_column("range", pa.array(_names(ranges)))
+    table = table.append_column("range", pa.nulls(table.num_rows, pa.string()))
     with (
         committed(target) as path,
         pq.ParquetWriter(path, table.schema, compression="lz4", use_dictionary=[*DICTIONARY, "range"]) as writer,
     ):
         for start, end in zip(starts, ends, strict=True):
-            writer.write_table(table.slice(start, end - start), row_group_size=int(end - start))
+            name = pa.repeat(_name(ranges[start]), end - start)
+            rows = table.take(order[start:end]).set_column(table.num_columns - 1, "range", name)
+            writer.write_table(rows, row_group_size=end - start)
 
 
-def _names(ranges: npt.NDArray[np.uint64]) -> list[str]:
-    return [f"{one:06d}" for one in ranges.tolist()]
+def _name(number: int) -> str:
+    return f"{number:06d}"
 
 
 def _regroup(
@@ -221,7 +234,7 @@ def regroup(runs: list[Location], target: Location, number: int, shards: int) ->
 
 
 def _range(runs: list[Location], number: int) -> pa.Table | None:
-    name = f"{number:06d}"
+    name = _name(number)
     with SortedFiles(runs, "range") as files:
         if name not in files.values():
             return None
@@ -233,9 +246,10 @@ def gather(runs: list[Location], target: Location, shard: int, empty: pa.Table) 
 
     With few documents and many shards one can be without rows: it is written, too, so that `-of-` in its name holds.
     """
-    table = (_range(runs, shard) or empty).sort_by(ORDER)
-    checksum = int(table["position"].to_numpy().sum())
-    table = table.drop_columns(["position", "range"]).combine_chunks()
+    table = _range(runs, shard) or empty
+    order = pc.sort_indices(table.select([name for name, _ in ORDER]), ORDER)
+    checksum = int(table["position"].to_numpy().sum())  # wraps modulo 2**64
+    table = table.drop_columns(["position", "range"])
     with committed(target) as path:
         with pq.ParquetWriter(
             path,
@@ -245,7 +259,9 @@ def gather(runs: list[Location], target: Location, shard: int, empty: pa.Table) 
             write_page_index=True,
             use_dictionary=DICTIONARY,
         ) as writer:
-            writer.write_table(table, row_group_size=10_000)
+            for start in range(0, table.num_rows, ROW_GROUP_ROWS):  # a second copy of a row group, not of the shard
+                rows = table.take(order[start : start + ROW_GROUP_ROWS]).combine_chunks()
+                writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
         size, digest = path.stat().st_size, sha256_of(path)
     labels = pc.value_counts(pc.binary_join_element_wise(table["language"], table["language_script"], "_"))
     return {

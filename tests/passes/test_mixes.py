@@ -18,7 +18,7 @@ from pipeline.execution.executors import InlineExecutor, make_executor
 from pipeline.execution.manifests import read_json, sha256_of, write_json
 from pipeline.execution.storage import locate, locate_output, readable
 from pipeline.passes.layout import Layout
-from pipeline.passes.materialize import Sizes, materialize
+from pipeline.passes.materialize import Sizes, gather, materialize
 from pipeline.passes.mixes import load_mix
 from pipeline.passes.rebalance import MixSettings, make_mix, mix_path
 from pipeline.passes.tokens import characters_per_token
@@ -282,7 +282,7 @@ def test_nothing_is_lost_or_doubled_and_texts_are_those_of_clean(selection: Path
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "data", "manifest.json"]
     again = materialize(load_mix(mix_path(selection, "many")), tmp_path / "out", INLINE, shards=4)
     assert again == manifest
-    with pytest.raises(ConfigError, match=r"out: holds something else \(manifest\.json\); name an empty folder"):
+    with pytest.raises(ConfigError, match=r"out: holds something else \(README\.md\); name an empty folder"):
         materialize(load_mix(mix_path(selection, "many")), tmp_path / "out", INLINE, shards=3)
 
 
@@ -391,11 +391,33 @@ def test_too_many_or_too_few_shards_are_refused(selection: Path, tmp_path: Path)
         materialize(opened, tmp_path / "out", INLINE, shards=most + 1)
     with pytest.raises(ConfigError, match=r"--shards 1: must be from \d+ \(memory\)"):
         materialize(opened, tmp_path / "out", INLINE, shards=1, sizes=Sizes(largest_shard_characters=100_000))
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "notes.txt").write_text("")
-    with pytest.raises(ConfigError, match=r"mine: holds something else \(notes\.txt\)"):
-        materialize(opened, tmp_path / "mine", INLINE)
-    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_files_of_others_are_left_alone_and_those_of_a_killed_materialization_are_not(
+    selection: Path, tmp_path: Path
+) -> None:
+    many_copies(selection)
+    mix = load_mix(mix_path(selection, "many"))
+    mine = tmp_path / "mine" / "data" / "notes.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("")
+    with pytest.raises(ConfigError, match=r"mine: holds something else \(data\)"):
+        materialize(mix, tmp_path / "mine", INLINE)
+    assert mine.exists()
+
+    class Killed(InlineExecutor):
+        def run(self, function: Any, arguments: Any, attempts: int = 3) -> Any:
+            if function is gather:
+                list(super().run(function, arguments[:2]))
+                raise KeyboardInterrupt
+            return super().run(function, arguments)
+
+    with pytest.raises(KeyboardInterrupt):
+        materialize(mix, tmp_path / "out", Killed(), shards=5, sizes=SMALL)
+    assert len(list((tmp_path / "out" / "data").iterdir())) == 2
+    materialize(mix, tmp_path / "out", INLINE, shards=3)
+    materialize(mix, tmp_path / "other", INLINE, shards=3)
+    assert digests(tmp_path / "out") == digests(tmp_path / "other")
 
 
 def test_datasets_loads_a_materialized_mix_by_its_card(
