@@ -269,6 +269,105 @@ def import_lm(
     typer.echo(f"wrote {output}")
 
 
+@app.command()
+def mix(
+    output: Output,
+    selection: Selection = None,
+    name: Annotated[str, typer.Option(help="Name of the mix: mixes/NAME.json of the selection.")] = "mix",
+    weights: Annotated[
+        str | None, typer.Option(help="How often documents repeat by duplicate count: default, fineweb2, txt360, none.")
+    ] = None,
+    max_repeats: Annotated[int | None, typer.Option(help="Copies that the best cluster size gets in an epoch.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Languages in proportion to tokens ** (1 / T): 1 as they are, large: equal.")
+    ] = None,
+    token_budget: Annotated[float | None, typer.Option(help="Tokens of the mix; alone: UniMax.")] = None,
+    max_epochs: Annotated[float | None, typer.Option(help="Most epochs of a language that shares tokens (4).")] = None,
+    language: Annotated[
+        list[str] | None, typer.Option(help="tur_Latn=2.0: epochs of a language, whatever the rest; 0 leaves it out.")
+    ] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="tokenizer.json to count tokens; else estimated.")] = None,
+    materialize: Annotated[str | None, typer.Option(help="Folder or URL for the mix as shuffled Parquet.")] = None,
+    shards: Annotated[int | None, typer.Option(help="Files of --materialize; by default of 256 M characters.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the order of --materialize.")] = 0,
+    executor: Annotated[str, typer.Option(help="inline or ray.")] = "inline",
+    workers: Annotated[int, typer.Option(help="Processes of a local Ray; needs --executor ray.")] = 1,
+) -> None:
+    """Say how often to read what: by duplicate count, language and token budget. No text moves, but for --materialize.
+
+    An epoch is a pass over a language as its weights have it. Without --temperature and --token-budget each has one.
+    """
+    from pipeline.plan import make_and_write_mix
+
+    layout = _layout(output)
+    made, written = make_and_write_mix(
+        layout,
+        _selection(layout, selection),
+        {
+            "name": name,
+            "weights": weights,
+            "max_repeats": max_repeats,
+            "temperature": temperature,
+            "token_budget": token_budget,
+            "max_epochs": max_epochs,
+            "languages": _epochs(language or []),
+            "tokenizer": tokenizer,
+        },
+        {"executor": executor, "workers": workers},
+        materialize,
+        shards,
+        seed,
+    )
+    _print_mix(made, token_budget)
+    typer.echo(f"Mix          {layout.selection(_selection(layout, selection)) / 'mixes' / f'{name}.json'}")
+    if written:
+        size = sum(one["bytes"] for one in written["files"])
+        typer.echo(f"Parquet      {materialize}: {len(written['files'])} files, {size / 1e6:.1f} MB")
+
+
+def _epochs(assignments: list[str]) -> dict[str, float]:
+    """`tur_Latn=2.0` as a mapping."""
+    from pipeline.errors import ConfigError
+
+    found = {}
+    for one in assignments:
+        label, sign, value = one.partition("=")
+        try:
+            found[label] = float(value)
+        except ValueError:
+            raise ConfigError(f"--language {one}: must be LABEL=EPOCHS, such as tur_Latn=2.0") from None
+    return found
+
+
+def _print_mix(made: dict[str, Any], token_budget: float | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    estimated = made["token_counts"]["method"] == "estimate"
+    table = Table(title=f"Mix {made['name']}, weights {made['weights']}")
+    names = (
+        "clean documents",
+        "documents",
+        "rows",
+        "tokens" + (" (estimated)" if estimated else ""),
+        "epochs",
+        "copies",
+    )
+    table.add_column("language")
+    for name in names:
+        table.add_column(name, justify="right")
+    for label, one in sorted(made["totals"].items(), key=lambda entry: (-entry[1]["tokens"], entry[0])):
+        numbers = (one["clean_documents"], one["documents"], one["repeated_documents"], one["tokens"])
+        table.add_row(label, *map(str, numbers), f"{one['epochs']:g}", f"up to {one['most_copies']}")
+    total = made["total"]
+    table.add_section()
+    numbers = (total["clean_documents"], total["documents"], total["repeated_documents"], total["tokens"])
+    table.add_row("all", *map(str, numbers), "", "")
+    Console().print(table)
+    if token_budget and total["tokens"] < 0.99 * token_budget:
+        typer.echo(f"The cap on epochs leaves {token_budget - total['tokens']:.0f} tokens of the budget unspent.")
+
+
 def _tell_by_lines(seconds: float = 10.0) -> Callable[[str, int, int], None]:
     """Progress for a log, such as a Ray job's: a line when a pass begins and ends, and one every so many seconds."""
     last = 0.0

@@ -18,7 +18,9 @@ from pipeline.passes.audit import audit
 from pipeline.passes.deduplicate import deduplicate
 from pipeline.passes.layout import Layout, batches
 from pipeline.passes.lookup import build_lookup
-from pipeline.passes.rebalance import rebalance
+from pipeline.passes.materialize import materialize
+from pipeline.passes.mixes import load_mix
+from pipeline.passes.rebalance import MixSettings, make_mix, mix_path, rebalance
 from pipeline.passes.report import write_report
 from pipeline.passes.select import select
 from pipeline.passes.shards import annotate_shards, quarantined, refuse_missing
@@ -105,6 +107,40 @@ def reselect(config: RunConfig, layout: Layout, rule_overrides: dict[str, Any], 
             executor.close()
 
 
+def make_and_write_mix(
+    layout: Layout,
+    selection: str,
+    given: dict[str, Any],
+    execution: dict[str, Any],
+    target: str | None = None,
+    shards: int | None = None,
+    seed: int = 0,
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Another mix of a selection, and where `target` is given its shuffled files; what is None is as the run has it.
+
+    Returns both manifests. Raises ConfigError for settings that cannot be.
+    """
+    stored = RunConfig.model_validate(read_json(layout.run)["config"] | execution | {"output": str(layout.root)})
+    defaults = {"weights": stored.rebalance.weights, "max_repeats": stored.rebalance.max_repeats}
+    settings = MixSettings(**(defaults | {key: value for key, value in given.items() if value is not None}))
+    folder = layout.selection(selection)
+    written = None
+    if target:
+        check_reachable(locate_output(target))
+    elif shards:
+        raise ConfigError("--shards: is of --materialize FOLDER only")
+    with sole_run(layout.root):
+        executor = make_executor(stored.executor, stored.workers, stored.execution.task_memory_bytes)
+        try:
+            mix = make_mix(settings, folder, executor)
+            if target:
+                made = load_mix(mix_path(folder, settings.name))
+                written = materialize(made, locate_output(target), executor, seed, shards)
+        finally:
+            executor.close()
+    return mix, written
+
+
 def _after_annotate(
     config: RunConfig, layout: Layout, executor: Executor, rule_overrides: dict[str, Any], tell: Progress
 ) -> None:
@@ -121,7 +157,7 @@ def _after_annotate(
     select(config, layout, executor, rules, histograms)
     tell("select", 1, 1)
     tell("rebalance", 0, 1)
-    rebalance(config, layout)
+    rebalance(config, layout, executor)
     tell("rebalance", 1, 1)
     audit(layout, config.selection, checksums=False)
     write_report(layout, config.selection)

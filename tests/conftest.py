@@ -1,5 +1,7 @@
-"""One run of the demonstration that the tests share; nobody writes into it."""
+"""What tests share: one run of the demonstration, into which nobody writes, and an emulated bucket."""
 
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import hypothesis
 import pytest
 
 from pipeline.config import RunConfig, load_run_config
+from pipeline.execution import storage
 from pipeline.passes.layout import Layout
 from pipeline.plan import run
 
@@ -33,3 +36,27 @@ def demo_config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
 def demo(demo_config: RunConfig) -> Layout:
     """The demonstration's output."""
     return run(demo_config)
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    """An S3 bucket in an emulator, reached through the environment as a user would; each test has a prefix."""
+    import logging
+
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    here = f"http://{host}:{port}"
+    given = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
+    given |= {"AWS_ENDPOINT_URL": here, "AWS_ALLOW_HTTP": "true"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in given.items():
+            patch.setenv(name, value)
+        storage._store.cache_clear()  # credentials are read when a store is opened
+        urllib.request.urlopen(urllib.request.Request(f"{here}/bucket", method="PUT")).close()
+        yield "s3://bucket"
+    storage._store.cache_clear()
+    server.stop()

@@ -19,8 +19,10 @@ from pipeline.errors import ConfigError
 Weights = list[tuple[int, int]]
 FloatArray = npt.NDArray[np.float64]
 
-TAIL_SHARE = 0.001  # of the clusters: the tail starts at the 99.9th percentile of size
-PRIOR_CLUSTERS = 100.0  # a size with this many clusters is pulled half of the way to the global rate
+TAIL_SHARE = 0.001  # of the documents: the tail starts at the 99.9th percentile of their cluster sizes, as FineWeb2's
+STANDARD_ERRORS = 2.0  # of what a step has to lie below the global rate; chance alone does one time in 44
+STEP_CLUSTERS = 1000.0  # neighbouring sizes are one step until it has so many clusters,
+STEP_RATIO = 1.25  # but all its sizes are below this multiple of the first: 1, 2, 3 and 4 always stand alone
 
 
 def repeats_of(size: int, weights: Sequence[tuple[int, int]]) -> int:
@@ -91,14 +93,16 @@ def default_weights(
     that size; `removed` (k,) those that fail the rules. A cluster counts once, whatever its size: the global
     rate g is the mean over clusters.
 
-    1. Sizes from the 99.9th percentile on (the largest size that 0.1 % of the clusters reach) are one, the
-       tail.
-    2. Each rate is shrunk toward g as if 100 more clusters had rate g.
-    3. Repeats may rise with size and then fall, never again rise: the least-squares unimodal fit, weighted by
-       clusters, so that noise between neighbouring sizes makes no teeth.
-    4. 1 + (max_repeats - 1) * (g - rate) / (g - best), between 1 and `max_repeats`, rounded half to even.
-       `best` is the lowest rate of the same fit without shrinkage, so that a language with little evidence
-       stays near 1.
+    1. Sizes from the 99.9th percentile on (the largest size such that 0.1 % of the documents lie in clusters so
+       large) are one step, the tail. Below it neighbours are one step until it has 1,000 clusters, as far as they
+       lie within 25 %.
+    2. The gain of a step with n clusters is g - rate, less what chance may have added to it: two standard
+       errors, sqrt(g (1 - g) / n) each, but not below 0 for that.
+    3. Repeats may rise with size and then fall, never again rise: the least-squares unimodal fit of the gains,
+       weighted by clusters, so that noise between neighbouring sizes makes no teeth.
+    4. 1 + (max_repeats - 1) * gain / best, between 1 and `max_repeats`, rounded half to even. `best` is the gain
+       at the top of the fit before the errors were taken off: much evidence reaches `max_repeats`, a language
+       with little stays at 1, and a rare size with a lucky rate does not lower all others.
 
     Raises ConfigError if `max_repeats` is below 1, ValueError if the counts contradict each other.
 
@@ -118,19 +122,32 @@ def default_weights(
     if size.size == 0:
         return [(1, 1)]
     clusters, bad = members / size, failed / size  # (k,) float64, in clusters
-    reached = np.cumsum(clusters[::-1])[::-1]  # clusters of this size or more
+    reached = np.cumsum(members[::-1])[::-1]  # documents in clusters of this size or more
     tail = int(np.flatnonzero(reached >= TAIL_SHARE * reached[0])[-1])
-    clusters = np.append(clusters[:tail], clusters[tail:].sum())
-    bad = np.append(bad[:tail], bad[tail:].sum())
-    rates = bad / clusters
+    starts = _steps(size[:tail], clusters[:tail]) + [tail]  # (steps,) places in size; the last is the tail
+    clusters, bad = np.add.reduceat(clusters, starts), np.add.reduceat(bad, starts)
     global_rate = float(bad.sum() / clusters.sum())
-    best_gain = float(unimodal_fit(global_rate - rates, clusters).max())
-    if best_gain <= 1e-12 or tail == 0:  # all sizes alike
+    gain = global_rate - bad / clusters
+    chance = STANDARD_ERRORS * np.sqrt(global_rate * (1 - global_rate) / clusters)
+    sure = unimodal_fit(np.maximum(gain - chance, np.minimum(gain, 0)), clusters)
+    if sure.max() <= 1e-12:  # all sizes alike
         return [(1, 1)]
-    shrunk = (bad + PRIOR_CLUSTERS * global_rate) / (clusters + PRIOR_CLUSTERS)
-    gain = unimodal_fit(global_rate - shrunk, clusters + PRIOR_CLUSTERS)
-    repeats = np.round(1 + (max_repeats - 1) * np.clip(gain / best_gain, 0, 1))
-    return _run_lengths([1, *(int(start) for start in size[1 : tail + 1])], repeats)
+    top = np.isclose(sure, sure.max(), rtol=1e-9, atol=0)
+    best_gain = float(np.average(gain[top], weights=clusters[top]))
+    repeats = np.round(1 + (max_repeats - 1) * np.clip(sure / best_gain, 0, 1))
+    return _run_lengths([1, *(int(size[start]) for start in starts[1:])], repeats)
+
+
+def _steps(size: npt.NDArray[np.int64], clusters: FloatArray) -> list[int]:
+    """Where each step begins: (k,) sizes, ascending, and their clusters -> places in them."""
+    starts: list[int] = []
+    filled = STEP_CLUSTERS
+    for place, count in enumerate(clusters.tolist()):
+        if filled >= STEP_CLUSTERS or size[place] >= STEP_RATIO * size[starts[-1]]:
+            starts.append(place)
+            filled = 0.0
+        filled += count
+    return starts
 
 
 def unimax_budget(tokens_by_language: Mapping[str, float], total_budget: float, max_epochs: float) -> dict[str, float]:

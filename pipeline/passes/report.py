@@ -98,7 +98,11 @@ def _facts(layout: Layout, selection: str) -> dict[str, Any]:
         "steps": _steps(totals, dropped.total()),
         "fired": _fired(manifest["rules_fired"]),
         "mixes": [
-            {"weights": mix["weights"], "totals": sorted(mix["totals"].items(), key=_most_documents)}
+            {
+                "name": mix["name"],
+                "estimated": mix["token_counts"]["method"] == "estimate",
+                "totals": sorted(mix["totals"].items(), key=_most_documents),
+            }
             for mix in map(read_json, matching(folder / "mixes", "*.json"))
         ],
         "histograms": markupsafe.Markup(histogram_section(layout, selection)),

@@ -90,8 +90,9 @@ def test_much_evidence_gives_the_whole_hump():
 
 
 def test_little_evidence_stays_near_one():
-    # 20 clusters a size: shrunk to a sixth, 1 + 9/6 = 2.5 -> 2 (half to even), 1 + 9 * .696/6 = 2.04 -> 2
-    assert default_weights(*hump(20), max_repeats=10) == [(1, 1), (2, 2), (5, 1)]
+    # 20 clusters: two standard errors are 2 * sqrt(.62857 * .37143 / 20) = .2161; of the gains .2286 and .3286 (the
+    # best) remain .0125 and .1125: 1 + 9 * .0125 / .3286 = 1.34 and 4.08
+    assert default_weights(*hump(20), max_repeats=10) == [(1, 1), (3, 4), (4, 1)]
     assert default_weights(*hump(1), max_repeats=10) == [(1, 1)]
 
 
@@ -100,15 +101,78 @@ def test_clusters_count_once_whatever_their_size():
     assert default_weights([1, 10], [10**5, 10**6], [5 * 10**4, 10**5], 3) == [(1, 1), (10, 3)]
 
 
-def test_sizes_that_one_in_a_thousand_clusters_reach_are_one_tail():
-    # 5 of 10,000 clusters reach size 50, and 10 size 40: the tail is 40 and more, its rate 5 / 10
-    sizes = np.array([1, 2, 40, 50])
-    clusters = np.array([8000, 1990, 5, 5])
-    rates = np.array([0.8, 0.2, 0.0, 1.0])
+def test_sizes_that_one_in_a_thousand_documents_reach_are_one_tail():
+    # 12,410,000 documents, so that the tail is the sizes from 110 on: 10,000 + 2,500, of which all and none fail
+    sizes = np.array([1, 2, 110, 250])
+    clusters = np.array([8_000_000, 2_200_000, 10_000 / 110, 10])
+    rates = np.array([0.8, 0.2, 1.0, 0.0])
     weights = default_weights(sizes, sizes * clusters, sizes * clusters * rates, 5)
-    assert weights[:2] == [(1, 1), (2, 5)]
-    assert max(start for start, _ in weights) <= 40
-    assert repeats_of(40, weights) == repeats_of(50, weights) == repeats_of(10**6, weights) == 1
+    assert weights == [(1, 1), (2, 5), (110, 1)]
+    assert repeats_of(250, weights) == repeats_of(10**6, weights) == 1
+
+
+def curve(size):
+    """A removal rate that falls from 0.75 for single documents to 0.4 at size 16 and rises again to 0.75 at 256."""
+    return 0.75 - 0.35 * (1 - np.abs(np.log2(size) - 4) / 4)
+
+
+def drawn(clusters, rate, seed):
+    """Clusters of sizes 1 to 256, fewer the larger, each removed as a whole or not at all, by `rate` of its size."""
+    draw = np.random.default_rng(seed)
+    every = np.arange(1, 257)
+    counts = draw.multinomial(clusters, every**-2.0 / np.sum(every**-2.0))
+    sizes, counts = every[counts > 0], counts[counts > 0]
+    return sizes, sizes * counts, sizes * draw.binomial(counts, rate(sizes))
+
+
+def error(clusters, seed):
+    """Mean distance, over documents, from the weights of the curve itself; at most 10 repeats."""
+    sizes, documents, removed = drawn(clusters, curve, seed)
+    every = np.arange(1, 257)
+    share = every**-2.0 / np.sum(every**-2.0)
+    rate = np.sum(share * curve(every))
+    wanted = 1 + 9 * np.clip((rate - curve(sizes)) / (rate - 0.4), 0, 1)
+    weights = default_weights(sizes, documents, removed, 10)
+    found = np.array([repeats_of(int(size), weights) for size in sizes])
+    return float(np.average(np.abs(found - wanted), weights=documents))
+
+
+def test_a_known_curve_is_found_the_better_the_more_clusters_there_are():
+    errors = {n: np.mean([error(n, seed) for seed in range(5)]) for n in (1000, 30_000, 1_000_000, 30_000_000)}
+    assert list(errors.values()) == sorted(errors.values(), reverse=True)
+    assert errors[1_000_000] < 0.75
+    assert errors[30_000_000] < 0.3
+
+
+@pytest.mark.parametrize("clusters", [100, 1000, 10_000, 100_000, 1_000_000])
+def test_where_size_says_nothing_hardly_anything_is_repeated(clusters):
+    growth = []
+    for seed in range(20):
+        sizes, documents, removed = drawn(clusters, lambda size: np.full(size.shape, 0.6), seed)
+        weights = default_weights(sizes, documents, removed, 10)
+        growth.append(np.average([repeats_of(int(size), weights) for size in sizes], weights=documents))
+    assert np.mean(growth) < 1.1
+    assert max(growth) < 1.6
+
+
+def test_a_rare_size_with_a_lucky_rate_does_not_lower_the_others():
+    sizes, documents, removed = (
+        np.array([1, 2, 3, 20]),
+        np.array([9e6, 2e6, 9e5, 400]),
+        np.array([6.3e6, 8e5, 3.6e5, 0]),
+    )
+    before = default_weights(sizes[:3], documents[:3], removed[:3], 10)
+    assert before == [(1, 1), (2, 10)]
+    lucky = default_weights(sizes, documents, removed, 10)
+    assert [repeats_of(size, lucky) for size in (1, 2, 3)] == [1, 10, 10]
+
+
+def test_giant_clusters_that_are_removed_count_once():
+    sizes = np.array([1, 4, 5, 3000, 40_000])
+    clusters = np.array([100_000, 10_000, 9_000, 2, 1])
+    rates = np.array([0.7, 0.4, 0.4, 1, 1])
+    weights = default_weights(sizes, sizes * clusters, sizes * clusters * rates, 10)
+    assert [repeats_of(size, weights) for size in (1, 4, 5, 3000, 40_000)] == [1, 10, 10, 1, 1]
 
 
 def test_nothing_to_tell_sizes_apart_gives_one():
@@ -201,6 +265,23 @@ def test_what_a_capped_language_cannot_take_goes_to_the_others_in_proportion():
 
 
 tokens = st.dictionaries(st.text(max_size=3), st.integers(0, 10**12), max_size=8)
+
+
+def algorithm_1(sizes, total, epochs):
+    """UniMax as the paper has it: arXiv:2304.09151, algorithm 1, in Python."""
+    budget = {}
+    left = total
+    for number, (name, size) in enumerate(sorted(sizes.items(), key=lambda one: (one[1], one[0]))):
+        part = left / (len(sizes) - number)
+        budget[name] = size * epochs if part > size * epochs else part
+        left -= budget[name]
+    return budget
+
+
+@given(tokens, st.floats(1, 1e13), st.floats(0.1, 20))
+def test_unimax_is_algorithm_1_of_its_paper(tokens_by_language, total, epochs):
+    wanted = algorithm_1(tokens_by_language, total, epochs)
+    assert unimax_budget(tokens_by_language, total, epochs) == pytest.approx(wanted, rel=1e-9, abs=1e-9 * total)
 
 
 @given(tokens, st.floats(1, 1e13), st.floats(0.1, 20), st.floats(0.2, 50))

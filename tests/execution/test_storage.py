@@ -1,7 +1,6 @@
 """Objects and URLs against servers on this machine: an S3 emulator, and a web server that breaks connections."""
 
 import threading
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,30 +22,6 @@ from pipeline.plan import check, reselect, run
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "samples"
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """An empty S3 bucket in an emulator, reached through the environment as a user would."""
-    import logging
-
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    here = f"http://{host}:{port}"
-    given = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
-    given |= {"AWS_ENDPOINT_URL": here, "AWS_ALLOW_HTTP": "true"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in given.items():
-            patch.setenv(name, value)
-        storage._store.cache_clear()  # credentials are read when a store is opened
-        urllib.request.urlopen(urllib.request.Request(f"{here}/bucket", method="PUT")).close()
-        yield "s3://bucket"
-    storage._store.cache_clear()
-    server.stop()
 
 
 class _Shaky(BaseHTTPRequestHandler):
