@@ -267,7 +267,10 @@ def _only_kept(table: pa.Table, lost: list[pa.Table], books: _Books) -> pa.Table
 
 def _part(table: pa.Table) -> tuple[pa.Table, pa.Table]:
     """Kept and dropped rows."""
-    is_kept = table["drop_reason"].is_null()
+    reasons = table["drop_reason"]
+    if reasons.null_count == table.num_rows:
+        return table, table.slice(0, 0)
+    is_kept = reasons.is_null()
     return table.filter(is_kept), table.filter(pa.compute.invert(is_kept))
 
 
