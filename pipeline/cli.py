@@ -66,6 +66,7 @@ def run(
     A shard that fails three times is quarantined; then the run ends with code 3. Run again to try it again, or with
     --accept-missing to go on without it.
     """
+    _leave_out_unused_imports()
     included = {"include": languages.split(",")} if languages else None
     settings, rules = _settings(
         config,
@@ -100,6 +101,7 @@ def select(
     output: Output, selection: Selection = None, accept_missing: AcceptMissing = False, assignments: Set = None
 ) -> None:
     """Make another selection from the same measurements; no WARC is read."""
+    _leave_out_unused_imports()
     from pipeline.config import RunConfig, merge, parse_overrides
     from pipeline.execution.manifests import read_json
     from pipeline.passes.layout import Layout
@@ -267,6 +269,23 @@ def import_lm(
 
     import_model(sentencepiece, kenlm, output, reference, language)
     typer.echo(f"wrote {output}")
+
+
+def _leave_out_unused_imports() -> None:
+    """Let pyarrow and numba not find pandas and scipy, which they import where they are installed: 1 s for no use.
+
+    Each looks once, pyarrow with its first array and numba with its first kernel. Both can be imported afterwards.
+    """
+    hidden = [name for name in ("pandas", "scipy") if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  None says that there is no such module
+    try:
+        import pyarrow
+        from numba.np import arraymath, linalg  # noqa: F401  loaded here, or with the first kernel
+
+        pyarrow.array([0])
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def _tell_by_lines(seconds: float = 10.0) -> Callable[[str, int, int], None]:
