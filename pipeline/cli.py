@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -271,21 +272,29 @@ def import_lm(
     typer.echo(f"wrote {output}")
 
 
+class _Hidden(MetaPathFinder):
+    """Says of pandas and scipy that they are not installed."""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        """Raise ModuleNotFoundError for what is hidden; leave all else to the other finders."""
+        if name in ("pandas", "scipy"):
+            raise ModuleNotFoundError(f"{name} is hidden", name=name)
+
+
 def _leave_out_unused_imports() -> None:
-    """Let pyarrow and numba not find pandas and scipy, which they import where they are installed: 1 s for no use.
+    """Hide pandas from pyarrow and scipy from numba, which import them where they are installed: 1 s for no use.
 
     Each looks once, pyarrow with its first array and numba with its first kernel. Both can be imported afterwards.
     """
-    hidden = [name for name in ("pandas", "scipy") if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  None says that there is no such module
+    hidden = _Hidden()
+    sys.meta_path.insert(0, hidden)
     try:
         import pyarrow
         from numba.np import arraymath, linalg  # noqa: F401  loaded here, or with the first kernel
 
         pyarrow.array([0])
     finally:
-        for name in hidden:
-            del sys.modules[name]
+        sys.meta_path.remove(hidden)
 
 
 def _tell_by_lines(seconds: float = 10.0) -> Callable[[str, int, int], None]:
