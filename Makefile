@@ -12,6 +12,7 @@ $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[ray,dev]'
+	$(BIN)/python -m pipeline.warm_up
 	touch $@
 
 setup: $(VENV)/.ready
