@@ -46,13 +46,25 @@ def normalise_words(words: Sequence[str]) -> list[str]:
     >>> normalise_words(["Straße", " ", "No", ".", "2024", "x²³", "४२"])
     ['strasse', 'no', '0', 'x²³', '0']
     """
-    kept = []
-    for word in _fold(words):
-        if word.isalpha():
-            kept.append(word)
-        elif any(map(str.isalnum, word)):  # isalnum is categories L and N; a test walks all of Unicode
-            kept.append(_DIGIT_RUN.sub("0", word))
-    return kept
+    if len(_OTHERS) > _OTHERS_MAX:
+        _OTHERS.clear()
+    return list(filter(None, [word if word.isalpha() else _OTHERS[word] for word in _fold(words)]))
+
+
+class _Others(dict[str, str]):
+    """What a folded word that is not all letters becomes, "" where it is left out; worked out when it is first seen."""
+
+    def __missing__(self, word: str) -> str:
+        kept = any(map(str.isalnum, word))  # isalnum is categories L and N; a test walks all of Unicode
+        value = _DIGIT_RUN.sub("0", word) if kept else ""
+        if len(word) < _REMEMBERED_LENGTH:
+            self[word] = value
+        return value
+
+
+_OTHERS = _Others()
+_OTHERS_MAX = 1 << 16  # about 10 MB
+_REMEMBERED_LENGTH = 64
 
 
 def _fold(words: Sequence[str]) -> list[str]:

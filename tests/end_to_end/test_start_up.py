@@ -12,7 +12,7 @@ PRINT_IMPORTS = "import atexit, sys; atexit.register(lambda: print('imported', *
 
 
 def test_a_run_imports_no_library_that_it_does_not_use(tmp_path: Path) -> None:
-    page = b"<html><body><article><p>" + b"The cat sat on the mat and looked at the dog. " * 20 + b"</p></article></body>"
+    page = b"<html><body><p>" + b"The cat sat on the mat and looked at the dog. " * 20 + b"</p></body></html>"
     write_warc(tmp_path / "a.warc.gz", [Page("https://example.org/", page)])
     command = ["run", "--input", str(tmp_path / "a.warc.gz"), "--output", str(tmp_path / "out")]
     code = f"{PRINT_IMPORTS}; import sys; sys.argv = {['glotmill', *command]!r}; from pipeline.cli import main; main()"
