@@ -2,13 +2,17 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: setup demo test test-full check lmplz clean
+# What make bench compares with, beside the packages that Glotmill itself uses.
+PEERS = trafilatura lxml_html_clean spacy rensa fasteners python-magic nltk pyahocorasick orjson
+
+.PHONY: setup demo test test-full bench check lmplz clean
 
 $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) --version >/dev/null 2>&1 || { echo "Glotmill needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[ray,dev]'
+	$(BIN)/python -m pipeline.warm_up
 	touch $@
 
 setup: $(VENV)/.ready
@@ -27,6 +31,10 @@ test-full: setup
 	@$(BIN)/python -c "from pipeline.lm import find_program as f; f('lmplz'); f('build_binary')" 2>/dev/null || { \
 	  echo "make test-full trains language models with lmplz: make lmplz"; exit 1; }
 	$(BIN)/python -m pytest
+
+bench: setup
+	$(BIN)/python -m pip install --quiet $(PEERS)
+	$(BIN)/python -m tests.benchmarks.run $(BENCH)
 
 check: setup
 	$(BIN)/ruff check .

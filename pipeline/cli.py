@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,6 +67,7 @@ def run(
     A shard that fails three times is quarantined; then the run ends with code 3. Run again to try it again, or with
     --accept-missing to go on without it.
     """
+    _leave_out_unused_imports()
     included = {"include": languages.split(",")} if languages else None
     settings, rules = _settings(
         config,
@@ -100,6 +102,7 @@ def select(
     output: Output, selection: Selection = None, accept_missing: AcceptMissing = False, assignments: Set = None
 ) -> None:
     """Make another selection from the same measurements; no WARC is read."""
+    _leave_out_unused_imports()
     from pipeline.config import RunConfig, merge, parse_overrides
     from pipeline.execution.manifests import read_json
     from pipeline.passes.layout import Layout
@@ -366,6 +369,31 @@ def _print_mix(made: dict[str, Any], token_budget: float | None) -> None:
     Console().print(table)
     if token_budget and total["tokens"] < 0.99 * token_budget:
         typer.echo(f"The cap on epochs leaves {token_budget - total['tokens']:.0f} tokens of the budget unspent.")
+
+
+class _Hidden(MetaPathFinder):
+    """Says of pandas and scipy that they are not installed."""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        """Raise ModuleNotFoundError for what is hidden; leave all else to the other finders."""
+        if name in ("pandas", "scipy"):
+            raise ModuleNotFoundError(f"{name} is hidden", name=name)
+
+
+def _leave_out_unused_imports() -> None:
+    """Hide pandas from pyarrow and scipy from numba, which import them where they are installed: 1 s for no use.
+
+    Each looks once, pyarrow with its first array and numba with its first kernel. Both can be imported afterwards.
+    """
+    hidden = _Hidden()
+    sys.meta_path.insert(0, hidden)
+    try:
+        import pyarrow
+        from numba.np import arraymath, linalg  # noqa: F401  loaded here, or with the first kernel
+
+        pyarrow.array([0])
+    finally:
+        sys.meta_path.remove(hidden)
 
 
 def _tell_by_lines(seconds: float = 10.0) -> Callable[[str, int, int], None]:

@@ -11,7 +11,7 @@ from the seed. Signatures are a file format: golden vectors in the tests freeze 
 `SignatureScheme.name` is stored beside the data, so that different schemes are never compared.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -234,29 +234,26 @@ def bands_and_rows(threshold: float, minima_count: int = 112) -> tuple[int, int]
     return int(index.b), int(index.r)
 
 
-def sign_documents(words_per_document: Sequence[Sequence[str]], scheme: SignatureScheme) -> Signatures:
+def sign_documents(words_per_document: Iterable[Sequence[str]], scheme: SignatureScheme) -> Signatures:
     """Sign n documents given as words, not yet normalised: all that the deduplication of them needs.
 
     A document with fewer normalised words (or characters) than a shingle has null bands and only its exact hash; one
-    without words has neither, and is a cluster of its own.
+    without words has neither, and is a cluster of its own. Documents are taken one by one, so that they can be made
+    then.
 
     >>> sign_documents([["One", "two"], []], SignatureScheme()).has_shingles.tolist()
     [False, False]
     """
-    n_documents = len(words_per_document)
-    exact = np.zeros(n_documents, dtype=np.uint64)
-    offsets = np.zeros(n_documents + 1, dtype=np.int64)
-    hashes = []
-    for document, words in enumerate(words_per_document):
+    hashes, exact = [], []
+    for words in words_per_document:
         normalised = normalise_words(words)
-        exact[document] = exact_hash(normalised)
-        units = word_hashes(normalised) if scheme.shingle_unit == "word" else character_hashes(normalised)
-        offsets[document + 1] = offsets[document] + len(units)
-        hashes.append(units)
+        exact.append(exact_hash(normalised))
+        hashes.append(word_hashes(normalised) if scheme.shingle_unit == "word" else character_hashes(normalised))
+    offsets = np.cumsum([0, *map(len, hashes)])
     minima = sign_many(np.concatenate(hashes) if hashes else np.empty(0, dtype=np.uint64), offsets, scheme)
     return Signatures(
         bands=band_digests(minima, scheme),
-        exact=exact,
+        exact=np.array(exact, dtype=np.uint64),
         minima=minima_bytes(minima),
         has_shingles=np.diff(offsets) >= scheme.shingle_size,
     )

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from pipeline.dedup.xxh64 import hash_words
 from pipeline.errors import ConfigError
 from pipeline.kernels import kernel
 
@@ -45,17 +46,37 @@ def normalise_words(words: Sequence[str]) -> list[str]:
     >>> normalise_words(["Straße", " ", "No", ".", "2024", "x²³", "४२"])
     ['strasse', 'no', '0', 'x²³', '0']
     """
-    kept = []
-    for word in words:
-        if word.isascii():  # NFC already, and lower() is its case folding
-            folded = word.lower()
-        else:
-            folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", word).casefold())
-        if folded.isalpha():
-            kept.append(folded)
-        elif any(map(str.isalnum, folded)):  # isalnum is categories L and N; a test walks all of Unicode
-            kept.append(_DIGIT_RUN.sub("0", folded))
-    return kept
+    if len(_OTHERS) > _OTHERS_MAX:
+        _OTHERS.clear()
+    return list(filter(None, [word if word.isalpha() else _OTHERS[word] for word in _fold(words)]))
+
+
+class _Others(dict[str, str]):
+    """What a folded word that is not all letters becomes, "" where it is left out; worked out when it is first seen."""
+
+    def __missing__(self, word: str) -> str:
+        kept = any(map(str.isalnum, word))  # isalnum is categories L and N; a test walks all of Unicode
+        value = _DIGIT_RUN.sub("0", word) if kept else ""
+        if len(word) < _REMEMBERED_LENGTH:
+            self[word] = value
+        return value
+
+
+_OTHERS = _Others()
+_OTHERS_MAX = 1 << 16  # about 10 MB
+_REMEMBERED_LENGTH = 64
+
+
+def _fold(words: Sequence[str]) -> list[str]:
+    """Case-fold each word between two NFC, all at once: neither composes, reorders or folds across a newline."""
+    folded = _fold_text("\n".join(words)).split("\n")
+    return folded if len(folded) == len(words) else list(map(_fold_text, words))
+
+
+def _fold_text(text: str) -> str:
+    if text.isascii():  # NFC already, and lower() is its case folding
+        return text.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def word_hashes(words: Sequence[str]) -> UInt64Array:
@@ -64,7 +85,10 @@ def word_hashes(words: Sequence[str]) -> UInt64Array:
     >>> int(word_hashes(["a"])[0]) == 0xD24EC4F1A98C6E5B
     True
     """
-    hash_of = xxhash.xxh64_intdigest
+    hashes = hash_words(" ".join(words).encode())
+    if len(hashes) == len(words):
+        return hashes
+    hash_of = xxhash.xxh64_intdigest  # a word with a space in it
     return np.fromiter((hash_of(word.encode(), WORD_HASH_SEED) for word in words), np.uint64, len(words))
 
 

@@ -130,7 +130,26 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES}
 
 
-def annotate_shard(config: RunConfig, file_path: str, output: Location) -> dict[str, Any]:
+class StepClock:
+    """CPU seconds of this process by step, which add up to all that passed since the clock was made.
+
+    They stand in no manifest, because the same inputs give the same bytes; `make bench` prints them.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.process_time()
+
+    def lap(self, step: str) -> None:
+        """Book what passed since the last call to a step."""
+        now = time.process_time()
+        self.seconds[step] = self.seconds.get(step, 0.0) + now - self._last
+        self._last = now
+
+
+def annotate_shard(
+    config: RunConfig, file_path: str, output: Location, clock: StepClock | None = None
+) -> dict[str, Any]:
     """Annotate one file; returns its manifest. Does nothing where a manifest with the same fingerprint exists.
 
     Any number of processes may do this at once for one file: they write the same bytes, and the first to create the
@@ -145,16 +164,16 @@ def annotate_shard(config: RunConfig, file_path: str, output: Location) -> dict[
         return manifest
     manifest_path.unlink(missing_ok=True)  # of other settings: the data beside it are about to be replaced
     with local_copy(source) as local:
-        manifest = {"fingerprint": key, **_annotate(config, file_path, local, output)}
+        manifest = {"fingerprint": key, **_annotate(config, file_path, local, output, clock or StepClock())}
     if not create_json(manifest_path, manifest) and finished(manifest_path, key) is None:
         raise BusyError(f"{manifest_path}: another run with other settings has just made it; end that run first")
     return manifest
 
 
-def _annotate(config: RunConfig, file_path: str, local: Path, output: Location) -> dict[str, Any]:
+def _annotate(config: RunConfig, file_path: str, local: Path, output: Location, clock: StepClock) -> dict[str, Any]:
     shard = shard_name(file_path)
-    started = time.process_time()
     books = _Books()
+    clock.lap("start")
     annotated = output / "annotated" / f"{shard}.parquet"
     dropped = output / "dropped" / f"{shard}.parquet"
     with (
@@ -173,9 +192,12 @@ def _annotate(config: RunConfig, file_path: str, local: Path, output: Location) 
                 MeasureQuality(config),
                 ScorePerplexity(config),
             ]
-            _run(config, _Source(file_path, local), stages, books, documents, losses)
+            _run(config, _Source(file_path, local), stages, books, documents, losses, clock)
+        clock.lap("write_files")
         digests = {"annotated": sha256_of(documents_path), "dropped": sha256_of(dropped_path)}
-    logger.info("annotate %s: %d documents, %.1f s CPU", shard, books.documents, time.process_time() - started)
+    clock.lap("checksums")
+    steps = ", ".join(f"{step} {seconds:.2f}" for step, seconds in clock.seconds.items())
+    logger.info("annotate %s: %d documents, CPU seconds by step: %s", shard, books.documents, steps)
     return {
         "shard": shard,
         "file_path": file_path,
@@ -241,17 +263,20 @@ def _run(
     books: _Books,
     documents: pq.ParquetWriter,
     losses: pq.ParquetWriter,
+    clock: StepClock,
 ) -> None:
     segment: list[pa.Table] = []
     lost: list[pa.Table] = []
     rows = size = 0
     for table in _batches(_source_rows(config, source, books)):
+        clock.lap("read_warc")
         kept = table
         for stage in stages:
             kept, gone = _part(apply(stage, _only_kept(kept, lost, books)))
             _lose(gone, lost, books)
             if stage.name == "extract_text":
                 kept = kept.drop_columns(list(PAYLOAD))
+            clock.lap(stage.name)
         kept = _only_kept(kept, lost, books).drop_columns(list(MEASURED))
         segment.append(kept)
         rows += kept.num_rows
@@ -259,6 +284,7 @@ def _run(
         if rows >= config.execution.segment_records or size >= config.execution.segment_bytes:
             _flush(segment, lost, books, documents, losses)
             rows = size = 0
+        clock.lap("write_files")
     _flush(segment, lost, books, documents, losses)
 
 
@@ -270,7 +296,10 @@ def _only_kept(table: pa.Table, lost: list[pa.Table], books: _Books) -> pa.Table
 
 def _part(table: pa.Table) -> tuple[pa.Table, pa.Table]:
     """Kept and dropped rows."""
-    is_kept = table["drop_reason"].is_null()
+    reasons = table["drop_reason"]
+    if reasons.null_count == table.num_rows:
+        return table, table.slice(0, 0)
+    is_kept = reasons.is_null()
     return table.filter(is_kept), table.filter(pa.compute.invert(is_kept))
 
 

@@ -94,4 +94,8 @@ class ExtractText:
 
 
 def _valid(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode("utf-8")
+    return text

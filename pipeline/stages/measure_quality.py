@@ -1,5 +1,6 @@
 """text -> every metric, MinHash signature and spans: words are split once and shared by all three."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -39,22 +40,8 @@ class MeasureQuality:
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Never drops a row. Spans lie in `text`; the signature is of it as refined or of what was measured."""
-        config = self.config
         columns: dict[str, list[object]] = {field.name: [] for field in self.adds}
-        words = []
-        rows = zip(*(table[name].to_pylist() for name in ("text", "measured_text", "label")), strict=True)
-        for text, measured, label in rows:
-            split = segmenter_for(label, config.segmenter)
-            view = TextView.from_words(measured, split(measured))
-            for name, value in measure(view, _lists(label, config.language_configs)).items():
-                columns[name].append(value)
-            spans = find_spans(text, config.refinements)
-            changes = spans and config.refine == "before_signing"
-            words.append(split(splice(text, spans)) if changes else view.words)
-            columns["span_starts"].append([span[0] for span in spans])
-            columns["span_ends"].append([span[1] for span in spans])
-            columns["span_texts"].append([span[2] for span in spans])
-        signatures = sign_documents(words, self.scheme)
+        signatures = sign_documents(self._words(table, columns), self.scheme)
         for row in range(table.num_rows):
             signed = bool(signatures.has_shingles[row])
             columns["bands"].append(signatures.bands[row].astype("<u8").tobytes() if signed else b"")
@@ -66,6 +53,22 @@ class MeasureQuality:
             columns["url_hash"].append(hash64(normal) if normal else None)
             columns["domain_hash"].append(hash64(registered_domain(host_of(url or ""))))
         return add_columns(table, self.adds, columns, [None] * table.num_rows)
+
+    def _words(self, table: pa.Table, columns: dict[str, list[object]]) -> Iterator[list[str]]:
+        """The words to be signed, document by document; appends metrics and spans to the columns meanwhile."""
+        config = self.config
+        rows = zip(*(table[name].to_pylist() for name in ("text", "measured_text", "label")), strict=True)
+        for text, measured, label in rows:
+            split = segmenter_for(label, config.segmenter)
+            view = TextView.from_words(measured, split(measured))
+            for name, value in measure(view, _lists(label, config.language_configs)).items():
+                columns[name].append(value)
+            spans = find_spans(text, config.refinements)
+            changes = spans and config.refine == "before_signing"
+            columns["span_starts"].append([span[0] for span in spans])
+            columns["span_ends"].append([span[1] for span in spans])
+            columns["span_texts"].append([span[2] for span in spans])
+            yield split(splice(text, spans)) if changes else view.words
 
 
 def hash64(text: str) -> int:

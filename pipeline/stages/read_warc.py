@@ -21,6 +21,7 @@ GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 VERSION_LINE = b"WARC/"
 BARE_LINE_ENDS = re.compile(rb"WARC/[0-9.]+\n")  # fastwarc takes what follows such a header for one record
+USUAL_HEADER_BYTES = 2048  # that is inflated first; a record's header is seldom longer
 TRAILING_BYTES_MAX = 8  # two line ends belong behind a block; some writers put more
 CARRIERS = ("response", "resource", "conversion")
 
@@ -174,7 +175,10 @@ def _check_length(file: BinaryIO, record: Record) -> None:
     head = file.read(min(record.length, 1 << 16))
     if head.startswith(GZIP_MAGIC):
         try:
-            start = zlib.decompressobj(31).decompress(head, 1 << 16)
+            inflate = zlib.decompressobj(31)
+            start = inflate.decompress(head, USUAL_HEADER_BYTES)
+            if b"\r\n\r\n" not in start:
+                start += inflate.decompress(inflate.unconsumed_tail, (1 << 16) - USUAL_HEADER_BYTES)
         except zlib.error:
             return
         file.seek(record.offset + record.length - 4)

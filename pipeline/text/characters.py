@@ -6,6 +6,7 @@ lacks the bullet and the Arabic comma, so those count as words.
 """
 
 import unicodedata
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -43,8 +44,10 @@ SYMBOLS: Final = PUNCTUATION | TERMINAL
 _SPECIAL_CATEGORIES: Final = frozenset(
     ("Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Nd", "Zs", "Zl", "Zp", "Sm", "Sc", "Sk", "So")
 )
-# Planes 0 and 1 hold every special character; a higher code point is read as the last entry, a noncharacter.
-_TABLE_SIZE: Final = 0x20000
+# Planes 0 to 3 hold every letter and special character; a higher code point is read as the last entry, a noncharacter.
+_TABLE_SIZE: Final = 0x40000
+_BLOCK: Final = 256
+_UNUSED_FROM: Final = 0x20000  # planes 2 and 3 have no special character
 
 
 def is_symbol(word: str) -> bool:
@@ -77,8 +80,27 @@ def is_special(character: str) -> bool:
     return unicodedata.category(character) in _SPECIAL_CATEGORIES or character.isspace()
 
 
-# (131072,) bool; built once at import, some 15 ms.
-_SPECIAL: Final[NDArray[np.bool_]] = np.fromiter(map(is_special, map(chr, range(_TABLE_SIZE))), np.bool_, _TABLE_SIZE)
+SPECIAL: Final = 1
+SYMBOL: Final = 2
+ALPHABETIC: Final = 4
+
+
+@cache
+def character_classes() -> NDArray[np.uint8]:
+    """SPECIAL, SYMBOL and ALPHABETIC of each code point of planes 0 to 3, added; (262144,) uint8, made in 20 ms."""
+    table = np.zeros(_TABLE_SIZE, np.uint8)
+    for start in range(0, _TABLE_SIZE, _BLOCK):
+        block = "".join(map(chr, range(start, start + _BLOCK)))
+        if block.isalpha():  # nearly all of Han and Hangul; a letter is not special
+            table[start : start + _BLOCK] = ALPHABETIC
+        elif start < _UNUSED_FROM:
+            table[start : start + _BLOCK] = [
+                ALPHABETIC if one.isalpha() else SPECIAL * is_special(one) for one in block
+            ]
+        else:
+            table[start : start + _BLOCK] = [ALPHABETIC * one.isalpha() for one in block]
+    table[list(map(ord, SYMBOLS))] |= SYMBOL
+    return table
 
 
 def code_points(text: str) -> NDArray[np.uint32]:
@@ -96,4 +118,5 @@ def special_count(text: str) -> int:
     >>> special_count("a b!")
     2
     """
-    return int(np.count_nonzero(_SPECIAL[np.minimum(code_points(text), _TABLE_SIZE - 1)]))
+    classes = character_classes()[np.minimum(code_points(text), _TABLE_SIZE - 1)]
+    return int(np.count_nonzero(classes & SPECIAL))

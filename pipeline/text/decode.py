@@ -108,7 +108,7 @@ def decode(body: bytes, content_type: str = "") -> tuple[str | None, str | None,
 
 def _decode_escaped(body: bytes) -> tuple[str, str] | None:
     """Text and encoding of a page in ISO-2022-JP, ISO-2022-KR or HZ, None for any other."""
-    if not (b"\x1b" in body or b"~{" in body) or not (match := ESCAPES.search(body)):
+    if not (b"\x1b" in body or (b"~" in body and b"~{" in body)) or not (match := ESCAPES.search(body)):
         return None
     encoding = str(match.lastgroup)
     if encoding == "hz" and not body.isascii():
@@ -143,12 +143,7 @@ def _declared(body: bytes, content_type: str) -> list[tuple[str, str]]:
         label = meta[1].decode("ascii")
         # a tag that can be read as ASCII is not UTF-16: browsers take UTF-8 then
         found.append(("meta", "utf-8" if label.lower().startswith("utf-16") else label))
-    codecs_found = [(source, codec) for source, label in found if (codec := python_codec(label))]
-    return [(source, codec) for source, codec in codecs_found if not (codec == "utf-8" and not _is_mostly_utf8(body))]
-
-
-def _is_mostly_utf8(body: bytes) -> bool:
-    return _fits(body.decode("utf-8", "replace"))
+    return [(source, codec) for source, label in found if (codec := python_codec(label))]
 
 
 def _fits(text: str) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, overload
 
-from pipeline.text.characters import TERMINAL, is_alphabetic, is_symbol, special_count
+from pipeline.text.characters import TERMINAL, special_count
 from pipeline.text.repetition import (
     duplicate_n_gram_characters,
     most_repeated_fraction,
@@ -158,7 +158,7 @@ def mean_word_length(view: TextView) -> float | None:
     # Of the words as written: lower-casing can lengthen a word (U+0130).
     if not view.plain_words:
         return None
-    return _length([word for word in view.words if not is_symbol(word)]) / len(view.plain_words)
+    return int(view.known.lengths[~view.known.is_symbol].sum()) / len(view.plain_words)
 
 
 @metric
@@ -214,7 +214,7 @@ def alphabetic_word_fraction(view: TextView) -> float | None:
     >>> alphabetic_word_fraction(TextView.of("a 1"))
     0.5
     """
-    return _ratio(sum(map(is_alphabetic, view.words)), len(view.words))
+    return _ratio(view.known.alphabetic_count, len(view.words))
 
 
 @metric(high=100)
@@ -383,12 +383,13 @@ _C4_FEWEST_WORDS = 3
 
 def _c4_keeps(line: str) -> bool:
     line = line.strip()
-    words = line.split()
-    if "[" in line:
-        line = _CITATION.sub("", line)
-    if len(words) < _C4_FEWEST_WORDS or not line.endswith(_C4_ENDS) or line.endswith("..."):
+    without_notes = _CITATION.sub("", line) if "[" in line else line
+    if not without_notes.endswith(_C4_ENDS) or without_notes.endswith("..."):
         return False
-    lower = line.lower()
+    words = line.split()
+    if len(words) < _C4_FEWEST_WORDS:
+        return False
+    lower = without_notes.lower()
     return not any(phrase in lower for phrase in _C4_PHRASES) and max(map(len, words)) <= _C4_LONGEST_WORD
 
 

@@ -208,10 +208,9 @@ def score_lines(pieces: Any, model: Any, text: str, strip_marks: bool = False) -
 
 
 def _tokens(pieces: Any, text: str, strip_marks: bool) -> Iterator[list[str]]:
-    for line in normalise_for_lm(text, strip_marks).split("\n"):
-        tokens = pieces.encode(line, out_type=str) if line else []
-        if tokens:
-            yield tokens
+    lines = [line for line in normalise_for_lm(text, strip_marks).split("\n") if line]
+    # all at once, in this thread: left alone it starts a thread a core
+    yield from filter(None, pieces.encode(lines, out_type=str, num_threads=1))
 
 
 def _log10(model: Any, tokens: list[str]) -> float:

@@ -47,6 +47,7 @@ _IP = re.compile(
     """,
     re.VERBOSE,
 )
+_THREE_DOTS = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")  # in every address; found at the speed of a search for "."
 # Sections and versions are counted from 0 or 1: all parts small, or several 0. Of all addresses 3 in 10,000 are so.
 _SMALL = 32
 _RESOLVERS = frozenset({"8.8.8.8", "8.8.4.4", "9.9.9.9"})  # well known as addresses
@@ -140,6 +141,8 @@ def find_addresses(text: str) -> list[Span]:
     emails = []
     if "@" in text:
         emails = [match.span() for match in _EMAIL.finditer(text) if not _EXAMPLE.search(match[0])]
+    if not _THREE_DOTS.search(text):
+        return [(*span, EMAIL_REPLACEMENTS[i % len(EMAIL_REPLACEMENTS)]) for i, span in enumerate(emails)]
     taken = {position for start, end in emails for position in range(start, end)}
     addresses = [
         match.span()

@@ -9,17 +9,27 @@ import re
 import unicodedata
 
 import ftfy
+import numpy as np
 from ftfy.badness import MOJIBAKE_CATEGORIES
 
+from pipeline.text.characters import code_points
+
 _LINE_END = re.compile(r"\r\n?")
-_UNWANTED = re.compile(
-    "["
-    "\x00-\x08\x0b-\x1f"  # C0 controls but tab and newline
-    "\x7f-\x9f"  # DEL and the C1 controls
-    "\ufdd0-\ufdef"  # noncharacters, here and at the end of every plane
-    + "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(17))
-    + "]"
+_UNWANTED = "".join(
+    map(
+        chr,
+        [
+            *range(0x09),  # C0 controls but tab and newline
+            *range(0x0B, 0x20),
+            *range(0x7F, 0xA0),  # DEL and the C1 controls
+            *range(0xFDD0, 0xFDF0),  # noncharacters, here and at the end of every plane
+            *(plane << 16 | last for plane in range(17) for last in (0xFFFE, 0xFFFF)),
+        ],
+    )
 )
+_DROP_UNWANTED = dict.fromkeys(map(ord, _UNWANTED))
+_IS_UNWANTED = np.zeros(0x110000, np.bool_)
+_IS_UNWANTED[list(_DROP_UNWANTED)] = True
 
 # FineWeb-2's options (datatrove FTFYFormatter): ligatures, width, quotes and line ends stay.
 _OPTIONS = ftfy.TextFixerConfig(
@@ -101,7 +111,9 @@ def clean(text: str) -> str:
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
     if "\r" in text:
         text = _LINE_END.sub("\n", text)
-    return unicodedata.normalize("NFC", _UNWANTED.sub("", text))
+    if _IS_UNWANTED[code_points(text)].any():
+        text = text.translate(_DROP_UNWANTED)
+    return unicodedata.normalize("NFC", text)
 
 
 def repair_encoding(text: str) -> tuple[str, bool]:

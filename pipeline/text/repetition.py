@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kernels import kernel
-from pipeline.text.characters import code_points
+from pipeline.text.characters import ALPHABETIC, SYMBOL, character_classes, code_points
 
 MODULUS: Final = 2**61 - 1
 # The first 64 binary digits of pi's fraction. No two pairs of characters collide (a test goes through all); the base
@@ -35,34 +35,74 @@ _SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)  # golden ratio; its product wrap
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HashedWords:
-    """Words joined by a separator, with a hash for every prefix of the joined string."""
+    """Words end to end, each followed by the separator if there is one, with a hash up to the start of each word.
 
-    prefixes: NDArray[np.uint64]  # (n_characters + 1,)
-    starts: NDArray[np.int64]  # (n_words,) first code point of each word
-    ends: NDArray[np.int64]  # (n_words,) one past its last
+    The separator behind the last word changes no comparison: two n-grams are equal with it where they are without.
+    """
+
+    prefixes: NDArray[np.uint64]  # (n_words + 1,)
+    bounds: NDArray[np.int64]  # (n_words + 1,) code points before each word
+    separator_length: int
 
     @classmethod
     def of(cls, words: list[str], separator: str) -> "HashedWords":
         """Hash words joined by a separator."""
-        lengths = np.fromiter(map(len, words), np.int64, len(words))
-        ends = np.cumsum(lengths + len(separator)) - len(separator)
-        return cls(_prefix_hashes(code_points(separator.join(words))), ends - lengths, ends)
+        return cls.of_known(KnownWords.of(words), separator)
+
+    @classmethod
+    def of_known(cls, words: "KnownWords", separator: str) -> "HashedWords":
+        """Hash words whose own hashes are known, joined by one character or by nothing."""
+        code = ord(separator) if separator else -1
+        prefixes, bounds = _chain(words.hashes, words.lengths, _powers_for(words.longest), code)
+        return cls(prefixes, bounds, len(separator))
 
     @classmethod
     def of_characters(cls, text: str) -> "HashedWords":
         """Hash a text whose words are its single code points."""
-        starts = np.arange(len(text), dtype=np.int64)
-        return cls(_prefix_hashes(code_points(text)), starts, starts + 1)
+        return cls(_prefix_hashes(code_points(text)), np.arange(len(text) + 1), 0)
+
+    @property
+    def word_count(self) -> int:
+        """Number of words."""
+        return len(self.bounds) - 1
 
     def hashes(self, n: int) -> NDArray[np.uint64]:
         """Hash of every n-gram in order; (max(0, n_words - n + 1),) uint64."""
-        powers = _powers(len(self.prefixes).bit_length())
-        result: NDArray[np.uint64] = _ngram_hashes(self.prefixes, powers, self.starts, self.ends, n)
+        powers = _powers_for(int(self.bounds[-1]))
+        result: NDArray[np.uint64] = _ngram_hashes(self.prefixes, powers, self.bounds, n)
         return result
 
     def lengths(self, n: int) -> NDArray[np.int64]:
         """Length of every n-gram in code points, separators included; same shape as `hashes`."""
-        return self.ends[n - 1 :] - self.starts[: max(0, len(self.starts) - n + 1)]
+        return self.bounds[n:] - self.bounds[: max(0, self.word_count - n + 1)] - self.separator_length
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownWords:
+    """What the metrics ask of each word of a text, found in one pass over its code points; arrays are (n_words,)."""
+
+    hashes: NDArray[np.uint64]  # polynomial modulo 2**61 - 1
+    lengths: NDArray[np.int64]  # code points
+    classes: NDArray[np.uint8]  # SYMBOL where all its characters are, ALPHABETIC where any is; see `characters`
+    longest: int  # code points
+
+    @classmethod
+    def of(cls, words: list[str]) -> "KnownWords":
+        """Look at each word."""
+        lengths = np.fromiter(map(len, words), np.int64, len(words))
+        hashes, classes = _look_at_words(code_points("".join(words)), lengths, character_classes())
+        return cls(hashes, lengths, classes, int(lengths.max(initial=0)))
+
+    @property
+    def is_symbol(self) -> NDArray[np.bool_]:
+        """Whether each word has no character but symbols, as `characters.is_symbol`."""
+        symbols: NDArray[np.bool_] = (self.classes & SYMBOL) != 0
+        return symbols
+
+    @property
+    def alphabetic_count(self) -> int:
+        """Number of words with a letter, as `characters.is_alphabetic`."""
+        return int(np.count_nonzero(self.classes & ALPHABETIC))
 
 
 def top_n_gram_characters(words: HashedWords, n: int) -> int | None:
@@ -75,7 +115,7 @@ def top_n_gram_characters(words: HashedWords, n: int) -> int | None:
     >>> top_n_gram_characters(HashedWords.of(["x", "y", "x", "y"], " "), 2)
     6
     """
-    if len(words.starts) < n:
+    if words.word_count < n:
         return None
     return int(_top(words.hashes(n), words.lengths(n)))
 
@@ -89,7 +129,7 @@ def duplicate_n_gram_characters(words: HashedWords, n: int) -> int | None:
     >>> duplicate_n_gram_characters(HashedWords.of(list("aaaaaaaa"), ""), 3)
     6
     """
-    if len(words.starts) < n:
+    if words.word_count < n:
         return None
     return int(_scan(words.hashes(n), words.lengths(n), n))
 
@@ -102,7 +142,7 @@ def repeated_fraction(words: HashedWords, n: int) -> float | None:
     >>> repeated_fraction(HashedWords.of(["a", "b", "a", "b"], " "), 2)
     0.6666666666666666
     """
-    total = len(words.starts) - n + 1
+    total = words.word_count - n + 1
     if total < 1:
         return None
     counts = _count(words.hashes(n))[0]
@@ -118,12 +158,17 @@ def most_repeated_fraction(words: HashedWords, n: int) -> float | None:
     >>> most_repeated_fraction(HashedWords.of_characters("ababab"), 2)
     0.6
     """
-    total = len(words.starts) - n + 1
+    total = words.word_count - n + 1
     if total < 1:
         return None
     counts = _count(words.hashes(n))[0]
     repeated = np.sort(counts[counts > 1])[::-1]
     return int(repeated[: int(len(counts) ** 0.5)].sum()) / total
+
+
+def _powers_for(exponent: int) -> NDArray[np.uint64]:
+    """Powers of BASE from 0 to an exponent or more."""
+    return _powers(exponent.bit_length())
 
 
 @lru_cache(maxsize=32)
@@ -153,29 +198,74 @@ def _compute_powers(size: int) -> NDArray[np.uint64]:
 
 
 @kernel
+def _append(value: np.uint64, code: np.uint64) -> np.uint64:
+    """The hash of a string with one more code point; one is added so that a leading NUL changes the hash."""
+    value = _multiply(value, _BASE) + code + _U1
+    return value - _MODULUS if value >= _MODULUS else value
+
+
+@kernel
 def _prefix_hashes(codes: NDArray[np.uint32]) -> NDArray[np.uint64]:
     prefixes = np.empty(len(codes) + 1, np.uint64)
     prefixes[0] = np.uint64(0)
     for i in range(len(codes)):
-        # One is added so that a leading NUL changes the hash.
-        value = _multiply(prefixes[i], _BASE) + np.uint64(codes[i]) + _U1
-        prefixes[i + 1] = value - _MODULUS if value >= _MODULUS else value
+        prefixes[i + 1] = _append(prefixes[i], np.uint64(codes[i]))
     return prefixes
+
+
+@kernel
+def _look_at_words(
+    codes: NDArray[np.uint32], lengths: NDArray[np.int64], table: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    """Hash and classes of each word, from the code points of all of them end to end; two (n_words,)."""
+    hashes = np.empty(len(lengths), np.uint64)
+    classes = np.empty(len(lengths), np.uint8)
+    position = 0
+    for word in range(len(lengths)):
+        value = np.uint64(0)
+        all_of, any_of = np.uint8(SYMBOL), np.uint8(0)
+        for _ in range(lengths[word]):
+            code = codes[position]
+            value = _append(value, np.uint64(code))
+            one = table[min(code, len(table) - 1)]
+            all_of &= one
+            any_of |= one
+            position += 1
+        hashes[word] = value
+        classes[word] = all_of | (any_of & np.uint8(ALPHABETIC))
+    return hashes, classes
+
+
+@kernel
+def _chain(
+    hashes: NDArray[np.uint64], lengths: NDArray[np.int64], powers: NDArray[np.uint64], separator: int
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Hash of, and code points in, the words before each; `separator` is a code point, below 0 for none."""
+    prefixes = np.empty(len(hashes) + 1, np.uint64)
+    bounds = np.empty(len(hashes) + 1, np.int64)
+    prefixes[0], bounds[0] = np.uint64(0), 0
+    for word in range(len(hashes)):
+        value = _multiply(prefixes[word], powers[lengths[word]]) + hashes[word]
+        value = value - _MODULUS if value >= _MODULUS else value
+        bounds[word + 1] = bounds[word] + lengths[word]
+        if separator >= 0:
+            value = _append(value, np.uint64(separator))
+            bounds[word + 1] += 1
+        prefixes[word + 1] = value
+    return prefixes, bounds
 
 
 @kernel
 def _ngram_hashes(
     prefixes: NDArray[np.uint64],
     powers: NDArray[np.uint64],
-    starts: NDArray[np.int64],
-    ends: NDArray[np.int64],
+    bounds: NDArray[np.int64],
     n: int,
 ) -> NDArray[np.uint64]:
-    size = max(0, len(starts) - n + 1)
+    size = max(0, len(bounds) - n)
     hashes = np.empty(size, np.uint64)
     for i in range(size):
-        start, end = starts[i], ends[i + n - 1]
-        value = prefixes[end] + _MODULUS - _multiply(prefixes[start], powers[end - start])
+        value = prefixes[i + n] + _MODULUS - _multiply(prefixes[i], powers[bounds[i + n] - bounds[i]])
         hashes[i] = value - _MODULUS if value >= _MODULUS else value
     return hashes
 

@@ -10,6 +10,7 @@ a hundred times, and each needs a package of its own.
 import re
 from collections.abc import Callable, Iterable
 from functools import cache
+from itertools import compress
 
 from icu4py.breakers import WordBreaker
 from icu4py.locale import Locale
@@ -28,6 +29,28 @@ _JOINERS = frozenset("-/.:@'=&~+#%*|\\\N{RIGHT SINGLE QUOTATION MARK}\N{HYPHEN}\
 _INVISIBLE = frozenset({"\N{ZERO WIDTH SPACE}", "\N{WORD JOINER}", "\N{ZERO WIDTH NO-BREAK SPACE}"})
 
 
+class _Kinds(dict[str, int]):
+    """What a segment of ICU's is, worked out when it is first seen: 0 is not a word."""
+
+    def __missing__(self, segment: str) -> int:
+        if segment[0].isalnum():
+            kind = _LETTERS
+        elif segment in _JOINERS:
+            kind = _JOINER
+        else:
+            kind = 0 if segment.isspace() or segment in _INVISIBLE else _MARK
+        if len(segment) < _REMEMBERED_LENGTH:
+            self[segment] = kind
+        return kind
+
+
+_LETTERS, _JOINER, _MARK = 1, 2, 3
+_JOINED = re.compile(rb"\x01(?:\x02\x01)+")  # letters, and a single joiner and letters
+_REMEMBERED_LENGTH = 64
+_KINDS = _Kinds()
+_KINDS_MAX = 1 << 16  # about 10 MB
+
+
 def segment_with_icu(text: str) -> list[str]:
     """Split at ICU's word boundaries and leave out white space; each mark is a word unless it joins two.
 
@@ -44,31 +67,17 @@ def segment_with_icu(text: str) -> list[str]:
     except UnicodeEncodeError:
         text = _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
         segments = list(WordBreaker(text, _ROOT))
+    kinds = bytes(map(_KINDS.__getitem__, segments))
+    if len(_KINDS) > _KINDS_MAX:
+        _KINDS.clear()
     words: list[str] = []
-    start = end = position = 0  # of the word that may go on
-    joiner = ""  # the mark behind it
-    for segment in segments:
-        begin, position = position, position + len(segment)
-        if segment[0].isalnum():
-            if joiner:
-                end, joiner = position, ""
-                continue
-            if start < end:
-                words.append(text[start:end])
-            start, end = begin, position
-        elif segment in _JOINERS and start < end and not joiner:
-            joiner = segment
-        else:
-            if start < end:
-                words.append(text[start:end])
-            if joiner:
-                words.append(joiner)
-            if not segment.isspace() and segment not in _INVISIBLE:
-                words.append(segment)
-            start, joiner = end, ""
-    if start < end:
-        words.append(text[start:end])
-    return [*words, joiner] if joiner else words
+    end = 0
+    for joined in _JOINED.finditer(kinds):
+        words += compress(segments[end : joined.start()], kinds[end : joined.start()])
+        end = joined.end()
+        words.append("".join(segments[joined.start() : end]))
+    words += compress(segments[end:], kinds[end:])
+    return words
 
 
 def segment_at_white_space(text: str) -> list[str]:

@@ -4,15 +4,11 @@ Four kinds of line stand side by side because Gopher's and FineWeb's published t
 different splits; a metric that used another's would not be comparable with them.
 """
 
-import re
 from dataclasses import dataclass
+from itertools import compress
 
-from pipeline.text.characters import is_symbol
-from pipeline.text.repetition import HashedWords
+from pipeline.text.repetition import HashedWords, KnownWords
 from pipeline.text.segment import segment
-
-_NEWLINES = re.compile(r"\n+")
-_BLANK_LINES = re.compile(r"\n{2,}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +22,7 @@ class TextView:
 
     text: str
     words: list[str]  # every segment that is not white space, symbols included
+    known: KnownWords  # length, kind and hash of each of them
     plain_words: list[str]  # words that are not symbols, in lower case
     lines: list[str]  # split at newlines, without blank lines (FineWeb)
     all_lines: list[str]  # split at any line end, with blank lines (Gopher quality)
@@ -44,17 +41,36 @@ class TextView:
     @classmethod
     def from_words(cls, text: str, words: list[str]) -> "TextView":
         """View of a text whose words are given."""
-        plain_words = [word.lower() for word in words if not is_symbol(word)]
+        known = KnownWords.of(words)
+        plain_words = list(compress(lower_case(words), (~known.is_symbol).tolist()))
         return cls(
             text=text,
             words=words,
+            known=known,
             plain_words=plain_words,
             lines=[line for line in text.split("\n") if line and not line.isspace()],
             all_lines=text.splitlines(),
-            line_runs=_NEWLINES.split(text),
-            paragraphs=_BLANK_LINES.split(text.strip()),
-            spaced=HashedWords.of(words, " "),
-            joined=HashedWords.of(words, ""),
+            line_runs=_line_runs(text),
+            paragraphs=[part.lstrip("\n") for part in text.strip().split("\n\n") if part] or [""],
+            spaced=HashedWords.of_known(known, " "),
+            joined=HashedWords.of_known(known, ""),
             plain=HashedWords.of(plain_words, " "),
             characters=HashedWords.of_characters(text),
         )
+
+
+def _line_runs(text: str) -> list[str]:
+    """As re.split(r"\\n+", text)."""
+    first, *rest = text.split("\n")
+    return [first, *filter(None, rest[:-1]), rest[-1]] if rest else [first]
+
+
+def lower_case(words: list[str]) -> list[str]:
+    """Each word in lower case.
+
+    >>> lower_case(["A", "B-C"])
+    ['a', 'b-c']
+    """
+    # Once for all of them: no rule of lower case looks across a newline, not even that of the final sigma.
+    lowered = "\n".join(words).lower().split("\n")
+    return lowered if len(lowered) == len(words) else [word.lower() for word in words]

@@ -139,3 +139,13 @@ def test_the_exact_hash_sees_word_boundaries():
 def test_a_shingle_of_no_words_is_refused():
     with pytest.raises(ConfigError, match="shingle_size = 0"):
         shingle_hashes(word_hashes(["a"]), 0)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=40), max_size=20))
+def test_words_hash_as_one_by_one_with_the_xxhash_library(words: list[str]) -> None:
+    assert word_hashes(words).tolist() == [xxhash.xxh64_intdigest(word.encode(), 0) for word in words]
+
+
+@given(st.lists(st.text(st.characters() | st.sampled_from("\nΣσς\u0301\u0345e=\u0338İ1٢")), max_size=12))
+def test_words_are_normalised_together_as_one_by_one(words: list[str]) -> None:
+    assert normalise_words(words) == [one for word in words for one in normalise_words([word])]

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import re
 from collections import Counter
 from random import Random
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.text.characters import ALPHABETIC, SPECIAL, SYMBOL, SYMBOLS, character_classes, is_special
 from pipeline.text.metrics import METRICS, WordLists, measure
 from pipeline.text.repetition import (
     BASE,
@@ -19,7 +21,7 @@ from pipeline.text.repetition import (
     repeated_fraction,
     top_n_gram_characters,
 )
-from pipeline.text.view import TextView
+from pipeline.text.view import TextView, lower_case
 
 SCRIPTS = {
     "Latin": "The cat sat on the mat.",
@@ -82,6 +84,26 @@ def test_prefix_hashes_equal_python_integers(text: str) -> None:
         value = (value * BASE + ord(character) + 1) % MODULUS
         expected.append(value)
     assert HashedWords.of_characters(text).prefixes.tolist() == expected
+
+
+def test_classes_of_characters_are_those_of_python() -> None:
+    classes = character_classes()
+    for code in range(0x110000):
+        one = chr(code)
+        expected = SPECIAL * is_special(one) | SYMBOL * (one in SYMBOLS) | ALPHABETIC * one.isalpha()
+        assert classes[min(code, len(classes) - 1)] == expected, hex(code)
+
+
+@given(st.lists(st.text(st.characters() | st.sampled_from("\nΣΑİ.'\u00ad"))))
+def test_words_in_lower_case_together_are_those_one_by_one(words: list[str]) -> None:
+    assert lower_case(words) == [word.lower() for word in words]
+
+
+@given(st.text(st.sampled_from("a \n\t")))
+def test_lines_and_paragraphs_are_those_of_expressions(text: str) -> None:
+    view = TextView.of(text)
+    assert view.line_runs == re.split(r"\n+", text)
+    assert view.paragraphs == re.split(r"\n{2,}", text.strip())
 
 
 def test_no_two_pairs_of_characters_have_the_same_hash() -> None:

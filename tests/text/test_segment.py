@@ -5,7 +5,10 @@ from datatrove.utils import _import_utils
 from datatrove.utils.word_tokenizers import load_word_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
+from icu4py.breakers import WordBreaker
+from icu4py.locale import Locale
 
+import pipeline.text.segment as segment_module
 from pipeline.errors import ConfigError
 from pipeline.text.segment import SEGMENTERS, check_segmenter, segment, segment_with_datatrove
 
@@ -102,3 +105,22 @@ def test_every_tokenizer_that_cannot_be_loaded_is_named_with_its_package(monkeyp
 def test_datatrove_needs_the_languages_by_name() -> None:
     with pytest.raises(ConfigError, match=r"languages\.include"):
         check_segmenter("datatrove", [])
+
+
+def joined_one_by_one(segments: list[str]) -> list[str]:
+    """The rule for marks, without expressions: ICU's segments in, words out."""
+    words: list[str] = []
+    i = 0
+    while i < len(segments):
+        word, i = segments[i], i + 1
+        if word[0].isalnum():
+            while i + 1 < len(segments) and segments[i] in segment_module._JOINERS and segments[i + 1][0].isalnum():
+                word, i = word + segments[i] + segments[i + 1], i + 2
+        if not word.isspace() and word not in "\u200b\u2060\ufeff":
+            words.append(word)
+    return words
+
+
+@given(st.text(st.characters(exclude_categories=("Cs",)) | st.sampled_from("aab1-/.:' \n\u200b\u0e01\u4e2d")))
+def test_words_are_icus_segments_joined_one_by_one(text: str) -> None:
+    assert segment(text) == joined_one_by_one(list(WordBreaker(text, Locale("und"))))
