@@ -4,6 +4,7 @@ Collate writes one file a batch, sorted by group, so that a task reads the rows 
 shuffle and no file per language. A group's dense index is the position of a document in (batch, shard, row) order.
 """
 
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -32,6 +33,7 @@ FORMAT = 2
 READ = ["group", "id", "id_hash", "exact_hash", "bands", "minima"]
 FLOOR = ("language_score", "script_fraction")  # the rules on the label itself
 LINK_ROWS = 500_000_000  # rows of one key that are sorted at a time; a link task holds about 30 bytes each
+COLLATE_ROWS = 2_000_000  # documents of a batch that are sorted at a time
 ROW_GROUP_ROWS = 100_000
 MAX_GROUP_ROWS = 2**32 - 1  # a dense index is a uint32, the last of which means none
 ALREADY_READ = "already_read"
@@ -141,51 +143,81 @@ def collate_batch(
 ) -> dict[str, int]:
     """Write the signature columns of a batch, sorted by group and then (shard, row); returns rows by group.
 
-    A document outside the population gets null keys, so that it is a cluster of its own.
+    A document outside the population gets null keys, so that it is a cluster of its own. Shards of COLLATE_ROWS
+    documents or more are sorted at a time, about 1 kB a document with its copies, and their files merged.
     """
-    tables = []
-    for number, shard in enumerate(shards):
-        table = pq.read_table(readable(layout.annotated(shard)), columns=READ)
-        part = _takes_part(config, layout, shard, population) if population else np.ones(table.num_rows, dtype=bool)
-        more = {
+    rows: Counter[str] = Counter()
+    with (
+        tempfile.TemporaryDirectory(prefix="glotmill-collate-") as scratch,
+        committed(layout.signatures(batch)) as path,
+    ):
+        pieces: list[Location] = []
+        waiting: list[pa.Table] = []
+        for number, shard in enumerate(shards):
+            waiting.append(_signatures_of(config, layout, number, shard, population))
+            last = number + 1 == len(shards)
+            if last or sum(table.num_rows for table in waiting) >= COLLATE_ROWS:
+                piece = path if last and not pieces else Path(scratch, f"piece-{len(pieces):05d}.parquet")
+                pieces.append(piece)
+                rows.update(_write_groups(pa.concat_tables(waiting), piece))
+                waiting = []
+        if len(pieces) > 1:
+            _write_merged(pieces, path)
+    return dict(rows)
+
+
+def _signatures_of(
+    config: RunConfig, layout: Layout, number: int, shard: str, population: dict[str, LanguageConfig]
+) -> pa.Table:
+    """The signature columns of a shard, in its order."""
+    table = pq.read_table(readable(layout.annotated(shard)), columns=READ)
+    part = _takes_part(config, layout, shard, population) if population else np.ones(table.num_rows, dtype=bool)
+    bands = fixed_rows(table["bands"], config.dedup.bands * 8).view("<u8")  # (n, bands) uint64, 0 is null
+    exact = table["exact_hash"].fill_null(0).to_numpy().astype(np.uint64)
+    bands[~part] = 0
+    exact[~part] = 0
+    minima = fixed_rows(table["minima"], config.dedup.bands * config.dedup.rows)
+    return pa.table(
+        {
+            "group": table["group"],
             "shard": np.full(table.num_rows, number, np.int32),
             "row": np.arange(table.num_rows),
+            "id": table["id"],
+            "id_hash": table["id_hash"],
             "in_population": part,
+            "exact_hash": exact,
         }
-        for name, values in more.items():
-            table = table.append_column(name, pa.array(values))
-        tables.append(table)
-    everything = pa.concat_tables(tables).combine_chunks()
-    order = pa.compute.sort_indices(everything, [("group", "ascending"), ("shard", "ascending"), ("row", "ascending")])
-    everything = everything.take(order)
-    bands = fixed_rows(everything["bands"], config.dedup.bands * 8).view("<u8")  # (n, bands) uint64, 0 is null
-    signed = pa.compute.binary_length(everything["bands"]).to_numpy() > 0
-    exact = everything["exact_hash"].fill_null(0).to_numpy().astype(np.uint64)
-    outside = ~everything["in_population"].to_numpy()
-    bands[outside] = 0
-    exact[outside] = 0
-    columns: dict[str, Any] = {
-        name: everything[name] for name in ("group", "shard", "row", "id", "id_hash", "in_population")
-    }
-    columns["exact_hash"] = exact
-    columns |= {f"band_{band:02d}": bands[:, band] for band in range(config.dedup.bands)}
-    minima = fixed_rows(everything["minima"], config.dedup.bands * config.dedup.rows)
-    columns["minima"] = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(minima.shape[1]), len(minima), [None, pa.py_buffer(minima.tobytes())]
+        | {f"band_{band:02d}": np.ascontiguousarray(bands[:, band]) for band in range(config.dedup.bands)}
+        | {
+            "minima": pa.FixedSizeBinaryArray.from_buffers(
+                pa.binary(minima.shape[1]), len(minima), [None, pa.py_buffer(minima)]
+            ),
+            "signed": pa.compute.binary_length(table["bands"]).to_numpy() > 0,
+        }
     )
-    columns["signed"] = signed
-    table = pa.table(columns)
+
+
+def _write_groups(table: pa.Table, path: Path) -> dict[str, int]:
+    """Write rows by group, which keep their order within it; returns how many each has."""
+    groups = table["group"].combine_chunks().dictionary_encode()
     rows: dict[str, int] = {}
-    with (
-        committed(layout.signatures(batch)) as path,
-        signature_writer(path, table.schema) as out_,
-    ):
-        groups = table["group"].to_numpy(zero_copy_only=False)
-        starts = [0, *(np.flatnonzero(groups[1:] != groups[:-1]) + 1).tolist(), table.num_rows] if len(groups) else [0]
-        for start, end in zip(starts[:-1], starts[1:], strict=True):
-            rows[str(groups[start])] = end - start
-            out_.write_table(table.slice(start, end - start), row_group_size=ROW_GROUP_ROWS)
+    with signature_writer(path, table.schema) as writer:
+        for group in sorted(groups.dictionary.to_pylist()):
+            code = groups.dictionary.index(group)
+            here = table.filter(pa.compute.equal(groups.indices, code.cast(groups.indices.type)))
+            rows[group] = here.num_rows
+            writer.write_table(here.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
     return rows
+
+
+def _write_merged(files: list[Location], path: Path) -> None:
+    """One file of many: rows sorted by group and then as the files are."""
+    with SortedFiles(files, "group") as sorted_:
+        schema = sorted_.files[0].schema_arrow
+        with signature_writer(path, schema) as writer:
+            for group in sorted_.values():
+                for table in sorted_.chunks(group, schema.names, ROW_GROUP_ROWS):
+                    writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
 
 
 def signature_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
@@ -220,15 +252,8 @@ def _gather(config: RunConfig, layout: Layout, executor: Executor, batch_count: 
 
 def gather_batches(layout: Layout, number: int, files: list[Location]) -> None:
     """Write the rows of many batches as one file, sorted by group and then as the batches are."""
-    with (
-        SortedFiles(files, "group") as batches_,
-        committed(layout.gathered(number)) as path,
-        signature_writer(path, batches_.files[0].schema_arrow) as writer,
-    ):
-        for group in batches_.values():
-            for stream in batches_.streams(group):
-                for table in stream:
-                    writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+    with committed(layout.gathered(number)) as path:
+        _write_merged(files, path)
 
 
 def _seen_before(ids: np.ndarray) -> np.ndarray:

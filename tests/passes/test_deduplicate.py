@@ -11,7 +11,7 @@ from pipeline.config import RunConfig
 from pipeline.execution.executors import InlineExecutor
 from pipeline.execution.manifests import read_json
 from pipeline.passes.audit import audit
-from pipeline.passes.deduplicate import deduplicate
+from pipeline.passes.deduplicate import collate_batch, deduplicate
 from pipeline.passes.layout import Layout
 from pipeline.passes.select import fates_of
 from pipeline.passes.survey import resolve_rules, survey
@@ -150,3 +150,19 @@ def test_a_record_that_was_read_before_counts_in_no_cluster_whichever_task_links
         ("duplicate", 4): 3,
         ("already_read", 1): 4,
     }
+
+
+def test_collating_in_pieces_gives_the_same_files(
+    near: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+    for rows in (2_000_000, 1):
+        monkeypatch.setattr("pipeline.passes.deduplicate.COLLATE_ROWS", rows)
+        shards = Layout(Path(near.output)).shards() * 3
+        source, target = Layout(Path(near.output)), Layout(tmp_path / str(rows))
+        (tmp_path / str(rows)).mkdir()
+        (tmp_path / str(rows) / "annotated").symlink_to(source.root / "annotated")
+        found = collate_batch(near, target, 0, shards, {})
+        written.append((found, Path(str(target.signatures(0))).read_bytes()))
+    assert written[0] == written[1]
+    assert sum(written[0][0].values()) == 3 * len(PAGES)
