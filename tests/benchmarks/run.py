@@ -1,6 +1,6 @@
 """make bench: CPU of Glotmill and of its peers on the same pages, in the same run.
 
-python -m tests.benchmarks.run [--data FOLDER] [--files N] [--pages 20 120] [--rounds 3] [--only NAME ...] [--json FILE]
+python -m tests.benchmarks.run [--data FOLDER] [--files N] [--pages 200 600] [--rounds 3] [--only NAME ...] [--json FILE]
 
 Every WARC of samples/ and of the data folder is cut to a few and to more pages; each command runs on both, one after
 the other in every round, so that a busy machine is busy for all of them. A figure is CPU, user and system, of the whole
@@ -44,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, default=DATA, help="folder of more WARC files")
     parser.add_argument("--files", type=int, default=0, help="only the largest so many files; 0: all")
-    parser.add_argument("--pages", type=int, nargs=2, default=(20, 120), help="pages that the slope is taken between")
+    parser.add_argument("--pages", type=int, nargs=2, default=(200, 600), help="pages that the slope is taken between")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="*", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--megabytes", type=int, default=200, help="size of the file for memory")
