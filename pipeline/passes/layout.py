@@ -70,6 +70,11 @@ class Layout:
         """Shards of each batch of lookup/."""
         return self.root / "lookup" / "index.json"
 
+    @property
+    def removals(self) -> Location:
+        """What was taken out, and stays out of every selection: hashes, no URLs."""
+        return self.root / "removals"
+
     def selection(self, name: str) -> Location:
         """One configuration's result."""
         return self.root / "selections" / name

@@ -5,8 +5,10 @@ for as long as a task runs, because a footer costs more to read than the rows of
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -62,6 +64,13 @@ class SortedFiles:
             first += rows
         return file.read_row_groups(wanted, columns=list(columns)).slice(start - before, count)
 
+    def span(self, number: int, value: str) -> tuple[int, int]:
+        """Place of the first row of a value in a file, and how many there are; (0, 0) where it has none."""
+        numbers = self.row_groups[number].get(value, [])
+        metadata = self.files[number].metadata
+        counts = [metadata.row_group(one).num_rows for one in range(max(numbers, default=-1) + 1)]
+        return (sum(counts[: numbers[0]]), sum(counts[numbers[0] :])) if numbers else (0, 0)
+
     def streams(self, value: str, columns: Sequence[str] | None = None) -> list[Iterator[pa.Table]]:
         """For each file that has a value its row groups, one after the other."""
         return [
@@ -74,6 +83,29 @@ class SortedFiles:
     def _stream(file: pq.ParquetFile, numbers: Sequence[int], columns: Sequence[str] | None) -> Iterator[pa.Table]:
         for number in numbers:
             yield file.read_row_group(number, columns=list(columns) if columns else None)
+
+
+def rows_of(path: Location, rows: Sequence[int], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The rows of a file at ascending places, a row group in memory at a time."""
+    places = np.asarray(rows, dtype=np.int64)
+    with pq.ParquetFile(readable(path), pre_buffer=True) as file:
+        first = 0
+        for number in range(file.num_row_groups):
+            count = file.metadata.row_group(number).num_rows
+            here = places[(places >= first) & (places < first + count)]
+            if len(here):
+                table = file.read_row_group(number, columns=list(columns) if columns else None)
+                yield table.take(pa.array(here - first))
+            first += count
+
+
+def write_by_group(path: Path, table: pa.Table) -> None:
+    """Write a table that is sorted by `group` so that each group has row groups of its own."""
+    with pq.ParquetWriter(path, table.schema, compression="zstd") as writer:
+        groups = table["group"].to_numpy(zero_copy_only=False)
+        starts = np.flatnonzero(np.append(True, groups[1:] != groups[:-1])).tolist() if len(groups) else []
+        for start, end in zip(starts, [*starts[1:], len(groups)], strict=True):
+            writer.write_table(table.slice(start, end - start))
 
 
 def pack(totals: Mapping[str, int], capacity: int) -> list[list[str]]:
