@@ -55,6 +55,7 @@ def run(
     output: Annotated[str | None, typer.Option(help="Output folder.")] = None,
     executor: Annotated[str | None, typer.Option(help="inline or ray.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes of a local Ray; needs --executor ray.")] = None,
+    index: Annotated[list[str] | None, typer.Option(help="Earlier output, oldest first; may be repeated.")] = None,
     languages: Annotated[str | None, typer.Option(help="Labels to keep, with commas: tur_Latn,rus_Cyrl.")] = None,
     selection: Selection = None,
     accept_missing: AcceptMissing = False,
@@ -74,6 +75,7 @@ def run(
         output=output,
         executor=executor,
         workers=workers,
+        index=index,
         languages=included,
         selection=selection,
     )

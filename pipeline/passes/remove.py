@@ -40,6 +40,7 @@ from pipeline.passes.removals import (
 )
 from pipeline.passes.report import write_report
 from pipeline.passes.select import (
+    FACTS_OF_CLUSTER,
     FROM_DECISION,
     FROM_ELECTION,
     ORDER,
@@ -51,12 +52,14 @@ from pipeline.passes.select import (
     fates_of_group,
     fingerprint_of,
     order_key,
+    split_of,
 )
 from pipeline.passes.sorted_files import SortedFiles, rows_of, write_by_group
 from pipeline.stages.measure_quality import hash64
 
 JOURNAL = "removing.json"
 LISTED = 20  # other members of a cluster that are named
+Gone = dict[str, dict[str, tuple[int, str]]]  # label -> id -> cluster size, split
 Edits = dict[int, dict[int, dict[str, Any]]]  # batch -> place in its decisions -> column -> value
 
 
@@ -259,7 +262,7 @@ def _elect_again(settings: SelectConfig, folder: Location, group: str, batch_cou
     """Add to the edits what another election in the group changes."""
     files = [_decisions(folder, batch) for batch in range(batch_count)]
     with SortedFiles(files, "group") as decisions:
-        names_ = [*TO_ELECT, "minhash_cluster_id", "already_read", "fate", "representative"]
+        names_ = [*TO_ELECT, "minhash_cluster_id", *FACTS_OF_CLUSTER, "fate", "representative"]
         table = decisions.read(group, names_)
         spans = [decisions.span(batch, group) for batch in range(batch_count)]
     removed = table["removed"].to_numpy().copy()
@@ -273,9 +276,7 @@ def _elect_again(settings: SelectConfig, folder: Location, group: str, batch_cou
         first += count
     table = table.set_column(table.column_names.index("removed"), "removed", pa.array(removed, pa.int8()))
     clusters = table["minhash_cluster_id"].to_numpy(zero_copy_only=False)
-    _, starts, inverse = np.unique(clusters, return_index=True, return_inverse=True)
-    already_read = table["already_read"].to_numpy(zero_copy_only=False)
-    fates, representatives = fates_of_group(settings, table, starts[inverse], already_read)
+    fates, representatives = fates_of_group(settings, table, clusters, table)
     new = pa.table({"fate": fates, "representative": representatives}).to_pylist()
     for place, old in enumerate(table.select(["fate", "representative"]).to_pylist()):
         if old["fate"] == "empty_after_refine" and new[place]["fate"] == "kept":
@@ -287,10 +288,10 @@ def _elect_again(settings: SelectConfig, folder: Location, group: str, batch_cou
 
 def _changes_of_clean(
     layout: Layout, folder: Location, settings: SelectConfig, grouped: list[list[str]], edits: Edits
-) -> tuple[dict[str, dict[str, int]], dict[str, pa.Table]]:
-    """By label: ids (and cluster sizes) of rows that leave clean/, and rows that come in. Rows that lost all text in
+) -> tuple[Gone, dict[str, pa.Table]]:
+    """By label: rows that leave clean/, and rows that come in. Rows that lost all text in
     refinement become edits."""
-    gone: dict[str, dict[str, int]] = {}
+    gone: Gone = {}
     come: dict[str, list[pa.Table]] = {}
     for batch, of_batch in edits.items():
         decisions = pq.read_table(readable(_decisions(folder, batch)))
@@ -301,7 +302,8 @@ def _changes_of_clean(
             if kept and row["fate"] != "kept":
                 elected.append(place)
             elif not kept and row["fate"] in ("kept", "removed"):  # removed: by a command that was interrupted
-                gone.setdefault(row["label"], {})[row["id"]] = row["minhash_cluster_size"]
+                split = split_of(row["minhash_cluster_id"], settings.test_fraction)
+                gone.setdefault(row["label"], {})[row["id"]] = row["minhash_cluster_size"], split
         if not elected:
             continue
         where = batch_order(layout, grouped[batch], ["label"]).take(pa.array(elected))
@@ -326,7 +328,7 @@ def _rewrite_files(
     folder: Location,
     manifest: dict[str, Any],
     settings: SelectConfig,
-    gone: dict[str, dict[str, int]],
+    gone: Gone,
     come: dict[str, pa.Table],
 ) -> list[str]:
     """Rewrite the files concerned and their entries in the manifest; returns their paths."""
@@ -334,8 +336,8 @@ def _rewrite_files(
     concerned: dict[str, str] = {}  # path -> label
     for label in sorted(gone.keys() | come.keys()):
         files = manifest["files"].setdefault(label, [])
-        for record_id, size in gone.get(label, {}).items():
-            for path in _files_with(files, order_key(size, record_id)):
+        for record_id, (size, split) in gone.get(label, {}).items():
+            for path in _files_with([file for file in files if file["split"] == split], order_key(size, record_id)):
                 concerned[path] = label
         for path, rows in _files_for(files, label, come[label]).items() if label in come else ():
             concerned[path] = label
@@ -355,17 +357,13 @@ def _rewrite_files(
 
 
 def _files_with(files: list[dict[str, Any]], key: list[Any]) -> list[str]:
-    """The files whose range has the key: one of each split, or two where it is the first of one."""
-    found = []
-    for split in ("train", "test"):
-        parts = [file for file in files if file["split"] == split]
-        ends = [file["first"] for file in parts[1:]]
-        found += [
-            file["path"]
-            for file, end in zip(parts, [*ends, None], strict=False)
-            if file["first"] <= key and (end is None or key <= end)
-        ]
-    return found
+    """The files of a split whose range has the key: one, or two where it is the first of one."""
+    ends = [*(file["first"] for file in files[1:]), None]
+    return [
+        file["path"]
+        for file, end in zip(files, ends, strict=False)
+        if file["first"] <= key and (end is None or key <= end)
+    ]
 
 
 def _files_for(files: list[dict[str, Any]], label: str, rows: pa.Table) -> dict[str, pa.Table]:

@@ -23,7 +23,9 @@ from pipeline.config import LanguageConfig, RunConfig, SelectConfig, fingerprint
 from pipeline.execution.executors import Executor, run_all
 from pipeline.execution.manifests import committed, finished, read_json, sha256_of, write_json
 from pipeline.execution.storage import Location, matching, move_tree, readable, remove_tree
+from pipeline.passes.decontaminate import decontaminate, overlaps, with_overlap
 from pipeline.passes.deduplicate import ROW_GROUP_ROWS
+from pipeline.passes.index import Held, Index, held, open_index
 from pipeline.passes.layout import Layout
 from pipeline.passes.removals import REPLACEABLE, STAYS, removal_names, removed_rows
 from pipeline.passes.sorted_files import SortedFiles, pack, rows_of, write_by_group
@@ -40,8 +42,15 @@ RUN_ROWS = 1000  # of a row group of a run: merge holds one of each run
 SAMPLE = 100  # documents of each fate and language in sample.parquet
 DECIDED_FROM = ["group", "label", "id", "url_hash", "character_count", "perplexity", "date", "language_score"]
 FROM_ELECTION = ["fate", "representative", "minhash_cluster_id", "minhash_cluster_size"]
-FROM_DECISION = ["perplexity_percentile", "perplexity_bucket", "rules_fired"]
-KEPT_WITH_DECISION = ["minhash_cluster_id", "minhash_cluster_size", "representative", "in_population", "already_read"]
+FROM_DECISION = ["perplexity_percentile", "perplexity_bucket", "rules_fired", "evaluation_overlap"]
+FACTS_OF_CLUSTER = ["already_read", "held_by", "url_held"]
+KEPT_WITH_DECISION = [
+    "minhash_cluster_id",
+    "minhash_cluster_size",
+    "representative",
+    "in_population",
+    *FACTS_OF_CLUSTER,
+]
 TO_ELECT = ["id", "url_hash", "character_count", "perplexity", "date", "language_score", "failed", "removed"]
 CLUSTERED = ["leader", "leader_id", "size", "already_read", "in_population"]
 SAMPLED = ["id", "id_hash", "url", "file_path", "warc_offset"]
@@ -54,7 +63,11 @@ def select(
     index = read_json(layout.cluster_index)
     language_configs = {label: one.model_dump(mode="json") for label, one in rules.languages.items()}
     selecting = config.model_dump(mode="json")["select"]
-    settings = fingerprint([FORMAT, selecting, language_configs, index["fingerprint"], layout.missing()])
+    earlier = open_index(config)
+    overlap = decontaminate(config, layout, executor)
+    settings = fingerprint(
+        [FORMAT, selecting, language_configs, index["fingerprint"], layout.missing(), earlier.selections, overlap]
+    )
     removals = removal_names(layout)
     key = fingerprint_of(settings, removals)
     final = layout.selection(config.selection)
@@ -75,7 +88,7 @@ def select(
     run_all(
         executor,
         elect_groups,
-        [(config, layout, partial, task, groups) for task, groups in sorted(by_task.items())],
+        [(config, layout, partial, task, groups, earlier) for task, groups in sorted(by_task.items())],
     )
     written = run_all(
         executor,
@@ -173,9 +186,11 @@ def decide_batch(
 ) -> None:
     """Every rule that fires for every document of a batch; metric columns of a shard are in memory at a time."""
     taken_out = removed_rows(layout, removals, batch, shards)
+    overlapping = overlaps(layout, batch) if config.select.decontaminate else {}
     tables = []
     for number, shard in enumerate(shards):
         table = _decide(config, measured(layout, shard, config.models, DECIDED_FROM), languages)
+        table = with_overlap(table, config.select.decontaminate, overlapping.get(number, {}))
         removed = [taken_out.get((shard, row), STAYS) for row in range(table.num_rows)]
         table = table.append_column("removed", pa.array(removed, type=pa.int8()))
         table = table.append_column("shard", pa.array(np.full(table.num_rows, number, np.int32)))
@@ -208,7 +223,9 @@ def _decide(config: RunConfig, table: pa.Table, languages: dict[str, LanguageCon
     )  # fmt: skip
 
 
-def elect_groups(config: RunConfig, layout: Layout, partial: Location, task: int, groups: dict[str, list[int]]) -> None:
+def elect_groups(
+    config: RunConfig, layout: Layout, partial: Location, task: int, groups: dict[str, list[int]], earlier: Index
+) -> None:
     """The fate and representative of every document of a task's groups, in dense order."""
     batches_ = sorted({batch for rows in groups.values() for batch, count in enumerate(rows) if count})
     decided = [partial / "decisions" / f"batch-{batch:05d}.parquet" for batch in batches_]
@@ -216,19 +233,29 @@ def elect_groups(config: RunConfig, layout: Layout, partial: Location, task: int
         committed(partial / "fates" / f"part-{task:05d}.parquet") as path,
         SortedFiles(decided, "group") as decisions,
         SortedFiles([layout.clusters(task)], "group") as clusters,
+        SortedFiles(earlier.decisions, "group") as decided_earlier,
+        SortedFiles(
+            [layout.cluster_updates(task)] if layout.cluster_updates(task).exists() else [], "group"
+        ) as updates,
     ):
         writer: pq.ParquetWriter | None = None
         for group in groups:
-            table = _elect_group(config, group, decisions.read(group, TO_ELECT), clusters.read(group, CLUSTERED))
+            kept_earlier = held(group, decided_earlier, updates)
+            rows = decisions.read(group, TO_ELECT), clusters.read(group, CLUSTERED)
+            table = _elect_group(config, group, *rows, kept_earlier)
             writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
             writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         if writer:
             writer.close()
 
 
-def _elect_group(config: RunConfig, group: str, decisions: pa.Table, clusters: pa.Table) -> pa.Table:
-    already_read = clusters["already_read"].to_numpy()
-    fate, representative = fates_of_group(config.select, decisions, clusters["leader"].to_numpy(), already_read)
+def _elect_group(
+    config: RunConfig, group: str, decisions: pa.Table, clusters: pa.Table, kept_earlier: Held
+) -> pa.Table:
+    leader = clusters["leader"].to_numpy()
+    held_by, url_held = kept_earlier.of(leader, decisions["url_hash"].fill_null(0).to_numpy())
+    clusters = clusters.append_column("held_by", held_by).append_column("url_held", url_held)
+    fate, representative = fates_of_group(config.select, decisions, leader, clusters)
     return pa.table(
         {
             "group": pa.array([group] * len(fate)),
@@ -237,40 +264,47 @@ def _elect_group(config: RunConfig, group: str, decisions: pa.Table, clusters: p
             "minhash_cluster_id": clusters["leader_id"],
             "minhash_cluster_size": clusters["size"],
             "in_population": clusters["in_population"],
-            "already_read": clusters["already_read"],
+            **{name: clusters[name] for name in FACTS_OF_CLUSTER},
         }
     )
 
 
 def fates_of_group(
-    settings: SelectConfig, decisions: pa.Table, leader: np.ndarray, already_read: np.ndarray
+    settings: SelectConfig, decisions: pa.Table, cluster: np.ndarray, facts: pa.Table
 ) -> tuple[pa.Array, pa.Array]:
-    """Fate and representative of the documents of a group, from TO_ELECT, the first member and what was read before.
+    """Fate and representative of the documents of a group, from TO_ELECT, their clusters and FACTS_OF_CLUSTER.
 
-    One that was taken out represents its cluster still, unless that may elect another.
+    One that was taken out represents its cluster still, unless that may elect another. A cluster or URL that an earlier
+    output holds elects nobody.
     """
     removed = decisions["removed"].to_numpy()
+    _, first, inverse = np.unique(cluster, return_index=True, return_inverse=True)
     members = Members(
-        leader=leader,
+        leader=first[inverse],
         failed=decisions["failed"].to_numpy(),
-        already_read=already_read | (removed == REPLACEABLE),
+        already_read=facts["already_read"].to_numpy(zero_copy_only=False),
         url_hash=decisions["url_hash"].fill_null(0).to_numpy(),
         characters=decisions["character_count"].to_numpy(),
         perplexity=decisions["perplexity"].to_numpy(zero_copy_only=False),
         date=decisions["date"].fill_null("").to_numpy(zero_copy_only=False).astype(str),
         language_score=decisions["language_score"].to_numpy(),
+        barred=(removed == REPLACEABLE) | facts["held_by"].is_valid().to_numpy(),
     )
     fate, representative = elect(members, settings.keep, settings.url_duplicates, settings.elect_before_rules)
-    names = np.where(removed != STAYS, "removed", FATE_NAMES[fate])
+    names = FATE_NAMES[fate].astype(object)
+    if settings.url_duplicates:
+        names[(names == "kept") & facts["url_held"].to_numpy(zero_copy_only=False)] = "url_duplicate"
+    names[removed != STAYS] = "removed"
     ids = decisions["id"].combine_chunks()
-    return pa.array(names), ids.take(pa.array(np.maximum(representative, 0), mask=representative < 0))
+    elected = ids.take(pa.array(np.maximum(representative, 0), mask=representative < 0))
+    return pa.array(names, pa.string()), pa.compute.coalesce(facts["held_by"], elected)
 
 
-def _is_test(cluster_id: str, fraction: float) -> bool:
-    """A draw by hash of the cluster, so that no near-duplicate of a test document is in train."""
+def split_of(cluster_id: str, test_fraction: float) -> str:
+    """train or test: a draw by hash of the cluster, so that no near-duplicate of a test document is in train."""
     import xxhash
 
-    return xxhash.xxh64_intdigest(cluster_id.encode()) < fraction * 2**64
+    return "test" if xxhash.xxh64_intdigest(cluster_id.encode()) < test_fraction * 2**64 else "train"
 
 
 def write_batch(
@@ -321,8 +355,7 @@ def clean_rows(settings: SelectConfig, table: pa.Table, facts: dict[str, pa.Arra
         table = table.append_column(name, column)
     table = _refine(table, settings.mask)
     empty = pa.compute.equal(table["text"], "").to_numpy(zero_copy_only=False)
-    splits = ["test" if _is_test(one, settings.test_fraction) else "train"
-              for one in table["minhash_cluster_id"].to_pylist()]  # fmt: skip
+    splits = [split_of(one, settings.test_fraction) for one in table["minhash_cluster_id"].to_pylist()]
     return table.append_column("split", pa.array(splits, type=pa.string())).filter(pa.array(~empty)), empty
 
 

@@ -5,6 +5,7 @@ for as long as a task runs, because a footer costs more to read than the rows of
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
@@ -104,7 +105,7 @@ def write_by_group(path: Path, table: pa.Table) -> None:
     with pq.ParquetWriter(path, table.schema, compression="zstd") as writer:
         groups = table["group"].to_numpy(zero_copy_only=False)
         starts = np.flatnonzero(np.append(True, groups[1:] != groups[:-1])).tolist() if len(groups) else []
-        for start, end in zip(starts, [*starts[1:], len(groups)], strict=True):
+        for start, end in pairwise([*starts, len(groups)]):
             writer.write_table(table.slice(start, end - start))
 
 

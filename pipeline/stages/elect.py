@@ -20,6 +20,7 @@ class Members:
     perplexity: np.ndarray  # float64, NaN is unknown
     date: np.ndarray  # str
     language_score: np.ndarray  # float64
+    barred: np.ndarray | None = None  # bool: may not represent its cluster
 
 
 FATE_NAMES = np.array(["kept", "failed_rules", "duplicate", "url_duplicate", "already_read"])
@@ -54,6 +55,8 @@ def elect(
     total = len(members.leader)
     order = _order(members, keep)
     eligible = ~members.already_read if elect_before_rules else ~(members.failed | members.already_read)
+    if members.barred is not None:
+        eligible &= ~members.barred
     best = np.full(total, -1, dtype=np.int64)
     candidates = order[eligible[order]]
     best[members.leader[candidates][::-1]] = candidates[::-1]  # the first of the order is written last

@@ -1,0 +1,147 @@
+"""index: earlier outputs, whose kept documents stand for what a new run finds again.
+
+In every group the documents of the earlier outputs come before the run's own, in the order given, as if all had been
+read by one run: only their signature files are read, and what the earlier selections decided.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.config import RunConfig, differences, fingerprint
+from pipeline.errors import ConfigError
+from pipeline.execution.manifests import read_json
+from pipeline.execution.storage import Location, check_reachable, locate
+from pipeline.passes.annotate import annotate_state
+from pipeline.passes.layout import Layout
+from pipeline.passes.removals import TAKEN_OUT
+from pipeline.passes.sorted_files import SortedFiles
+
+UPDATES = ["index_row", "leader"]
+
+
+@dataclass(frozen=True)
+class Index:
+    """What is read of earlier outputs; empty where none is given."""
+
+    rows: dict[str, int] = field(default_factory=dict)  # documents of each group
+    signatures: list[Location] = field(default_factory=list)  # files, in dense order
+    decisions: list[Location] = field(default_factory=list)  # the same documents in the same order
+    documents: list[str] = field(default_factory=list)  # which documents each output has, as a fingerprint
+    clusters: list[str] = field(default_factory=list)  # fingerprints that deduplicate depends on
+    selections: list[str] = field(default_factory=list)  # fingerprints that select depends on
+
+
+def documents_of(cluster_index: dict[str, Any]) -> str:
+    """Which documents an output has, in which order, as a fingerprint."""
+    rows = {group: entry["rows"] for group, entry in cluster_index["groups"].items()}
+    return fingerprint([cluster_index["batches"], rows])
+
+
+def open_index(config: RunConfig) -> Index:
+    """Check the earlier outputs and name their files; a selection is the one that the output's own run configured.
+
+    Raises ConfigError for an output that is not there or not finished, one that was annotated with another signature
+    scheme, language identifier, groups or words, and one whose own index is not given before it.
+    """
+    ours = _comparable(annotate_state(config)) if config.index else {}
+    rows: Counter[str] = Counter()
+    index = Index()
+    for text in config.index:
+        layout = Layout(locate(text))
+        check_reachable(layout.root)
+        if str(layout.root) == config.output or not layout.cluster_index.exists():
+            raise ConfigError(f"index: {text}: no finished output of an earlier run; name folders that `run` has ended")
+        plan, clusters = read_json(layout.run), read_json(layout.cluster_index)
+        if changes := differences(_comparable(plan["annotate"]), ours):
+            raise ConfigError(
+                f"index: {text}: its documents cannot be compared with those of this run; take its settings, or read "
+                "its inputs again with these:\n" + "\n".join(changes)
+            )
+        path = layout.selection(plan["config"]["selection"]) / "manifest.json"
+        manifest = read_json(path) if path.exists() else {}
+        if "index" not in clusters or manifest.get("shards") != fingerprint(clusters["batches"]):
+            raise ConfigError(f"index: {path}: not there, of other shards, or of an older version; run {text} again")
+        if missing := set(clusters["index"]) - set(index.documents):
+            raise ConfigError(
+                f"index: {text}: was itself made with {len(missing)} earlier outputs that are not given before it, or "
+                "that have other documents now; name all, oldest first"
+            )
+        for group, entry in clusters["groups"].items():
+            rows[group] += sum(entry["rows"])
+        for batch in range(len(clusters["batches"])):
+            index.signatures.append(layout.signatures(batch))
+            index.decisions.append(path.parent / "decisions" / f"batch-{batch:05d}.parquet")
+        index.documents.append(documents_of(clusters))
+        index.clusters.append(clusters["fingerprint"])
+        index.selections.append(manifest["fingerprint"])
+    index.rows.update(rows)
+    return index
+
+
+def _comparable(state: dict[str, Any]) -> dict[str, Any]:
+    """What two outputs must have in common, of what annotate depended on."""
+    settings, model = state["settings"], state["settings"]["lid"]["model"]
+    return {
+        "dedup": settings["scheme"],
+        "lid": {"model": model, "sha256": state["files"].get(f"lid {model}")},
+        "segmenter": settings["segmenter"],
+        "refine": settings["refine"],
+    }
+
+
+def updated(group: str, clusters: pa.Table, ids: pa.Array, earlier: int) -> pa.Table:
+    """Of the first `earlier` documents of a group those whose cluster has new members: its leader, and size of now."""
+    leader = clusters["leader"].to_numpy()
+    counted = ~clusters["already_read"].to_numpy(zero_copy_only=False)
+    grown = np.unique(leader[earlier:][counted[earlier:]])
+    rows = np.flatnonzero(np.isin(leader[:earlier], grown))
+    return pa.table(
+        {
+            "group": pa.array([group] * len(rows), pa.string()),
+            "index_row": pa.array(rows),
+            "id": ids.take(pa.array(rows)),
+            "leader": clusters["leader"].take(pa.array(rows)),
+            "leader_id": clusters["leader_id"].take(pa.array(rows)),
+            "size": clusters["size"].take(pa.array(rows)),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Held:
+    """What earlier outputs hold of a group: clusters, by leader, with the id that stands for each, and URLs."""
+
+    leaders: np.ndarray  # (n,) uint32 ascending
+    ids: list[str]
+    url_hashes: np.ndarray  # (m,) uint64
+
+    def of(self, leader: np.ndarray, url_hash: np.ndarray) -> tuple[pa.Array, pa.Array]:
+        """For each document the id that holds its cluster, or null; and whether its URL is held."""
+        place = np.searchsorted(self.leaders, leader)
+        found = np.append(self.leaders, np.uint32(0))[place] == leader
+        found &= place < len(self.leaders)
+        names = [self.ids[one] if hit else None for one, hit in zip(place, found, strict=True)]
+        url = (url_hash != 0) & np.isin(url_hash, self.url_hashes)
+        return pa.array(names, pa.string()), pa.array(url)
+
+
+def held(group: str, decisions: SortedFiles, updates: SortedFiles) -> Held:
+    """What the earlier outputs keep of a group. What was taken out of one holds its place, unless that was given up."""
+    if group not in decisions.values():
+        return Held(np.empty(0, np.uint32), [], np.empty(0, np.uint64))
+    table = decisions.read(group, ["id", "fate", "removed", "failed", "representative", "url_hash"])
+    fate = table["fate"].to_numpy(zero_copy_only=False)
+    stood = table["representative"].to_numpy(zero_copy_only=False) == table["id"].to_numpy(zero_copy_only=False)
+    stood &= ~table["failed"].to_numpy(zero_copy_only=False) & (table["removed"].to_numpy() == TAKEN_OUT)
+    holds = (fate == "kept") | ((fate == "removed") & stood)
+    rows, leaders = np.empty(0, np.int64), np.empty(0, np.uint32)
+    if group in updates.values():
+        rows, leaders = (column.to_numpy() for column in updates.read(group, UPDATES).columns)
+    rows, leaders = rows[holds[rows]], leaders[holds[rows]]
+    leaders, first = np.unique(leaders, return_index=True)  # of several that stand for a cluster the first
+    urls = table["url_hash"].fill_null(0).to_numpy()[holds]
+    return Held(leaders, table["id"].take(pa.array(rows[first])).to_pylist(), np.unique(urls[urls != 0]))
