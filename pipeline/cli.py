@@ -232,7 +232,7 @@ def remove(
         fates = ", ".join(f"{fate} {count}" for fate, count in told.fates.most_common())
         typer.echo(f"selection {name}: {fates or 'none of them'}")
         for cluster in told.orphans:
-            typer.echo(f"  {cluster.representative} stood for {cluster.count} more documents:")
+            typer.echo(f"  {cluster.representative} stood for {cluster.count} more documents")
             for other in cluster.others:
                 typer.echo(f"    {other['fate']:18} {other['id']}  {other['url']}")
             if cluster.count > len(cluster.others):

@@ -116,7 +116,7 @@ class Held:
     """What earlier outputs hold of a group: clusters, by leader, with the id that stands for each, and URLs."""
 
     leaders: np.ndarray  # (n,) uint32 ascending
-    ids: list[str]
+    ids: pa.Array
     url_hashes: np.ndarray  # (m,) uint64
 
     def of(self, leader: np.ndarray, url_hash: np.ndarray) -> tuple[pa.Array, pa.Array]:
@@ -124,24 +124,24 @@ class Held:
         place = np.searchsorted(self.leaders, leader)
         found = np.append(self.leaders, np.uint32(0))[place] == leader
         found &= place < len(self.leaders)
-        names = [self.ids[one] if hit else None for one, hit in zip(place, found, strict=True)]
+        names = self.ids.take(pa.array(np.where(found, place, 0), mask=~found))
         url = (url_hash != 0) & np.isin(url_hash, self.url_hashes)
-        return pa.array(names, pa.string()), pa.array(url)
+        return names, pa.array(url)
 
 
 def held(group: str, decisions: SortedFiles, updates: SortedFiles) -> Held:
     """What the earlier outputs keep of a group. What was taken out of one holds its place, unless that was given up."""
-    if group not in decisions.values():
-        return Held(np.empty(0, np.uint32), [], np.empty(0, np.uint64))
+    if not decisions.has(group):
+        return Held(np.empty(0, np.uint32), pa.array([], pa.string()), np.empty(0, np.uint64))
     table = decisions.read(group, ["id", "fate", "removed", "failed", "representative", "url_hash"])
     fate = table["fate"].to_numpy(zero_copy_only=False)
     stood = table["representative"].to_numpy(zero_copy_only=False) == table["id"].to_numpy(zero_copy_only=False)
     stood &= ~table["failed"].to_numpy(zero_copy_only=False) & (table["removed"].to_numpy() == TAKEN_OUT)
     holds = (fate == "kept") | ((fate == "removed") & stood)
     rows, leaders = np.empty(0, np.int64), np.empty(0, np.uint32)
-    if group in updates.values():
+    if updates.has(group):
         rows, leaders = (column.to_numpy() for column in updates.read(group, UPDATES).columns)
     rows, leaders = rows[holds[rows]], leaders[holds[rows]]
     leaders, first = np.unique(leaders, return_index=True)  # of several that stand for a cluster the first
     urls = table["url_hash"].fill_null(0).to_numpy()[holds]
-    return Held(leaders, table["id"].take(pa.array(rows[first])).to_pylist(), np.unique(urls[urls != 0]))
+    return Held(leaders, table["id"].combine_chunks().take(pa.array(rows[first])), np.unique(urls[urls != 0]))

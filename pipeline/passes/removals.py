@@ -6,7 +6,6 @@ have two words.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -138,14 +137,14 @@ def _named(path: Location, rows: list[int]) -> list[dict[str, Any]]:
     return pa.concat_tables(rows_of(path, rows, ["id", "url"])).to_pylist() if rows else []
 
 
-def removed_rows(layout: Layout, names: Iterable[str], batch: int, shards: list[str]) -> dict[tuple[str, int], int]:
-    """(shard, row) of the documents of a batch that these records take out -> TAKEN_OUT or REPLACEABLE."""
-    levels: Counter[tuple[str, int]] = Counter()
+def removed_rows(layout: Layout, names: Iterable[str], batch: int, shards: list[str]) -> dict[str, dict[int, int]]:
+    """Shard -> row -> TAKEN_OUT or REPLACEABLE, of the documents of a batch that these records take out."""
+    levels: dict[str, dict[int, int]] = {}
     for name in names:
         requests, re_elect = load(layout, name)
         level = REPLACEABLE if re_elect else TAKEN_OUT
         for match in matches(layout, batch, shards, requests):
             if not match.place.dropped:
-                where = (match.place.shard, match.place.row)
-                levels[where] = max(levels[where], level)
-    return dict(levels)
+                of_shard = levels.setdefault(match.place.shard, {})
+                of_shard[match.place.row] = max(of_shard.get(match.place.row, STAYS), level)
+    return levels

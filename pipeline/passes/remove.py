@@ -6,7 +6,7 @@ then the manifest; `removing.json` names the files until all is done. An interru
 command.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -59,6 +59,7 @@ from pipeline.stages.measure_quality import hash64
 
 JOURNAL = "removing.json"
 LISTED = 20  # other members of a cluster that are named
+LISTED_CLUSTERS = 100  # whose members are named; of all they are counted
 Gone = dict[str, dict[str, tuple[int, str]]]  # label -> id -> cluster size, split
 Edits = dict[int, dict[int, dict[str, Any]]]  # batch -> place in its decisions -> column -> value
 
@@ -109,6 +110,8 @@ def remove(
     InputError for a word that is none of its kind, ConfigError for a selection that is not there or that was made over
     other shards.
     """
+    if not layout.lookup_index.exists():
+        raise ConfigError(f"{layout.root}: no lookup/ yet; `glotmill run` makes it once all shards are annotated")
     requests = {request_of(kind, word): word for kind, found in words.items() for word in found}
     grouped: list[list[str]] = read_json(layout.lookup_index)["batches"]
     with sole_run(layout.root):
@@ -161,10 +164,10 @@ def _decisions(folder: Location, batch: int) -> Location:
     return folder / "decisions" / f"batch-{batch:05d}.parquet"
 
 
-def _places(where: pa.Table, shards: list[str], rows: dict[tuple[str, int], int]) -> dict[int, int]:
-    """Place in the decisions of a batch -> value, from (shard, row) -> value."""
+def _places(where: pa.Table, shards: list[str], rows: dict[str, dict[int, int]]) -> dict[int, int]:
+    """Place in the decisions of a batch -> value, from shard -> row -> value."""
     number = {shard: place for place, shard in enumerate(shards)}
-    wanted = {(number[shard] << 40) | row: value for (shard, row), value in rows.items()}
+    wanted = {(number[shard] << 40) | row: value for shard, of in rows.items() for row, value in of.items()}
     keys = (where["shard"].to_numpy().astype(np.int64) << 40) | where["row"].to_numpy()
     found = np.flatnonzero(np.isin(keys, np.array(list(wanted), dtype=np.int64)))
     return {int(place): wanted[int(keys[place])] for place in found}
@@ -176,7 +179,10 @@ def _describe(layout: Layout, name: str, grouped: list[list[str]], found: list[M
     told = Removed()
     clusters: dict[str, Orphans] = {}
     for batch, shards in enumerate(grouped):
-        rows = {(one.place.shard, one.place.row): 0 for one in found if one.place[0] == batch and not one.place.dropped}
+        rows: dict[str, dict[int, int]] = {}
+        for one in found:
+            if one.place.batch == batch and not one.place.dropped:
+                rows.setdefault(one.place.shard, {})[one.place.row] = 0
         if rows:
             where = batch_order(layout, shards, ["label"])
             columns = ["id", "fate", "minhash_cluster_id"]
@@ -194,18 +200,18 @@ def _describe(layout: Layout, name: str, grouped: list[list[str]], found: list[M
 def _list_others(
     layout: Layout, folder: Location, grouped: list[list[str]], clusters: dict[str, Orphans], gone: set[str]
 ) -> None:
+    named = set(sorted(clusters)[:LISTED_CLUSTERS])
     for batch, shards in enumerate(grouped):
         columns = ["id", "fate", "minhash_cluster_id"]
         table = pq.read_table(readable(_decisions(folder, batch)), columns=columns)
-        inside = pc.is_in(table["minhash_cluster_id"], pa.array(list(clusters))).to_numpy()
+        inside = np.flatnonzero(pc.is_in(table["minhash_cluster_id"], pa.array(list(clusters))).to_numpy())
         where = None
-        for place in np.flatnonzero(inside):
-            row = table.slice(place, 1).to_pylist()[0]
+        for place, row in zip(inside, table.take(pa.array(inside)).to_pylist(), strict=True):
             if row["id"] in gone or row["fate"] in ("removed", "already_read"):
                 continue
             cluster = clusters[row["minhash_cluster_id"]]
             cluster.count += 1
-            if len(cluster.others) < LISTED:
+            if row["minhash_cluster_id"] in named and len(cluster.others) < LISTED:
                 where = where if where is not None else batch_order(layout, shards, ["label"])
                 path = layout.annotated(shards[where["shard"][place].as_py()])
                 (found,) = rows_of(path, [where["row"][place].as_py()], ["url"])
@@ -266,24 +272,22 @@ def _elect_again(settings: SelectConfig, folder: Location, group: str, batch_cou
         table = decisions.read(group, names_)
         spans = [decisions.span(batch, group) for batch in range(batch_count)]
     removed = table["removed"].to_numpy().copy()
-    first = 0
-    origin: list[tuple[int, int]] = []
+    firsts = np.cumsum([0, *(count for _, count in spans)])
     for batch, (start, count) in enumerate(spans):
         for place, edit in edits.get(batch, {}).items():
             if start <= place < start + count:
-                removed[first + place - start] = edit["removed"]
-        origin += [(batch, start + number) for number in range(count)]
-        first += count
+                removed[firsts[batch] + place - start] = edit["removed"]
     table = table.set_column(table.column_names.index("removed"), "removed", pa.array(removed, pa.int8()))
     clusters = table["minhash_cluster_id"].to_numpy(zero_copy_only=False)
     fates, representatives = fates_of_group(settings, table, clusters, table)
-    new = pa.table({"fate": fates, "representative": representatives}).to_pylist()
-    for place, old in enumerate(table.select(["fate", "representative"]).to_pylist()):
-        if old["fate"] == "empty_after_refine" and new[place]["fate"] == "kept":
-            new[place]["fate"] = old["fate"]
-        if new[place] != old:
-            batch, row = origin[place]
-            edits.setdefault(batch, {}).setdefault(row, {}).update(new[place])
+    new = [one.to_numpy(zero_copy_only=False) for one in (fates, representatives)]
+    old = [table[name].to_numpy(zero_copy_only=False) for name in ("fate", "representative")]
+    new[0] = np.where((old[0] == "empty_after_refine") & (new[0] == "kept"), old[0], new[0])
+    for number in np.flatnonzero((new[0] != old[0]) | (new[1] != old[1])).tolist():
+        batch = int(np.searchsorted(firsts, number, side="right")) - 1
+        row = int(spans[batch][0] + number - firsts[batch])
+        edit = {"fate": new[0][number], "representative": new[1][number]}
+        edits.setdefault(batch, {}).setdefault(row, {}).update(edit)
 
 
 def _changes_of_clean(
@@ -336,8 +340,10 @@ def _rewrite_files(
     concerned: dict[str, str] = {}  # path -> label
     for label in sorted(gone.keys() | come.keys()):
         files = manifest["files"].setdefault(label, [])
+        parts = {split: [file for file in files if file["split"] == split] for split in ("train", "test")}
+        firsts = {split: [file["first"] for file in of_split] for split, of_split in parts.items()}
         for record_id, (size, split) in gone.get(label, {}).items():
-            for path in _files_with([file for file in files if file["split"] == split], order_key(size, record_id)):
+            for path in _files_with(parts[split], firsts[split], order_key(size, record_id)):
                 concerned[path] = label
         for path, rows in _files_for(files, label, come[label]).items() if label in come else ():
             concerned[path] = label
@@ -356,14 +362,10 @@ def _rewrite_files(
     return sorted(concerned)
 
 
-def _files_with(files: list[dict[str, Any]], key: list[Any]) -> list[str]:
+def _files_with(files: list[dict[str, Any]], firsts: list[Any], key: list[Any]) -> list[str]:
     """The files of a split whose range has the key: one, or two where it is the first of one."""
-    ends = [*(file["first"] for file in files[1:]), None]
-    return [
-        file["path"]
-        for file, end in zip(files, ends, strict=False)
-        if file["first"] <= key and (end is None or key <= end)
-    ]
+    places = range(max(0, bisect_left(firsts, key) - 1), bisect_right(firsts, key))
+    return [files[place]["path"] for place in places]
 
 
 def _files_for(files: list[dict[str, Any]], label: str, rows: pa.Table) -> dict[str, pa.Table]:
@@ -474,11 +476,9 @@ def _purge(layout: Layout, grouped: list[list[str]]) -> list[str]:
     """Empty the text of everything that was ever taken out, in annotated/; measurements stay. Returns the shards."""
     purged: dict[str, dict[str, Any]] = {}
     for batch, shards in enumerate(grouped):
-        rows: dict[str, list[int]] = {}
-        for shard, row in removed_rows(layout, removal_names(layout), batch, shards):
-            rows.setdefault(shard, []).append(row)
+        rows = removed_rows(layout, removal_names(layout), batch, shards)
         for shard in sorted(rows):
-            _empty_texts(layout.annotated(shard), rows[shard])
+            _empty_texts(layout.annotated(shard), sorted(rows[shard]))
             manifest = read_json(layout.annotated_manifest(shard))
             manifest["sha256"]["annotated"] = sha256_of(layout.annotated(shard))
             write_json(layout.annotated_manifest(shard), manifest)

@@ -191,8 +191,10 @@ def decide_batch(
     for number, shard in enumerate(shards):
         table = _decide(config, measured(layout, shard, config.models, DECIDED_FROM), languages)
         table = with_overlap(table, config.select.decontaminate, overlapping.get(number, {}))
-        removed = [taken_out.get((shard, row), STAYS) for row in range(table.num_rows)]
-        table = table.append_column("removed", pa.array(removed, type=pa.int8()))
+        removed = np.full(table.num_rows, STAYS, dtype=np.int8)
+        for row, level in taken_out.get(shard, {}).items():
+            removed[row] = level
+        table = table.append_column("removed", pa.array(removed))
         table = table.append_column("shard", pa.array(np.full(table.num_rows, number, np.int32)))
         tables.append(table.append_column("row", pa.array(np.arange(table.num_rows))))
     decisions = pa.concat_tables(tables).sort_by([("group", "ascending"), ("shard", "ascending"), ("row", "ascending")])

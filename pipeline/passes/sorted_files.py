@@ -42,6 +42,10 @@ class SortedFiles:
         """Every value that a file has, ascending."""
         return sorted({value for found in self.row_groups for value in found})
 
+    def has(self, value: str) -> bool:
+        """Whether any file has rows of a value."""
+        return any(value in found for found in self.row_groups)
+
     def read(self, value: str, columns: Sequence[str]) -> pa.Table:
         """The rows of a value of all files."""
         tables = [

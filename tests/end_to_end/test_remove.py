@@ -31,8 +31,11 @@ CUT: dict[str, Any] = {"part_bytes": 20_000, "row_group_rows": 7, "test_fraction
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
-    files = tuple(str(SAMPLES / f"crawl-0000{number}.warc.{kind}") for number, kind in ((1, "gz"), (3, "zst")))
-    settings = {"inputs": files, "output": str(tmp_path_factory.mktemp("many") / "output"), "select": CUT}
+    settings = {
+        "inputs": [str(SAMPLES / "crawl-00001.warc.gz")],
+        "output": str(tmp_path_factory.mktemp("many") / "output"),
+        "select": CUT,
+    }
     return RunConfig.model_validate(settings)
 
 
