@@ -53,7 +53,9 @@ def open_index(config: RunConfig) -> Index:
     for text in config.index:
         layout = Layout(locate(text))
         check_reachable(layout.root)
-        if str(layout.root) == config.output or not layout.cluster_index.exists():
+        if str(layout.root) == str(locate(config.output)):
+            raise ConfigError(f"index: {text}: is the output of this run itself; give --output another folder")
+        if not layout.cluster_index.exists():
             raise ConfigError(f"index: {text}: no finished output of an earlier run; name folders that `run` has ended")
         plan, clusters = read_json(layout.run), read_json(layout.cluster_index)
         if changes := differences(_comparable(plan["annotate"]), ours):
