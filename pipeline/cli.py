@@ -224,10 +224,8 @@ def remove(
     done = remove_documents(_layout(output), words, selection, re_elect, purge, dry_run)  # type: ignore[arg-type]
     for word in done.unknown:
         typer.echo(f"no record: {word}")
-    typer.echo(
-        f"{done.documents} documents{' would be' if dry_run else ''} taken out; {done.dropped} records that ", nl=False
-    )
-    typer.echo("had been dropped before need nothing")
+    taken = "would be taken out" if dry_run else "taken out"
+    typer.echo(f"{done.documents} documents {taken}; found among dropped records, which need nothing: {done.dropped}")
     for name, told in done.selections.items():
         fates = ", ".join(f"{fate} {count}" for fate, count in told.fates.most_common())
         typer.echo(f"selection {name}: {fates or 'none of them'}")

@@ -8,7 +8,7 @@ Weakness: numbers are all one word after normalisation, so runs of which more th
 finds words of scripts without spaces by dictionary and context: at the ends of an item they can differ.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,20 @@ Ngrams = dict[int, UInt64Array]  # length of a run -> its hashes, ascending, eac
 NUMBER = "0"  # what normalisation makes of one
 
 
-def _runs(words: Sequence[str], length: int) -> tuple[UInt64Array, npt.NDArray[np.bool_]]:
-    """Hash of each run of so many normalised words, and whether at most half of them are numbers."""
-    numbers = np.cumsum([0, *(word == NUMBER for word in words)])
-    hashes = shingle_hashes(word_hashes(words), length)
-    return hashes, numbers[length:][: len(hashes)] - numbers[: len(hashes)] <= length / 2
+class _Runs:
+    """Hash of each run of normalised words, by length, and whether at most half of its words are numbers."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.hashes = word_hashes(words)
+        self.numbers = np.cumsum([0, *(word == NUMBER for word in words)])
+        self.known: dict[int, tuple[UInt64Array, npt.NDArray[np.bool_]]] = {}
+
+    def of(self, length: int) -> tuple[UInt64Array, npt.NDArray[np.bool_]]:
+        if length not in self.known:
+            hashes = shingle_hashes(self.hashes, length)
+            numbers = self.numbers[length:][: len(hashes)] - self.numbers[: len(hashes)]
+            self.known[length] = hashes, numbers <= length / 2
+        return self.known[length]
 
 
 def ngrams_of(items: Iterable[Sequence[str]], ngram: int) -> Ngrams:
@@ -37,28 +46,33 @@ def ngrams_of(items: Iterable[Sequence[str]], ngram: int) -> Ngrams:
         words = normalise_words(item)
         length = min(ngram, len(words))
         if length:
-            hashes, telling = _runs(words, length)
+            hashes, telling = _Runs(words).of(length)
             found.setdefault(length, []).append(hashes[telling])
     return {length: np.unique(np.concatenate(found[length])) for length in sorted(found)}
 
 
-def overlap_fraction(words: Sequence[str], ngrams: Ngrams, shortest: int) -> float:
-    """Fraction of the normalised words of a document that stand in a run of the set; in [0, 1], rounded to 1e-4.
+def overlap_fractions(words: Sequence[str], sets: Mapping[str, Ngrams], shortest: int) -> dict[str, float]:
+    """Set -> fraction of the normalised words of a document that stand in a run of it, where there is one.
 
-    `words` are normalised. Above 0 is at least 1e-4, so that a match in a long document is not lost.
+    In (0, 1], rounded to 1e-4, and at least that, so that a match in a long document is not lost.
 
-    >>> overlap_fraction("x a b c".split(), ngrams_of([["A", "b", "c"]], 3), 2)
-    0.75
+    >>> overlap_fractions("x a b c".split(), {"quiz": ngrams_of([["A", "b", "c"]], 3), "other": {}}, 2)
+    {'quiz': 0.75}
     """
-    total = len(words)
+    runs = _Runs(words)
+    found = {name: _fraction(runs, ngrams, len(words), shortest) for name, ngrams in sets.items()}
+    return {name: fraction for name, fraction in found.items() if fraction}
+
+
+def _fraction(runs: _Runs, ngrams: Ngrams, total: int, shortest: int) -> float:
     change = np.zeros(total + 1, dtype=np.int64)
     for length, known in ngrams.items():
         if length > total or not len(known) or (length < shortest and length != total):
             continue
-        hashes, telling = _runs(words, length)
+        hashes, telling = runs.of(length)
         place = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
         starts = np.flatnonzero((known[place] == hashes) & telling)
-        change[starts] += 1
+        change[starts] += 1  # each place once
         change[starts + length] -= 1
     covered = int((np.cumsum(change)[:total] > 0).sum())
     return max(round(covered / total, 4), 1e-4) if covered else 0.0

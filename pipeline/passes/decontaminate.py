@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.config import DecontaminateConfig, EvaluationSet, RunConfig, fingerprint
-from pipeline.dedup.overlap import Ngrams, ngrams_of, overlap_fraction
+from pipeline.dedup.overlap import Ngrams, ngrams_of, overlap_fractions
 from pipeline.dedup.shingles import normalise_words
 from pipeline.errors import ConfigError
 from pipeline.execution.executors import Executor, run_all
@@ -158,10 +158,9 @@ def overlap_batch(
                 table = file.read_row_group(group, columns=["text", "label"])
                 for text, label in zip(table["text"].to_pylist(), table["label"].to_pylist(), strict=True):
                     words = normalise_words(segment_with_icu(text))
-                    for name, ngrams in sets.items():
-                        if fraction := overlap_fraction(words, ngrams, settings.shortest):
-                            rows.append({"shard": number, "row": row, "set": name, "fraction": fraction})
-                            counts[name][label] += 1
+                    for name, fraction in overlap_fractions(words, sets, settings.shortest).items():
+                        rows.append({"shard": number, "row": row, "set": name, "fraction": fraction})
+                        counts[name][label] += 1
                     row += 1
     with committed(layout.contamination / f"batch-{batch:05d}.parquet") as path:
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path, compression="zstd")

@@ -6,6 +6,7 @@ read by one run: only their signature files are read, and what the earlier selec
 
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def open_index(config: RunConfig) -> Index:
     for text in config.index:
         layout = Layout(locate(text))
         check_reachable(layout.root)
-        if str(layout.root) == str(locate(config.output)):
+        if _absolute(layout.root) == _absolute(locate(config.output)):
             raise ConfigError(f"index: {text}: is the output of this run itself; give --output another folder")
         if not layout.cluster_index.exists():
             raise ConfigError(f"index: {text}: no finished output of an earlier run; name folders that `run` has ended")
@@ -82,6 +83,10 @@ def open_index(config: RunConfig) -> Index:
         index.selections.append(manifest["fingerprint"])
     index.rows.update(rows)
     return index
+
+
+def _absolute(place: Location) -> Location:
+    return place.resolve() if isinstance(place, Path) else place
 
 
 def _comparable(state: dict[str, Any]) -> dict[str, Any]:

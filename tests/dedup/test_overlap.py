@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dedup.overlap import ngrams_of, overlap_fraction
+from pipeline.dedup.overlap import Ngrams, ngrams_of, overlap_fractions
 from pipeline.dedup.shingles import normalise_words
 from pipeline.text.segment import segment_with_icu
 
@@ -37,6 +37,10 @@ def test_an_item_is_found_in_a_document_of_its_script_and_in_no_other(script: st
     assert fraction == pytest.approx(inside / (inside + outside), abs=1e-4)
     others = [overlap_fraction(words_of(text), ngrams, 8) for other, text in ITEMS.items() if other != script]
     assert others == [0.0] * (len(ITEMS) - 1)
+
+
+def overlap_fraction(words: Sequence[str], ngrams: Ngrams, shortest: int) -> float:
+    return overlap_fractions(words, {"set": ngrams}, shortest).get("set", 0.0)
 
 
 def naive(words: Sequence[str], items: Sequence[Sequence[str]], ngram: int, shortest: int) -> float:

@@ -169,3 +169,6 @@ def test_an_index_that_is_not_there_or_incomplete_is_refused(
     with pytest.raises(ConfigError, match="oldest first"):
         opening(runs["second"].root, runs["first"].root)
     opening(runs["first"].root, runs["second"].root)
+    own = demo_config.model_copy(update={"index": (str(tmp_path),), "output": f"{tmp_path}/../{tmp_path.name}"})
+    with pytest.raises(ConfigError, match="the output of this run itself"):
+        open_index(own)
