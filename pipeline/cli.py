@@ -56,6 +56,7 @@ def run(
     output: Annotated[str | None, typer.Option(help="Output folder.")] = None,
     executor: Annotated[str | None, typer.Option(help="inline or ray.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes of a local Ray; needs --executor ray.")] = None,
+    index: Annotated[list[str] | None, typer.Option(help="Earlier output, oldest first; may be repeated.")] = None,
     languages: Annotated[str | None, typer.Option(help="Labels to keep, with commas: tur_Latn,rus_Cyrl.")] = None,
     selection: Selection = None,
     accept_missing: AcceptMissing = False,
@@ -76,6 +77,7 @@ def run(
         output=output,
         executor=executor,
         workers=workers,
+        index=index,
         languages=included,
         selection=selection,
     )
@@ -196,6 +198,52 @@ def explain(
             typer.echo(f"  cluster {decision['minhash_cluster_id']} of {decision['minhash_cluster_size']}{outside}")
             typer.echo(f"  represented by {decision['representative']}")
             typer.echo(f"  fate: {decision['fate']}")
+
+
+@app.command()
+def remove(
+    output: Output,
+    urls: Annotated[list[str] | None, typer.Option(help="URL, or a file with one a line; may be repeated.")] = None,
+    domains: Annotated[list[str] | None, typer.Option(help="Domain and all below it, or a file of them.")] = None,
+    ids: Annotated[list[str] | None, typer.Option(help="WARC record id, or a file of them.")] = None,
+    selection: Annotated[list[str] | None, typer.Option(help="Selections to rewrite now (all).")] = None,
+    re_elect: Annotated[
+        bool, typer.Option("--re-elect", help="Let the next best of its cluster take a document's place.")
+    ] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Empty its text in annotated/, too.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be taken out.")] = False,
+) -> None:
+    """Take documents out of the result, and keep them out of later selections.
+
+    Only the files that hold them are rewritten. The record in removals/ has hashes, no URLs. The same command again
+    finishes one that was interrupted.
+    """
+    from pipeline.errors import InputError
+    from pipeline.passes.remove import remove as remove_documents
+
+    words = {"url": _words_of(urls), "domain": _words_of(domains), "id": _words_of(ids)}
+    if not any(words.values()):
+        raise InputError("nothing to take out: give --urls, --domains or --ids")
+    done = remove_documents(_layout(output), words, selection, re_elect, purge, dry_run)  # type: ignore[arg-type]
+    for word in done.unknown:
+        typer.echo(f"no record: {word}")
+    taken = "would be taken out" if dry_run else "taken out"
+    typer.echo(f"{done.documents} documents {taken}; found among dropped records, which need nothing: {done.dropped}")
+    for name, told in done.selections.items():
+        fates = ", ".join(f"{fate} {count}" for fate, count in told.fates.most_common())
+        typer.echo(f"selection {name}: {fates or 'none of them'}")
+        for cluster in told.orphans:
+            typer.echo(f"  {cluster.representative} stood for {cluster.count} more documents")
+            for other in cluster.others:
+                typer.echo(f"    {other['fate']:18} {other['id']}  {other['url']}")
+            if cluster.count > len(cluster.others):
+                typer.echo(f"    and {cluster.count - len(cluster.others)} more")
+        if not dry_run:
+            typer.echo(f"  rewrote {len(told.files)} files of clean/, {told.elected} documents took a place")
+        for mix in told.stale_mixes:
+            typer.echo(f"  mixes/{mix} is of the selection before: make it again")
+    if done.purged:
+        typer.echo(f"emptied texts in {len(done.purged)} shards of annotated/")
 
 
 @app.command()
@@ -419,6 +467,15 @@ def _layout(output: str) -> Any:
     if not (folder / "run.json").exists():
         raise InputError(f"{output}: no run.json there; give the output folder of a `glotmill run`")
     return Layout(folder)
+
+
+def _words_of(given: list[str] | None) -> list[str]:
+    """Words of an option: each is one itself, or a file with one a line."""
+    words = []
+    for one in given or []:
+        is_file = "://" not in one and Path(one).is_file()
+        words += Path(one).read_text(encoding="utf-8").splitlines() if is_file else [one]
+    return [word.strip() for word in words if word.strip()]
 
 
 def _selection(layout: Any, name: str | None) -> str:

@@ -114,6 +114,14 @@ DECISION = {
     "in_population": (pa.bool_(), "took part in clusters: passed the rules that dedup.population names"),
     "representative": (pa.string(), "id of the document that stands for the cluster; null where none passes"),
     "split": (pa.string(), "train or test"),
+    "evaluation_overlap": (
+        pa.string(),
+        "JSON object: evaluation set -> share of the document's words in it; null where decontamination is off",
+    ),
+    "removed": (pa.int8(), "decisions only: 0; 1 taken out; 2 taken out, and its cluster elects another"),
+    "already_read": (pa.bool_(), "decisions only: a record with this id was read before"),
+    "held_by": (pa.string(), "decisions only: id of the document of an earlier output that stands for the cluster"),
+    "url_held": (pa.bool_(), "decisions only: an earlier output keeps a document of this URL"),
 }
 
 FATES = (

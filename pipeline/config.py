@@ -159,6 +159,45 @@ class DedupConfig(_Strict):
         return self.verify and self.method == "minhash"
 
 
+class EvaluationSet(_Strict):
+    """A file of evaluation texts: lines of a text, or `fields` of JSONL or Parquet, where nested strings count, too."""
+
+    path: str
+    fields: tuple[str, ...] = ("text",)
+    name: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_path(cls, given: Any) -> Any:
+        """A path alone will do; the name is that of the file."""
+        values = {"path": given} if isinstance(given, str) else given
+        if not isinstance(values, Mapping) or not isinstance(values.get("path"), str):
+            return values
+        path = values["path"] if "://" in values["path"] else os.path.abspath(values["path"])
+        return {"name": os.path.basename(path), **values, "path": path}
+
+
+class DecontaminateConfig(_Strict):
+    """Overlap of documents with evaluation sets, in runs of `ngram` words.
+
+    An item with fewer words is one run; below `shortest` words it is found only where it is the whole document. With
+    `drop` documents fail of whose words more than `max_overlap` stand in a set.
+    """
+
+    files: tuple[EvaluationSet, ...] = Field(min_length=1)
+    ngram: int = Field(13, ge=2)
+    shortest: int = Field(8, ge=1)
+    max_overlap: float = Field(0.0, ge=0, le=1)
+    drop: bool = True
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "DecontaminateConfig":
+        names = [one.name for one in self.files]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two evaluation sets have the name {', '.join(twice)}; give each a name of its own")
+        return self
+
+
 KeepPolicy = Literal["longest", "lowest_perplexity", "newest", "best_language_score", "first_seen"]
 
 
@@ -180,6 +219,7 @@ class SelectConfig(_Strict):
     merge_files: int = Field(128, gt=1)
     rules: bool = True
     percentile_documents: int = Field(100, gt=0)
+    decontaminate: DecontaminateConfig | None = None
 
 
 class RebalanceConfig(_Strict):
@@ -212,6 +252,7 @@ class RunConfig(_Strict):
     workers: int = Field(1, ge=1)
     selection: str = Field("main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     language_configs: str = ""
+    index: tuple[str, ...] = ()
     read: ReadConfig = ReadConfig()
     extract: ExtractConfig = ExtractConfig()
     lid: LidConfig = LidConfig()
@@ -352,6 +393,19 @@ def fingerprint(settings: Any) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
+def differences(before: Any, after: Any, key: str = "") -> list[str]:
+    """A line for each value that is not the same in two nested mappings.
+
+    >>> differences({"lid": {"model": "lid.176"}}, {"lid": {"model": "glotlid"}})
+    ['lid.model: lid.176 -> glotlid']
+    """
+    if isinstance(before, dict) and isinstance(after, dict):
+        names = sorted(before.keys() | after.keys())
+        parts = [differences(before.get(name), after.get(name), f"{key}.{name}".lstrip(".")) for name in names]
+        return [line for part in parts for line in part]
+    return [] if before == after else [f"{key}: {before} -> {after}"]
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -424,22 +478,41 @@ def find_recipe(given: Path) -> Path:
 def load_run_config(recipe: Path | None, overrides: Mapping[str, Any] | None = None) -> RunConfig:
     """Read a run's TOML, given as in `find_recipe`, and lay overrides over it.
 
-    Relative `inputs`, `language_configs` and `models` are taken from the folder of the file; the last two become
-    absolute, because later commands read them again from `run.json`. Raises ConfigError with every fault.
+    Relative `inputs`, `language_configs`, `models` and evaluation sets are taken from the folder of the file; all but
+    `inputs` become absolute, because later commands read them again from `run.json`.
+
+    Raises ConfigError with every fault.
     """
     path = find_recipe(recipe) if recipe else None
     raw = _read_toml(path) if path else {}
     if path and isinstance(raw.get("inputs"), list):
-        raw["inputs"] = [
-            text if "://" in text or Path(text).is_absolute() else str(path.parent / text) for text in raw["inputs"]
+        raw["inputs"] = [_beside(path, text) for text in raw["inputs"]]
+    select = raw.get("select")
+    overlap = select.get("decontaminate") if isinstance(select, dict) else None
+    if path and isinstance(overlap, dict) and isinstance(overlap.get("files"), list):
+        overlap["files"] = [
+            one | {"path": _beside(path, one["path"])}
+            if isinstance(one, dict) and "path" in one
+            else _beside(path, one)
+            for one in overlap["files"]
         ]
     for key in ("language_configs", "models"):
         if path and isinstance(raw.get(key), str) and raw[key]:
             raw[key] = os.path.abspath(path.parent / raw[key])
+    merged = merge(raw, overrides or {})
+    if isinstance(merged.get("index"), list):  # outputs stand in the working folder, as this run's does
+        merged["index"] = [text if "://" in text else os.path.abspath(text) for text in merged["index"]]
     try:
-        return RunConfig.model_validate(merge(raw, overrides or {}))
+        return RunConfig.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(_describe(str(path or "--set"), error)) from None
+
+
+def _beside(recipe: Path, text: Any) -> Any:
+    """A relative path as taken from the folder of a file; anything else as it is."""
+    if not isinstance(text, str) or "://" in text or Path(text).is_absolute():
+        return text
+    return str(recipe.parent / text)
 
 
 def _word_list(path: Path) -> tuple[str, ...]:

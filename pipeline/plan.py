@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import RunConfig, load_language_config
+from pipeline.config import RunConfig, differences, load_language_config
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.execution.executors import Executor, make_executor
 from pipeline.execution.inputs import resolve_inputs
@@ -15,7 +15,9 @@ from pipeline.execution.progress import Progress, silent
 from pipeline.execution.storage import check_reachable, locate_output
 from pipeline.passes.annotate import annotate_state
 from pipeline.passes.audit import audit
+from pipeline.passes.decontaminate import items_of
 from pipeline.passes.deduplicate import deduplicate
+from pipeline.passes.index import open_index
 from pipeline.passes.layout import Layout, batches
 from pipeline.passes.lookup import build_lookup
 from pipeline.passes.materialize import materialize
@@ -37,6 +39,9 @@ def check(
     if not config.output:
         raise ConfigError('no output: give --output FOLDER or `output = "..."` in the config')
     check_reachable(locate_output(config.output))
+    open_index(config)
+    for one in config.select.decontaminate.files if config.select.decontaminate else ():
+        items_of(one)
     inputs = resolve_inputs(config.inputs, config.inputs_prefix, may_be_absent)
     from pipeline.text.lid import LanguageIdentifier
 
@@ -169,16 +174,3 @@ def _refuse_changes(layout: Layout, before: dict[str, Any], now: dict[str, Any])
             f"{layout.root} was annotated otherwise; give another --output, or --force to read every input again:\n"
             + "\n".join(changes)
         )
-
-
-def differences(before: Any, after: Any, key: str = "") -> list[str]:
-    """A line for each value that is not the same in two nested mappings.
-
-    >>> differences({"lid": {"model": "lid.176"}}, {"lid": {"model": "glotlid"}})
-    ['lid.model: lid.176 -> glotlid']
-    """
-    if isinstance(before, dict) and isinstance(after, dict):
-        names = sorted(before.keys() | after.keys())
-        parts = [differences(before.get(name), after.get(name), f"{key}.{name}".lstrip(".")) for name in names]
-        return [line for part in parts for line in part]
-    return [] if before == after else [f"{key}: {before} -> {after}"]

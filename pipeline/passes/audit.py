@@ -9,6 +9,7 @@ from pipeline.errors import AuditError
 from pipeline.execution.manifests import read_json, sha256_of
 from pipeline.execution.storage import readable
 from pipeline.passes.layout import Layout
+from pipeline.passes.removals import removal_names
 from pipeline.stages.read_warc import CARRIERS
 
 
@@ -70,6 +71,8 @@ def _selection_faults(layout: Layout, selection: str, labels: Counter[str], chec
         faults.append(
             f"{selection}: made without {manifest['missing']}, now {layout.missing()} are missing: select again"
         )
+    for name in sorted(set(removal_names(layout)) - set(manifest["removals"])):
+        faults.append(f"{selection}: removals/{name}.json is not carried out: give `glotmill remove` again, or select")
     for label in sorted(set(labels) | set(manifest["fates"])):
         fates = manifest["fates"].get(label, {})
         if sum(fates.values()) != labels[label]:

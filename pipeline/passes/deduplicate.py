@@ -24,12 +24,13 @@ from pipeline.errors import PipelineError
 from pipeline.execution.executors import Executor, run_all
 from pipeline.execution.manifests import committed, finished, write_json
 from pipeline.execution.storage import Location, readable, remove_tree
+from pipeline.passes.index import open_index, updated
 from pipeline.passes.layout import Layout, batches
-from pipeline.passes.sorted_files import Names, SortedFiles, pack, rechunked
+from pipeline.passes.sorted_files import Names, SortedFiles, pack, rechunked, write_by_group
 from pipeline.passes.survey import calibrations, measured
 from pipeline.stages.decide import rules_fired
 
-FORMAT = 2
+FORMAT = 3
 READ = ["group", "id", "id_hash", "exact_hash", "bands", "minima"]
 FLOOR = ("language_score", "script_fraction")  # the rules on the label itself
 LINK_ROWS = 500_000_000  # rows of one key that are sorted at a time; a link task holds about 30 bytes each
@@ -51,25 +52,32 @@ def deduplicate(
     """
     population = population_rules(config, languages)
     annotated = [one["sha256"]["annotated"] for one in layout.manifests()]
-    fingerprint_ = fingerprint([FORMAT, config.dedup_settings(), _population_settings(config, population), annotated])
+    earlier = open_index(config)
+    settings = [config.dedup_settings(), _population_settings(config, population), earlier.clusters]
+    fingerprint_ = fingerprint([FORMAT, *settings, annotated])
     if (index := finished(layout.cluster_index, fingerprint_)) is not None:
         return index
     layout.cluster_index.unlink(missing_ok=True)  # of other settings: what it names is about to be replaced
+    remove_tree(layout.cluster_updates(0).parent)
     groups_of_shards = batches(layout.shards(), config.dedup.batch_shards)
     arguments = [(config, layout, number, shards, population) for number, shards in enumerate(groups_of_shards)]
     collated: list[dict[str, int]] = run_all(executor, collate_batch, arguments)
-    files = _gather(config, layout, executor, len(groups_of_shards))
+    own = [layout.signatures(batch) for batch in range(len(groups_of_shards))]
+    files = _gather(config, layout, executor, [*earlier.signatures, *own])
     totals: Counter[str] = Counter()
     for rows_of_batch in collated:
         totals.update(rows_of_batch)
+    before = {group: earlier.rows[group] for group in totals if group in earlier.rows}
+    totals.update(before)
     if too_large := [group for group, rows in totals.items() if rows > MAX_GROUP_ROWS]:
         raise PipelineError(
             f"{', '.join(too_large)}: more than {MAX_GROUP_ROWS} documents in a group; run fewer crawls"
         )
-    tasks, results = cluster_signatures(config, layout, executor, files, totals)
+    tasks, results = cluster_signatures(config, layout, executor, files, totals, before)
     for folder in (layout.edges(0, ALREADY_READ).parent.parent, layout.gathered(0).parent):
         remove_tree(folder)
     index = {"fingerprint": fingerprint_, "batches": groups_of_shards, "groups": {}, "singled_out": 0}
+    index["index"] = earlier.documents
     for task, (groups, result) in enumerate(zip(tasks, results, strict=True)):
         index["singled_out"] += result["overflow"]
         for group in groups:
@@ -80,9 +88,17 @@ def deduplicate(
 
 
 def cluster_signatures(
-    config: RunConfig, layout: Layout, executor: Executor, files: list[Location], totals: Mapping[str, int]
+    config: RunConfig,
+    layout: Layout,
+    executor: Executor,
+    files: list[Location],
+    totals: Mapping[str, int],
+    before: Mapping[str, int] | None = None,
 ) -> tuple[list[list[str]], list[dict[str, Any]]]:
-    """Link and cluster groups of `totals` documents: the groups of each task, and what `cluster_groups` returned."""
+    """Link and cluster groups of `totals` documents: the groups of each task, and what `cluster_groups` returned.
+
+    The first documents of a group, `before` says how many, are of earlier outputs.
+    """
     tasks = pack(totals, config.dedup.large_group_rows)
     large = [(task, names[0]) for task, names in enumerate(tasks) if totals[names[0]] >= config.dedup.large_group_rows]
     keys = config.dedup.keys
@@ -92,7 +108,7 @@ def cluster_signatures(
         executor,
         cluster_groups,
         [
-            (config, layout, files, task, {group: totals[group] for group in groups}, keys)
+            (config, layout, files, task, {group: totals[group] for group in groups}, keys, before or {})
             for task, groups in enumerate(tasks)
         ],
     )
@@ -238,9 +254,8 @@ def fixed_rows(values: pa.ChunkedArray, width: int) -> np.ndarray:
     return rows
 
 
-def _gather(config: RunConfig, layout: Layout, executor: Executor, batch_count: int) -> list[Location]:
+def _gather(config: RunConfig, layout: Layout, executor: Executor, files: list[Location]) -> list[Location]:
     """The signature files in dense order: those of the batches, or, where they are too many, of many batches each."""
-    files = [layout.signatures(batch) for batch in range(batch_count)]
     if len(files) <= config.dedup.collate_files:
         return files
     pieces = [
@@ -297,14 +312,23 @@ def edges_of(
 
 
 def cluster_groups(
-    config: RunConfig, layout: Layout, files: list[Location], task: int, groups: dict[str, int], keys: list[str]
+    config: RunConfig,
+    layout: Layout,
+    files: list[Location],
+    task: int,
+    groups: dict[str, int],
+    keys: list[str],
+    before: Mapping[str, int],
 ) -> dict[str, Any]:
     """Cluster each group of a task and write leader and size of every document, in dense order.
+
+    The first documents of a group, `before` says how many, are of earlier outputs: of those only changes are written.
 
     Of a large group only arrays of numbers are in memory, about 25 bytes a document, and the ids of the leaders that
     lead others.
     """
     clusters: dict[str, int] = {}
+    updates: list[pa.Table] = []
     overflow = 0
     with committed(layout.clusters(task)) as path, SortedFiles(files, "group") as signatures:
         writer: pq.ParquetWriter | None = None
@@ -321,13 +345,21 @@ def cluster_groups(
                 already_read = _seen_before(table["id_hash"].to_numpy())
                 edges = (edges_of(table[key].to_numpy(), already_read) for key in keys)
             leader, over = _leaders(config, total, rows, edges)
-            clusters[group] = count_roots(leader)
             overflow += over
-            for found in _clusters(group, leader, already_read, rows):
+            earlier = before.get(group, 0)
+            clusters[group] = len(np.unique(leader[earlier:])) if earlier else count_roots(leader)
+            tables = _clusters(group, leader, already_read, rows)
+            if earlier:
+                changed, tables = updated(tables, rows(["id"]), leader, already_read, earlier)
+                updates.append(changed)
+            for found in tables:
                 writer = writer or pq.ParquetWriter(path, found.schema, compression="zstd", use_dictionary=["group"])
                 writer.write_table(found, row_group_size=ROW_GROUP_ROWS)
         if writer:
             writer.close()
+    if updates:
+        with committed(layout.cluster_updates(task)) as path:
+            write_by_group(path, pa.concat_tables(updates))
     return {"clusters": clusters, "overflow": overflow}
 
 

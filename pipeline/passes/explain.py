@@ -10,6 +10,7 @@ from pipeline.config import LanguageConfig, load_language_config
 from pipeline.errors import InputError
 from pipeline.execution.manifests import read_json
 from pipeline.execution.storage import readable
+from pipeline.passes.decontaminate import OVERLAP
 from pipeline.passes.layout import Layout
 from pipeline.passes.lookup import Place, find, url_key
 
@@ -83,6 +84,11 @@ def _story(layout: Layout, selection: str, place: Place, row: dict[str, Any]) ->
         }
         for metric, rule in active
     ]
+    settings = read_json(folder / "manifest.json")["select"].get("decontaminate")
+    if settings and decision.get(OVERLAP, "{}") != "{}":
+        fired = OVERLAP in decision["rules_fired"]
+        limit = {"min": None, "max": settings["max_overlap"], "origin": "select.decontaminate"}
+        rules.append({"metric": OVERLAP, "value": decision[OVERLAP], "fired": fired, **limit})
     return {"record": row, "rules": rules, "decision": decision}
 
 

@@ -56,6 +56,10 @@ class Layout:
         """Clusters of the groups of one task, in dense order."""
         return self.root / "clusters" / f"part-{task:05d}.parquet"
 
+    def cluster_updates(self, task: int) -> Location:
+        """Of the groups of a task the documents of earlier outputs whose clusters have new members."""
+        return self.root / "clusters" / "updates" / f"part-{task:05d}.parquet"
+
     @property
     def cluster_index(self) -> Location:
         """Group -> cluster file and rows per batch."""
@@ -69,6 +73,16 @@ class Layout:
     def lookup_index(self) -> Location:
         """Shards of each batch of lookup/."""
         return self.root / "lookup" / "index.json"
+
+    @property
+    def contamination(self) -> Location:
+        """Which documents overlap with evaluation sets."""
+        return self.root / "contamination"
+
+    @property
+    def removals(self) -> Location:
+        """What was taken out, and stays out of every selection: hashes, no URLs."""
+        return self.root / "removals"
 
     def selection(self, name: str) -> Location:
         """One configuration's result."""

@@ -4,6 +4,9 @@ A file a batch, sorted by (kind, hash), in row groups small enough that a search
 the row groups say which. `explain` reads it; taking documents out and knowing what was already read need the same.
 """
 
+from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -23,6 +26,7 @@ FORMAT = 1
 Kind = Literal["id", "url", "domain"]
 KINDS: dict[Kind, int] = {"id": 0, "url": 1, "domain": 2}
 ROW_GROUP_ROWS = 65_536
+FEW = 32  # hashes that are compared one by one with the statistics of row groups
 SCHEMA = pa.schema(
     [
         ("kind", pa.int8()),
@@ -100,13 +104,21 @@ def find(layout: Layout, kind: Kind, words: list[str]) -> list[Place]:
     A hash of 64 bits can have two words: compare the row itself before acting on it.
     """
     index: dict[str, Any] = read_json(layout.lookup_index)
-    wanted = None
-    for word in words:
-        one = pc.field("hash") == pa.scalar(hash64(word), pa.uint64())
-        wanted = one if wanted is None else wanted | one
+    hashes = [hash64(word) for word in words]
     found = []
     for batch, shards in enumerate(index["batches"]):
-        condition = (pc.field("kind") == pa.scalar(KINDS[kind], pa.int8())) & wanted
-        for row in pq.read_table(readable(layout.lookup(batch)), filters=condition).to_pylist():
-            found.append(Place(batch, shards[row["shard"]], row["row"], row["dropped"]))
-    return sorted(set(found), key=lambda place: (place.batch, index["batches"][place.batch].index(place.shard), place))
+        found += find_in_batch(layout, batch, shards, kind, hashes)
+    return found
+
+
+def find_in_batch(layout: Layout, batch: int, shards: list[str], kind: Kind, hashes: Sequence[int]) -> list[Place]:
+    """As `find`, of one batch and for hashes of words."""
+    if not hashes:
+        return []
+    same = pc.field("hash").isin(pa.array(sorted(hashes), pa.uint64()))
+    if len(hashes) <= FEW:  # row groups without any are not read
+        same = reduce(or_, (pc.field("hash") == pa.scalar(one, pa.uint64()) for one in hashes))
+    kind_is = pc.field("kind") == pa.scalar(KINDS[kind], pa.int8())
+    rows = pq.read_table(readable(layout.lookup(batch)), filters=kind_is & same).to_pylist()
+    places = sorted({(row["shard"], row["row"], row["dropped"]) for row in rows})
+    return [Place(batch, shards[shard], row, dropped) for shard, row, dropped in places]

@@ -19,26 +19,40 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.columns import CLEAN_FIRST, CLEAN_NOT
-from pipeline.config import KeepPolicy, LanguageConfig, RunConfig, fingerprint
+from pipeline.config import KeepPolicy, LanguageConfig, RunConfig, SelectConfig, fingerprint
 from pipeline.execution.executors import Executor, run_all
 from pipeline.execution.manifests import committed, finished, read_json, sha256_of, write_json
 from pipeline.execution.storage import Location, matching, move_tree, readable, remove_tree
+from pipeline.passes.decontaminate import decontaminate, overlaps, with_overlap
 from pipeline.passes.deduplicate import ROW_GROUP_ROWS
+from pipeline.passes.index import Held, Index, held, open_index
 from pipeline.passes.layout import Layout
-from pipeline.passes.sorted_files import Names, SortedFiles, pack
+from pipeline.passes.removals import REPLACEABLE, STAYS, removal_names, removed_rows
+from pipeline.passes.sorted_files import Names, SortedFiles, pack, rows_of, write_by_group
 from pipeline.passes.survey import Histograms, Rules, measured, write_histograms
 from pipeline.stages.decide import bucket_of, rules_fired
 from pipeline.stages.elect import FATE_NAMES, NOBODY, Members, elect
 from pipeline.stages.histogram import values_of
+from pipeline.stages.measure_quality import hash64
 from pipeline.text.refine import splice
 
-FORMAT = 2
+FORMAT = 3
 ORDER = ("minhash_cluster_size", "id_hash", "id")  # of the rows of a label
 RUN_ROWS = 1000  # of a row group of a run: merge holds one of each run
 SAMPLE = 100  # documents of each fate and language in sample.parquet
 DECIDED_FROM = ["group", "label", "id", "url_hash", "character_count", "perplexity", "date", "language_score"]
 FROM_ELECTION = ["fate", "representative", "minhash_cluster_id", "minhash_cluster_size"]
-CLUSTERED = ["leader_id", "size", "in_population"]
+FROM_DECISION = ["perplexity_percentile", "perplexity_bucket", "rules_fired", "evaluation_overlap"]
+FACTS_OF_CLUSTER = ["already_read", "held_by", "url_held"]
+KEPT_WITH_DECISION = [
+    "minhash_cluster_id",
+    "minhash_cluster_size",
+    "representative",
+    "in_population",
+    *FACTS_OF_CLUSTER,
+]
+TO_ELECT = ["id", "url_hash", "character_count", "perplexity", "date", "language_score", "failed", "removed"]
+CLUSTERED = ["leader_id", "size", "already_read", "in_population"]
 SAMPLED = ["id", "id_hash", "url", "file_path", "warc_offset"]
 
 
@@ -49,8 +63,13 @@ def select(
     index = read_json(layout.cluster_index)
     language_configs = {label: one.model_dump(mode="json") for label, one in rules.languages.items()}
     selecting = config.model_dump(mode="json")["select"]
-    settings = [FORMAT, selecting, language_configs, index["fingerprint"], layout.missing()]
-    key = fingerprint(settings)
+    earlier = open_index(config)
+    overlap = decontaminate(config, layout, executor)
+    settings = fingerprint(
+        [FORMAT, selecting, language_configs, index["fingerprint"], layout.missing(), earlier.selections, overlap]
+    )
+    removals = removal_names(layout)
+    key = fingerprint_of(settings, removals)
     final = layout.selection(config.selection)
     if (manifest := finished(final / "manifest.json", key)) is not None:
         return manifest
@@ -61,7 +80,7 @@ def select(
     run_all(
         executor,
         decide_batch,
-        [(config, layout, partial, n, index["batches"][n], rules.languages) for n in numbers],
+        [(config, layout, partial, n, index["batches"][n], rules.languages, removals) for n in numbers],
     )
     by_task: dict[int, dict[str, list[int]]] = {}
     for group, entry in index["groups"].items():
@@ -69,7 +88,7 @@ def select(
     run_all(
         executor,
         elect_groups,
-        [(config, layout, partial, task, groups) for task, groups in sorted(by_task.items())],
+        [(config, layout, partial, task, groups, earlier) for task, groups in sorted(by_task.items())],
     )
     written = run_all(
         executor,
@@ -98,6 +117,9 @@ def select(
                 target.setdefault(label, Counter()).update(counts)
     manifest = {
         "fingerprint": key,
+        "settings": settings,
+        "removals": removals,
+        "shards": fingerprint(index["batches"]),
         "selection": config.selection,
         "fates": {label: dict(sorted(counts.items())) for label, counts in sorted(fates.items())},
         "rules_fired": {label: dict(counts.most_common()) for label, counts in sorted(fired.items())},
@@ -108,11 +130,16 @@ def select(
         "missing": layout.missing(),
         "select": config.model_dump(mode="json")["select"],
     }
-    for folder in ("parts", "samples"):
+    for folder in ("parts", "samples", "fates"):  # fates stand in decisions
         remove_tree(partial / folder)
     write_json(partial / "manifest.json", manifest)
     _publish(partial, final)
     return manifest
+
+
+def fingerprint_of(settings: str, removals: Sequence[str]) -> str:
+    """The fingerprint of a selection, from that of its settings and the names of the records of removal in it."""
+    return fingerprint([settings, list(removals)])
 
 
 def _publish(partial: Location, final: Location) -> None:
@@ -136,7 +163,7 @@ def _statistics(written: list[dict[str, Any]]) -> dict[str, list[list[int]]]:
     return {label: [[size, *sums[label][size]] for size in sorted(sums[label])] for label in sorted(sums)}
 
 
-def _read_batch(layout: Layout, shards: list[str], columns: list[str]) -> pa.Table:
+def batch_order(layout: Layout, shards: list[str], columns: list[str]) -> pa.Table:
     """Rows of a batch in signature order: by group, then shard and row."""
     tables = []
     for number, shard in enumerate(shards):
@@ -155,22 +182,24 @@ def decide_batch(
     batch: int,
     shards: list[str],
     languages: dict[str, LanguageConfig],
+    removals: list[str],
 ) -> None:
     """Every rule that fires for every document of a batch; metric columns of a shard are in memory at a time."""
+    taken_out = removed_rows(layout, removals, batch, shards)
+    overlapping = overlaps(layout, batch) if config.select.decontaminate else {}
     tables = []
     for number, shard in enumerate(shards):
         table = _decide(config, measured(layout, shard, config.models, DECIDED_FROM), languages)
+        table = with_overlap(table, config.select.decontaminate, overlapping.get(number, {}))
+        removed = np.full(table.num_rows, STAYS, dtype=np.int8)
+        for row, level in taken_out.get(shard, {}).items():
+            removed[row] = level
+        table = table.append_column("removed", pa.array(removed))
         table = table.append_column("shard", pa.array(np.full(table.num_rows, number, np.int32)))
         tables.append(table.append_column("row", pa.array(np.arange(table.num_rows))))
     decisions = pa.concat_tables(tables).sort_by([("group", "ascending"), ("shard", "ascending"), ("row", "ascending")])
-    decisions = decisions.drop_columns(["shard", "row"])
-    groups = decisions["group"].to_numpy(zero_copy_only=False)
-    with (
-        committed(partial / "decisions" / f"batch-{batch:05d}.parquet") as path,
-        pq.ParquetWriter(path, decisions.schema, compression="zstd") as writer,
-    ):
-        for group in sorted(set(groups)):
-            writer.write_table(decisions.filter(pa.array(groups == group)))
+    with committed(partial / "decisions" / f"batch-{batch:05d}.parquet") as path:
+        write_by_group(path, decisions.drop_columns(["shard", "row"]))
 
 
 def _decide(config: RunConfig, table: pa.Table, languages: dict[str, LanguageConfig]) -> pa.Table:
@@ -196,7 +225,9 @@ def _decide(config: RunConfig, table: pa.Table, languages: dict[str, LanguageCon
     )  # fmt: skip
 
 
-def elect_groups(config: RunConfig, layout: Layout, partial: Location, task: int, groups: dict[str, list[int]]) -> None:
+def elect_groups(
+    config: RunConfig, layout: Layout, partial: Location, task: int, groups: dict[str, list[int]], earlier: Index
+) -> None:
     """The fate and representative of every document of a task's groups, in dense order."""
     batches_ = sorted({batch for rows in groups.values() for batch, count in enumerate(rows) if count})
     decided = [partial / "decisions" / f"batch-{batch:05d}.parquet" for batch in batches_]
@@ -204,29 +235,50 @@ def elect_groups(config: RunConfig, layout: Layout, partial: Location, task: int
         committed(partial / "fates" / f"part-{task:05d}.parquet") as path,
         SortedFiles(decided, "group") as decisions,
         SortedFiles([layout.clusters(task)], "group") as clusters,
+        SortedFiles(earlier.decisions, "group") as decided_earlier,
+        SortedFiles(
+            [layout.cluster_updates(task)] if layout.cluster_updates(task).exists() else [], "group"
+        ) as updates,
     ):
         writer: pq.ParquetWriter | None = None
         for group in groups:
-            for table in _elect_group(config, group, decisions, clusters):
+            kept_earlier = held(group, decided_earlier, updates)
+            for table in _elect_group(config, group, decisions, clusters, kept_earlier, decided_earlier.has(group)):
                 writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
                 writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         if writer:
             writer.close()
 
 
-def _elect_group(config: RunConfig, group: str, decisions: SortedFiles, clusters: SortedFiles) -> Iterator[pa.Table]:
+def _elect_group(
+    config: RunConfig,
+    group: str,
+    decisions: SortedFiles,
+    clusters: SortedFiles,
+    kept_earlier: Held,
+    has_earlier: bool,
+) -> Iterator[pa.Table]:
     """The rows of a group, a row group at a time; of the whole group only numbers are in memory."""
     keep = config.select.keep
-    worths = dict.fromkeys(policy for policy in keep if policy != "first_seen")
+    leader = clusters.array(group, "leader")
+    url_hash = decisions.array(group, "url_hash")
+    removed = decisions.array(group, "removed")
+    places = kept_earlier.places(leader)
+    url_held = kept_earlier.has_url(url_hash)
+    if has_earlier:
+        leader = _first_of(leader)  # leaders are numbered over the documents of earlier outputs, too
     members = Members(
-        leader=clusters.array(group, "leader"),
+        leader=leader,
         failed=decisions.array(group, "failed"),
         already_read=clusters.array(group, "already_read"),
-        url_hash=decisions.array(group, "url_hash"),
-        worth={policy: decisions.array(group, WORTH[policy][0], WORTH[policy][1]) for policy in worths},
+        url_hash=url_hash,
+        worth={
+            policy: decisions.array(group, *WORTH[policy]) for policy in dict.fromkeys(keep) if policy != "first_seen"
+        },
+        barred=(removed == REPLACEABLE) | (places != NOBODY),
     )
-    fate, representative = elect(members, keep, config.select.url_duplicates, config.select.elect_before_rules)
-    del members
+    fate, representative = _elected(config.select, members, removed, url_held)
+    del members, leader, url_hash, removed
     indices = np.arange(len(fate), dtype=np.uint32)
     others = representative[(representative != indices) & (representative != NOBODY)]
     chosen = np.zeros(len(fate), dtype=bool)
@@ -242,16 +294,68 @@ def _elect_group(config: RunConfig, group: str, decisions: SortedFiles, clusters
         own_ids = ids["id"].combine_chunks()
         stands = representative[rows]
         itself, nobody = stands == rows, stands == NOBODY
+        elected = pa.compute.if_else(pa.array(itself), own_ids, names.of(stands, itself | nobody))
+        held_by = kept_earlier.names(places[rows])
         yield pa.table(
             {
                 "group": pa.repeat(group, len(rows)),
                 "fate": pa.array(FATE_NAMES[fate[rows]]),
-                "representative": pa.compute.if_else(pa.array(itself), own_ids, names.of(stands, itself | nobody)),
+                "representative": pa.compute.coalesce(held_by, elected),
                 "minhash_cluster_id": pa.compute.coalesce(clustered["leader_id"].combine_chunks(), own_ids),
                 "minhash_cluster_size": clustered["size"],
                 "in_population": clustered["in_population"],
+                "already_read": clustered["already_read"],
+                "held_by": held_by,
+                "url_held": pa.array(url_held[rows]),
             }
         )
+
+
+def _first_of(cluster: np.ndarray) -> np.ndarray:
+    """The first document of each document's cluster, (n,) uint32, whatever numbers name the clusters."""
+    _, first, inverse = np.unique(cluster, return_index=True, return_inverse=True)
+    members: np.ndarray = first[inverse].astype(np.uint32)
+    return members
+
+
+def _elected(
+    settings: SelectConfig, members: Members, removed: np.ndarray, url_held: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `elect`. One that was taken out represents its cluster still, unless that may elect another. A cluster or URL
+    that an earlier output holds elects nobody."""
+    fate, representative = elect(members, settings.keep, settings.url_duplicates, settings.elect_before_rules)
+    kept, url_duplicate, taken_out = (
+        int(np.flatnonzero(name == FATE_NAMES)[0]) for name in ("kept", "url_duplicate", "removed")
+    )
+    if settings.url_duplicates:
+        fate[(fate == kept) & url_held] = url_duplicate
+    fate[removed != STAYS] = taken_out
+    return fate, representative
+
+
+def fates_of_group(
+    settings: SelectConfig, decisions: pa.Table, cluster: np.ndarray, facts: pa.Table
+) -> tuple[pa.Array, pa.Array]:
+    """Fate and representative of some whole clusters of a group, from TO_ELECT, what names the cluster of each, and
+    FACTS_OF_CLUSTER: the election that `elect_groups` holds, in memory."""
+    removed = decisions["removed"].to_numpy()
+    members = Members(
+        leader=_first_of(cluster),
+        failed=decisions["failed"].to_numpy(zero_copy_only=False),
+        already_read=facts["already_read"].to_numpy(zero_copy_only=False),
+        url_hash=decisions["url_hash"].fill_null(0).to_numpy(),
+        worth={
+            policy: WORTH[policy][1](decisions[WORTH[policy][0]])
+            for policy in dict.fromkeys(settings.keep)
+            if policy != "first_seen"
+        },
+        barred=(removed == REPLACEABLE) | facts["held_by"].is_valid().to_numpy(zero_copy_only=False),
+    )
+    fate, representative = _elected(settings, members, removed, facts["url_held"].to_numpy(zero_copy_only=False))
+    ids = decisions["id"].combine_chunks()
+    nobody = representative == NOBODY
+    elected = ids.take(pa.array(np.where(nobody, 0, representative), mask=nobody))
+    return pa.array(FATE_NAMES[fate], pa.string()), pa.compute.coalesce(facts["held_by"], elected)
 
 
 def _dates(column: pa.ChunkedArray) -> np.ndarray:
@@ -283,11 +387,11 @@ WORTH: dict[KeepPolicy, tuple[str, Callable[[pa.ChunkedArray], np.ndarray]]] = {
 }
 
 
-def _is_test(cluster_id: str, fraction: float) -> bool:
-    """A draw by hash of the cluster, so that no near-duplicate of a test document is in train."""
+def split_of(cluster_id: str, test_fraction: float) -> str:
+    """train or test: a draw by hash of the cluster, so that no near-duplicate of a test document is in train."""
     import xxhash
 
-    return xxhash.xxh64_intdigest(cluster_id.encode()) < fraction * 2**64
+    return "test" if xxhash.xxh64_intdigest(cluster_id.encode()) < test_fraction * 2**64 else "train"
 
 
 def write_batch(
@@ -301,38 +405,45 @@ def write_batch(
         with SortedFiles([partial / "fates" / f"part-{task:05d}.parquet"], "group") as elected:
             for group in (one for one in here if groups[one]["task"] == task):
                 rows = groups[group]["rows"]
-                names = [*FROM_ELECTION, "in_population"]
+                names = list(dict.fromkeys([*FROM_ELECTION, *KEPT_WITH_DECISION]))
                 found.append((group, elected.read_range(group, names, sum(rows[:batch]), rows[batch])))
     fates = pa.concat_tables([table for _, table in sorted(found, key=lambda one: one[0])])
     facts = {name: fates[name] for name in FROM_ELECTION}
-    facts |= {name: decisions[name] for name in ("perplexity_percentile", "perplexity_bucket", "rules_fired")}
-    where = _read_batch(layout, shards, ["label", "id_hash"])
+    facts |= {name: decisions[name] for name in FROM_DECISION}
+    where = batch_order(layout, shards, ["label", "id_hash"])
     fate = np.array(fates["fate"].to_pylist(), dtype=object)
     runs = _Runs(partial / "parts", batch, config.select.run_bytes)
     shard_of, row_of = where["shard"].to_numpy(), where["row"].to_numpy()
     for number, shard in enumerate(shards):
         kept = np.flatnonzero((shard_of == number) & (fate == "kept"))
         kept = kept[np.argsort(row_of[kept])]
-        for table in _rows_of(layout.annotated(shard), row_of[kept]):
+        for table in rows_of(layout.annotated(shard), row_of[kept]):
             chosen, kept = kept[: table.num_rows], kept[table.num_rows :]
-            for name, column in facts.items():
-                table = table.append_column(name, column.take(pa.array(chosen)))
-            table = _refine(table, config.select.mask)
-            empty = pa.compute.equal(table["text"], "").to_numpy()
+            table, empty = clean_rows(
+                config.select, table, {name: column.take(pa.array(chosen)) for name, column in facts.items()}
+            )
             fate[chosen[empty]] = "empty_after_refine"
-            splits = ["test" if _is_test(one, config.select.test_fraction) else "train"
-                      for one in table["minhash_cluster_id"].to_pylist()]  # fmt: skip
-            table = table.append_column("split", pa.array(splits, type=pa.string()))
-            runs.add(table.filter(pa.array(~empty)))
+            runs.add(table)
     runs.flush()
     _sample(config, layout, partial, batch, shards, where, fate, fates, decisions)
     decided = decisions.append_column("fate", pa.array(fate.tolist(), type=pa.string()))
-    for name in ("minhash_cluster_id", "minhash_cluster_size", "representative", "in_population"):
+    for name in KEPT_WITH_DECISION:
         decided = decided.append_column(name, fates[name])
     with committed(partial / "decisions" / f"batch-{batch:05d}.parquet") as path:
-        pq.write_table(decided, path, compression="zstd")
+        write_by_group(path, decided)
     label_of = where["label"].to_numpy(zero_copy_only=False)
     return {"rows": dict(runs.rows), "runs": runs.names, **_count(label_of, fate, decisions, fates)}
+
+
+def clean_rows(settings: SelectConfig, table: pa.Table, facts: dict[str, pa.Array]) -> tuple[pa.Table, np.ndarray]:
+    """Rows of annotated/ as clean/ has them, with what was decided on them; and which of them lost all text, (n,) bool,
+    and are not among them."""
+    for name, column in facts.items():
+        table = table.append_column(name, column)
+    table = _refine(table, settings.mask)
+    empty = pa.compute.equal(table["text"], "").to_numpy(zero_copy_only=False)
+    splits = [split_of(one, settings.test_fraction) for one in table["minhash_cluster_id"].to_pylist()]
+    return table.append_column("split", pa.array(splits, type=pa.string())).filter(pa.array(~empty)), empty
 
 
 def _sample(
@@ -351,6 +462,7 @@ def _sample(
     draw = draw.append_column("rules_fired", decisions["rules_fired"])
     draw = draw.append_column("minhash_cluster_size", fates["minhash_cluster_size"])
     draw = draw.append_column("shard", where["shard"]).append_column("row", where["row"])
+    draw = draw.filter(pa.compute.equal(decisions["removed"], STAYS))  # the sample names URLs
     draw = bottom_k(draw, ["shard", "row"])
     tables = []
     for number, shard in enumerate(shards):
@@ -386,12 +498,13 @@ def _count(labels: np.ndarray, fate: np.ndarray, decisions: pa.Table, fates: pa.
         decisions["failed"].to_pylist(),
         fates["minhash_cluster_size"].to_pylist(),
         fates["in_population"].to_pylist(),
+        fates["already_read"].to_pylist(),
         strict=True,
     )
-    for label, one, rules, failed, size, in_population in rows:
+    for label, one, rules, failed, size, in_population, already_read in rows:
         counts.setdefault(label, Counter())[one] += 1
         fired.setdefault(label, Counter()).update(rules)
-        if in_population and one != "already_read":
+        if in_population and not already_read:
             entry = statistics.setdefault(label, {}).setdefault(size, [0, 0])
             entry[0] += 1
             entry[1] += failed
@@ -421,18 +534,6 @@ def _refine(table: pa.Table, mask: bool) -> pa.Table:
     table = table.set_column(table.column_names.index("character_count"), "character_count", lengths)
     place = table.column_names.index("text")
     return table.set_column(place, "text", pa.array(texts, type=pa.large_string()))
-
-
-def _rows_of(path: Location, rows: np.ndarray) -> Iterator[pa.Table]:
-    """The rows of a file at ascending places, a row group in memory at a time."""
-    with pq.ParquetFile(readable(path), pre_buffer=True) as file:
-        first = 0
-        for number in range(file.num_row_groups):
-            count = file.metadata.row_group(number).num_rows
-            here = rows[(rows >= first) & (rows < first + count)]
-            if len(here):
-                yield file.read_row_group(number).take(pa.array(here - first))
-            first += count
 
 
 class _Runs:
@@ -538,10 +639,9 @@ class _Parts:
     def __init__(self, config: RunConfig, partial: Location, label: str, split: str) -> None:
         self.settings, self.partial, self.label, self.split = config.select, partial, label, split
         self.files: list[dict[str, Any]] = []
-        self.buffer: pa.Table | None = None
         self.text_bytes = 0  # of the rows so far
         self.place = -1  # multiple of the part's size that the open part began at
-        self.writing: ExitStack | None = None
+        self.open_part: PartWriter | None = None
 
     def __enter__(self) -> "_Parts":
         return self
@@ -549,37 +649,73 @@ class _Parts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.writing is not None:  # an error came first: the open part is given up
-            self.writing.__exit__(kind, error, trace)
+        if self.open_part is not None:  # an error came first: the open part is given up
+            self.open_part.__exit__(kind, error, trace)
 
     def add(self, table: pa.Table) -> None:
-        columns = [*CLEAN_FIRST, *(n for n in table.column_names if n not in CLEAN_FIRST and n not in CLEAN_NOT)]
-        table = table.select(columns)
         lengths = pa.compute.binary_length(table["text"]).to_numpy().astype(np.int64)
         before = self.text_bytes + np.cumsum(lengths) - lengths
         self.text_bytes += int(lengths.sum())
         places = before // (self.settings.part_bytes * 2)  # about half remains after compression
         for place in np.unique(places):
             rows = np.flatnonzero(places == place)
-            if place != self.place:
+            if place != self.place or self.open_part is None:
                 self._finish_part()
                 self.place = int(place)
-                self._open_part(table.schema)
-            self._write(table.slice(rows[0], len(rows)))
+                name = f"{'part' if self.split == 'train' else 'test'}-{len(self.files):05d}.parquet"
+                path = f"clean/{self.label}/{name}"
+                self.open_part = PartWriter(self.partial, path, self.split, self.settings.row_group_rows)
+            self.open_part.write(table.slice(rows[0], len(rows)))
 
     def close(self) -> list[dict[str, Any]]:
         self._finish_part()
         return self.files
 
-    def _open_part(self, schema: pa.Schema) -> None:
-        name = f"{'part' if self.split == 'train' else 'test'}-{len(self.files):05d}.parquet"
-        self.path = self.partial / "clean" / self.label / name
+    def _finish_part(self) -> None:
+        if self.open_part is not None:
+            self.files.append(self.open_part.close())
+        self.open_part = None
+
+
+class PartWriter:
+    """One file of clean/, written in whole row groups, so that its bytes do not depend on how the rows came."""
+
+    def __init__(self, folder: Location, path: str, split: str, row_group_rows: int) -> None:
+        self.path, self.split, self.row_group_rows = path, split, row_group_rows
         self.writing = ExitStack()
-        self.temporary = self.writing.enter_context(committed(self.path))
-        self.writer = self.writing.enter_context(
+        self.temporary = self.writing.enter_context(committed(folder / path))
+        self.writer: pq.ParquetWriter | None = None
+        self.buffer: pa.Table | None = None
+        self.rows = self.characters = 0
+        self.first: list[Any] = []
+        self.run_lengths: list[list[int]] = []
+
+    def __enter__(self) -> "PartWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.writing.__exit__(kind, error, trace)
+
+    def write(self, table: pa.Table) -> None:
+        """The next rows, in ORDER; columns that are not of clean/ are left out."""
+        columns = [*CLEAN_FIRST, *(n for n in table.column_names if n not in CLEAN_FIRST and n not in CLEAN_NOT)]
+        if not self.first and table.num_rows:
+            self.first = order_key(table["minhash_cluster_size"][0].as_py(), table["id"][0].as_py())
+        table = table.select(columns)
+        table = pa.concat_tables([self.buffer, table]) if self.buffer is not None else table
+        while table.num_rows >= self.row_group_rows:
+            self._write_row_group(table.slice(0, self.row_group_rows))
+            table = table.slice(self.row_group_rows)
+        self.buffer = table if table.num_rows else None
+
+    def _write_row_group(self, table: pa.Table) -> None:
+        table = table.combine_chunks()
+        self.writer = self.writer or self.writing.enter_context(
             pq.ParquetWriter(
                 self.temporary,
-                schema,
+                table.schema,
                 compression="zstd",
                 compression_level=3,
                 write_page_index=True,
@@ -587,46 +723,34 @@ class _Parts:
                 use_dictionary=["dump", "language", "language_script", "file_path", "encoding", "script"],
             )
         )
-        self.rows = self.characters = 0
-        self.run_lengths: list[list[int]] = []
-
-    def _write(self, table: pa.Table) -> None:
-        """Write whole row groups and keep the rest, so that the bytes do not depend on how the rows came."""
-        table = pa.concat_tables([self.buffer, table]) if self.buffer is not None else table
-        size = self.settings.row_group_rows
-        while table.num_rows >= size:
-            self._write_row_group(table.slice(0, size))
-            table = table.slice(size)
-        self.buffer = table if table.num_rows else None
-
-    def _write_row_group(self, table: pa.Table) -> None:
-        table = table.combine_chunks()
         self.writer.write_table(table, row_group_size=table.num_rows)
         self.run_lengths = _run_lengths(table, self.rows, self.run_lengths)
         self.rows += table.num_rows
         self.characters += int(pa.compute.sum(table["character_count"]).as_py())
 
-    def _finish_part(self) -> None:
-        if self.writing is None:
-            return
+    def close(self) -> dict[str, Any]:
+        """Make the file visible; returns what the manifest says of it. There must be a row."""
         if self.buffer is not None:
             self._write_row_group(self.buffer)
-        self.buffer = None
+        assert self.writer is not None
         self.writer.close()
         size, digest = self.temporary.stat().st_size, sha256_of(self.temporary)
         self.writing.close()
-        self.writing = None
-        self.files.append(
-            {
-                "path": f"clean/{self.label}/{self.path.name}",
-                "split": self.split,
-                "rows": self.rows,
-                "bytes": size,
-                "sha256": digest,
-                "characters": self.characters,
-                "run_lengths": self.run_lengths,
-            }
-        )
+        return {
+            "path": self.path,
+            "split": self.split,
+            "rows": self.rows,
+            "bytes": size,
+            "sha256": digest,
+            "characters": self.characters,
+            "first": self.first,
+            "run_lengths": self.run_lengths,
+        }
+
+
+def order_key(size: int, record_id: str) -> list[Any]:
+    """What the rows of a label are sorted by, as the manifest has it: cluster size, hash of the id in hexadecimal."""
+    return [size, f"{hash64(record_id):016x}"]
 
 
 def _run_lengths(table: pa.Table, first: int, runs: list[list[int]]) -> list[list[int]]:

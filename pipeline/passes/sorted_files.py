@@ -5,7 +5,8 @@ for as long as a task runs, because a footer costs more to read than the rows of
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, pairwise
+from pathlib import Path
 from types import TracebackType
 
 import numpy as np
@@ -40,6 +41,10 @@ class SortedFiles:
     def values(self) -> list[str]:
         """Every value that a file has, ascending."""
         return sorted({value for found in self.row_groups for value in found})
+
+    def has(self, value: str) -> bool:
+        """Whether any file has rows of a value."""
+        return any(value in found for found in self.row_groups)
 
     def read(self, value: str, columns: Sequence[str]) -> pa.Table:
         """The rows of a value of all files."""
@@ -93,6 +98,13 @@ class SortedFiles:
             first += rows
         return file.read_row_groups(wanted, columns=list(columns)).slice(start - before, count)
 
+    def span(self, number: int, value: str) -> tuple[int, int]:
+        """Place of the first row of a value in a file, and how many there are; (0, 0) where it has none."""
+        numbers = self.row_groups[number].get(value, [])
+        metadata = self.files[number].metadata
+        counts = [metadata.row_group(one).num_rows for one in range(max(numbers, default=-1) + 1)]
+        return (sum(counts[: numbers[0]]), sum(counts[numbers[0] :])) if numbers else (0, 0)
+
     def streams(self, value: str, columns: Sequence[str] | None = None) -> list[Iterator[pa.Table]]:
         """For each file that has a value its row groups, one after the other."""
         return [
@@ -145,6 +157,29 @@ class Names:
         """The string of each of `rows`, which must be chosen, or null where `without` is True."""
         places = pa.array(self._place[np.where(without, 0, rows)], mask=without)
         return self._strings.take(places).cast(pa.string())
+
+
+def rows_of(path: Location, rows: Sequence[int], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The rows of a file at ascending places, a row group in memory at a time."""
+    places = np.asarray(rows, dtype=np.int64)
+    with pq.ParquetFile(readable(path), pre_buffer=True) as file:
+        first = 0
+        for number in range(file.num_row_groups):
+            count = file.metadata.row_group(number).num_rows
+            here = places[(places >= first) & (places < first + count)]
+            if len(here):
+                table = file.read_row_group(number, columns=list(columns) if columns else None)
+                yield table.take(pa.array(here - first))
+            first += count
+
+
+def write_by_group(path: Path, table: pa.Table) -> None:
+    """Write a table that is sorted by `group` so that each group has row groups of its own."""
+    with pq.ParquetWriter(path, table.schema, compression="zstd") as writer:
+        groups = table["group"].to_numpy(zero_copy_only=False)
+        starts = np.flatnonzero(np.append(True, groups[1:] != groups[:-1])).tolist() if len(groups) else []
+        for start, end in pairwise([*starts, len(groups)]):
+            writer.write_table(table.slice(start, end - start))
 
 
 def pack(totals: Mapping[str, int], capacity: int) -> list[list[str]]:

@@ -13,7 +13,7 @@ from pipeline.dedup.lsh import link
 from pipeline.kernels import kernel
 
 NOBODY = np.uint32(2**32 - 1)
-FATE_NAMES = np.array(["kept", "failed_rules", "duplicate", "url_duplicate", "already_read"])
+FATE_NAMES = np.array(["kept", "failed_rules", "duplicate", "url_duplicate", "already_read", "removed"])
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Members:
     already_read: np.ndarray  # bool: the same record was read before
     url_hash: np.ndarray  # uint64: 0 is null
     worth: dict[KeepPolicy, np.ndarray] = field(default_factory=dict)  # float64, more is better, NaN unknown, by policy
+    barred: np.ndarray | None = None  # bool: may not represent its cluster
 
 
 @kernel
@@ -71,6 +72,8 @@ def elect(
     """
     indices = np.arange(len(members.leader), dtype=np.uint32)
     eligible = ~members.already_read if elect_before_rules else ~(members.failed | members.already_read)
+    if members.barred is not None:
+        eligible &= ~members.barred
     representative = _best(members.leader, eligible, keep, members.worth)[members.leader]
     is_best = representative == indices
     fate = np.full(len(indices), 2, np.uint8)

@@ -18,6 +18,8 @@ from pipeline.execution.manifests import committed, read_json, sha256_of, write_
 from pipeline.execution.storage import ObjectPath, local_copy, locate, locate_output, put_if_absent, readable
 from pipeline.passes.audit import audit
 from pipeline.passes.explain import explain
+from pipeline.passes.index import open_index
+from pipeline.passes.remove import remove
 from pipeline.plan import check, reselect, run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -187,6 +189,13 @@ def test_a_run_from_the_web_into_a_bucket_equals_a_local_one(bucket: str, web: s
     table = pq.read_table(readable(next(iter(layout.selection("main").glob("clean/*/part-*.parquet")))))
     story = explain(layout, "main", table["url"][0].as_py())
     assert story[0]["decision"]["fate"] == "kept"
+    later = remote.model_copy(update={"index": (str(layout.root),), "output": "later"})
+    assert sorted(open_index(later).rows) == sorted(after)
+    done = remove(layout, {"url": [table["url"][0].as_py()]}, purge=True)
+    assert (done.documents, len(done.purged)) == (1, 1)
+    assert explain(layout, "main", table["url"][0].as_py())[0]["decision"]["fate"] == "removed"
+    assert not list(layout.root.glob("selections/main~1/*"))
+    audit(layout, "main")
 
 
 def test_a_bucket_that_does_not_exist_is_refused_before_any_work(bucket: str) -> None:

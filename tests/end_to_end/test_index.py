@@ -1,0 +1,174 @@
+"""A crawl is added to an earlier output: only it is read, and the two together are as one run over everything."""
+
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.config import RunConfig
+from pipeline.errors import ConfigError
+from pipeline.execution.manifests import read_json, write_json
+from pipeline.passes.audit import audit
+from pipeline.passes.layout import Layout
+from pipeline.passes.remove import remove
+from pipeline.passes.select import fates_of
+from pipeline.plan import reselect
+
+
+def selected(
+    demo: Layout, config: RunConfig, root: Path, inputs: slice, index: tuple[Layout, ...] = (), **more: Any
+) -> Layout:
+    """The passes after annotate over some files of the demo."""
+    if not root.exists():
+        root.mkdir()
+        for name in ("annotated", "dropped"):
+            (root / name).symlink_to(demo.root / name)
+    plan = read_json(demo.run)
+    del plan["manifest_batches"]  # fewer inputs: their manifests are read one by one
+    write_json(root / "run.json", plan | {"inputs": plan["inputs"][inputs]})
+    settings = config.model_dump() | {"output": str(root), "index": [str(one.root) for one in index]} | more
+    settings["dedup"] |= {"batch_shards": 2, "large_group_rows": 60}  # batches, and large groups
+    reselect(RunConfig.model_validate(settings), Layout(root), {})
+    return Layout(root)
+
+
+@pytest.fixture(scope="module")
+def runs(demo: Layout, demo_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Layout]:
+    """Files 1 and 2, then 3 and 4 added to them; and all in one run."""
+    root = tmp_path_factory.mktemp("index")
+    first = selected(demo, demo_config, root / "first", slice(1, 3))
+    second = selected(demo, demo_config, root / "second", slice(3, 5), (first,))
+    return {"first": first, "second": second, "whole": selected(demo, demo_config, root / "whole", slice(1, 5))}
+
+
+def rows(layout: Layout) -> dict[str, dict[str, Any]]:
+    """Decisions on what was not read before, by id."""
+    found = fates_of(layout, "main").to_pylist()
+    return {row["id"]: row for row in found if row["fate"] != "already_read"}
+
+
+def test_clusters_and_sizes_are_those_of_one_run_over_everything(runs: dict[str, Layout]) -> None:
+    first, second, whole = (rows(runs[name]) for name in ("first", "second", "whole"))
+    assert set(first) | set(second) == set(whole)
+    keys = ("minhash_cluster_id", "minhash_cluster_size")
+    assert [one for one in second if [second[one][key] for key in keys] != [whole[one][key] for key in keys]] == []
+    index = read_json(runs["second"].cluster_index)
+    tasks = {entry["task"] for entry in index["groups"].values()}
+    updates = [
+        row
+        for task in tasks
+        if runs["second"].cluster_updates(task).exists()
+        for row in pq.read_table(runs["second"].cluster_updates(task)).to_pylist()
+    ]
+    assert len(updates) > 20
+    sizes = {one: row["minhash_cluster_size"] for one, row in first.items()}
+    sizes |= {row["id"]: row["size"] for row in updates}
+    assert {one for one in sizes if sizes[one] != whole[one]["minhash_cluster_size"]} == set()
+    assert {row["leader_id"] for row in updates} <= set(whole)
+
+
+def test_no_cluster_is_kept_twice_and_a_duplicate_names_the_earlier_document(runs: dict[str, Layout]) -> None:
+    first, second = rows(runs["first"]), rows(runs["second"])
+    both = [row for found in (first, second) for row in found.values() if row["fate"] == "kept"]
+    whole = rows(runs["whole"])
+    kept = Counter(whole[row["id"]]["minhash_cluster_id"] for row in both)
+    assert [cluster for cluster, count in kept.items() if count > 1] == []
+    # and every cluster with a passing member is kept, unless its URL is
+    passing = {row["minhash_cluster_id"] for row in whole.values() if row["fate"] in ("kept", "duplicate")}
+    by_url = {row["minhash_cluster_id"] for row in second.values() if row["fate"] == "url_duplicate"}
+    assert passing - set(kept) <= by_url
+    named = [row["representative"] for row in second.values() if row["fate"] == "duplicate" and row["held_by"]]
+    assert len(named) > 10
+    assert {first[one]["fate"] for one in named} == {"kept"}
+    audit(runs["second"], "main")
+
+
+def test_a_document_that_failed_the_rules_blocks_nobody(
+    demo: Layout, demo_config: RunConfig, runs: dict[str, Layout], tmp_path: Path
+) -> None:
+    blocked = [row for row in rows(runs["second"]).values() if row["held_by"] and row["fate"] == "duplicate"]
+    strict = tmp_path / "strict"
+    strict.mkdir()
+    for name in ("annotated", "dropped"):
+        (strict / name).symlink_to(demo.root / name)
+    write_json(strict / "run.json", read_json(runs["first"].run))
+    settings = demo_config.model_dump() | {"output": str(strict)}
+    settings["dedup"] |= {"batch_shards": 2, "population": "all"}
+    reselect(RunConfig.model_validate(settings), Layout(strict), {"rules": {"word_count": {"min": 1e6, "max": 1e7}}})
+    assert {row["fate"] for row in rows(Layout(strict)).values()} == {"failed_rules"}
+    added = rows(selected(demo, demo_config, tmp_path / "added", slice(3, 5), (Layout(strict),)))
+    assert [row["held_by"] for row in added.values() if row["held_by"]] == []
+    freed = {added[row["id"]]["minhash_cluster_id"] for row in blocked}
+    assert freed <= {row["minhash_cluster_id"] for row in added.values() if row["fate"] in ("kept", "url_duplicate")}
+    assert max(row["minhash_cluster_size"] for row in added.values()) > 20  # they count all the same
+
+
+def test_a_crawl_added_twice_changes_nothing(
+    demo: Layout, demo_config: RunConfig, runs: dict[str, Layout], tmp_path: Path
+) -> None:
+    again = selected(demo, demo_config, tmp_path / "again", slice(3, 5), (runs["first"], runs["second"]))
+    fates = Counter(row["fate"] for row in fates_of(again, "main").to_pylist())
+    assert set(fates) == {"already_read"}
+    assert not any(pq.read_table(path).num_rows for path in (again.root / "clusters" / "updates").glob("*"))
+    assert list((again.selection("main") / "clean").rglob("*.parquet")) == []
+    audit(again, "main")
+
+
+def test_what_was_taken_out_of_an_earlier_output_holds_its_place_unless_given_up(
+    demo: Layout, demo_config: RunConfig, runs: dict[str, Layout], tmp_path: Path
+) -> None:
+    victim = next(one["held_by"] for one in rows(runs["second"]).values() if one["held_by"])
+    first = Layout(tmp_path / "first")
+    shutil.copytree(runs["first"].root, first.root, symlinks=True)
+    remove(first, {"id": [victim]})
+    later = selected(demo, demo_config, tmp_path / "later", slice(3, 5), (first,))
+    before = later.cluster_index.stat().st_mtime_ns
+    assert victim in {row["held_by"] for row in rows(later).values()}
+    remove(first, {"id": [victim]}, re_elect=True)
+    selected(demo, demo_config, later.root, slice(3, 5), (first,))
+    assert victim not in {row["held_by"] for row in rows(later).values()}
+    assert later.cluster_index.stat().st_mtime_ns == before  # another decision there asks for no clustering here
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ({"scheme": {"bands": 9}}, r"dedup\.bands: 9 -> 14"),
+        ({"lid": {"model": "glotlid-v3"}}, r"lid\.model: glotlid-v3 -> lid\.176"),
+        ({"scheme": {"groups": {"iberian": ["spa_Latn", "por_Latn"]}}}, r"dedup\.groups\.iberian"),
+    ],
+)
+def test_an_output_of_another_scheme_model_or_group_list_is_refused_with_the_difference(
+    state: dict[str, Any], told: str, demo_config: RunConfig, runs: dict[str, Layout], tmp_path: Path
+) -> None:
+    from pipeline.config import merge
+    from pipeline.passes.index import open_index
+
+    for name in ("clusters", "selections"):
+        (tmp_path / name).symlink_to(runs["first"].root / name)
+    write_json(tmp_path / "run.json", merge(read_json(runs["first"].run), {"annotate": {"settings": state}}))
+    with pytest.raises(ConfigError, match=told):
+        open_index(demo_config.model_copy(update={"index": (str(tmp_path),)}))
+
+
+def test_an_index_that_is_not_there_or_incomplete_is_refused(
+    demo_config: RunConfig, runs: dict[str, Layout], tmp_path: Path
+) -> None:
+    from pipeline.passes.index import open_index
+
+    def opening(*layouts: Path) -> None:
+        open_index(demo_config.model_copy(update={"index": tuple(map(str, layouts))}))
+
+    with pytest.raises(ConfigError, match="no finished output"):
+        opening(tmp_path)
+    with pytest.raises(ConfigError, match="1 earlier outputs that are not given before it"):
+        opening(runs["second"].root)
+    with pytest.raises(ConfigError, match="oldest first"):
+        opening(runs["second"].root, runs["first"].root)
+    opening(runs["first"].root, runs["second"].root)
+    own = demo_config.model_copy(update={"index": (str(tmp_path),), "output": f"{tmp_path}/../{tmp_path.name}"})
+    with pytest.raises(ConfigError, match="the output of this run itself"):
+        open_index(own)
