@@ -3,6 +3,9 @@
 import hashlib
 from pathlib import Path
 
+from pipeline.execution.manifests import read_json, write_json
+from pipeline.passes.layout import Layout
+
 
 def digests(root: Path) -> dict[str, str]:
     """The sha256 of every file, by its path in the folder."""
@@ -11,3 +14,13 @@ def digests(root: Path) -> dict[str, str]:
         for path in root.rglob("*")
         if path.is_file()
     }
+
+
+def over_some_files(demo: Layout, root: Path, inputs: slice) -> None:
+    """Make `root` an output of which only annotate has run, over some of the demo's files."""
+    root.mkdir(exist_ok=True)
+    for name in ("annotated", "dropped"):
+        (root / name).symlink_to(demo.root / name)
+    plan = read_json(demo.run)
+    del plan["manifest_batches"]  # fewer inputs: their manifests are read one by one
+    write_json(root / "run.json", plan | {"inputs": plan["inputs"][inputs]})

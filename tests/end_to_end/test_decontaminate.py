@@ -12,7 +12,7 @@ import pytest
 from pipeline.config import EvaluationSet, RunConfig, load_run_config
 from pipeline.dedup.shingles import normalise_words
 from pipeline.errors import ConfigError
-from pipeline.execution.manifests import read_json, write_json
+from pipeline.execution.manifests import read_json
 from pipeline.passes.audit import audit
 from pipeline.passes.decontaminate import items_of
 from pipeline.passes.explain import explain
@@ -20,6 +20,7 @@ from pipeline.passes.layout import Layout
 from pipeline.passes.select import fates_of
 from pipeline.plan import reselect
 from pipeline.text.segment import segment_with_icu
+from tests.outputs import over_some_files
 
 LABELS = ("eng_Latn", "rus_Cyrl", "ara_Arab", "zho_Hani", "tha_Thai", "hin_Deva", "jpn_Jpan")
 
@@ -52,12 +53,7 @@ def items(demo: Layout, texts: dict[str, dict[str, Any]]) -> dict[str, str]:
 
 def selected(demo: Layout, config: RunConfig, root: Path, **settings: Any) -> Layout:
     if not root.exists():
-        root.mkdir()
-        for name in ("annotated", "dropped"):
-            (root / name).symlink_to(demo.root / name)
-        plan = read_json(demo.run)
-        del plan["manifest_batches"]  # fewer inputs: their manifests are read one by one
-        write_json(root / "run.json", plan | {"inputs": plan["inputs"][3:6]})
+        over_some_files(demo, root, slice(3, 6))
     values = config.model_dump() | {"output": str(root)}
     values["dedup"] |= {"batch_shards": 2}
     values["select"] |= {"decontaminate": settings}

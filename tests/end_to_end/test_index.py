@@ -16,6 +16,7 @@ from pipeline.passes.layout import Layout
 from pipeline.passes.remove import remove
 from pipeline.passes.select import fates_of
 from pipeline.plan import reselect
+from tests.outputs import over_some_files
 
 
 def selected(
@@ -23,12 +24,7 @@ def selected(
 ) -> Layout:
     """The passes after annotate over some files of the demo."""
     if not root.exists():
-        root.mkdir()
-        for name in ("annotated", "dropped"):
-            (root / name).symlink_to(demo.root / name)
-    plan = read_json(demo.run)
-    del plan["manifest_batches"]  # fewer inputs: their manifests are read one by one
-    write_json(root / "run.json", plan | {"inputs": plan["inputs"][inputs]})
+        over_some_files(demo, root, inputs)
     settings = config.model_dump() | {"output": str(root), "index": [str(one.root) for one in index]} | more
     settings["dedup"] |= {"batch_shards": 2, "large_group_rows": 60}  # batches, and large groups
     reselect(RunConfig.model_validate(settings), Layout(root), {})
@@ -91,10 +87,7 @@ def test_a_document_that_failed_the_rules_blocks_nobody(
 ) -> None:
     blocked = [row for row in rows(runs["second"]).values() if row["held_by"] and row["fate"] == "duplicate"]
     strict = tmp_path / "strict"
-    strict.mkdir()
-    for name in ("annotated", "dropped"):
-        (strict / name).symlink_to(demo.root / name)
-    write_json(strict / "run.json", read_json(runs["first"].run))
+    over_some_files(demo, strict, slice(1, 3))
     settings = demo_config.model_dump() | {"output": str(strict)}
     settings["dedup"] |= {"batch_shards": 2, "population": "all"}
     reselect(RunConfig.model_validate(settings), Layout(strict), {"rules": {"word_count": {"min": 1e6, "max": 1e7}}})
