@@ -1,6 +1,6 @@
 """make bench: CPU of Glotmill and of its peers on the same pages, in the same run.
 
-python -m tests.benchmarks.run [--data FOLDER] [--files N] [--pages 200 600] [--rounds 3] [--only NAME ...] [--json FILE]
+python -m tests.benchmarks.run [--data FOLDER] [--files N] [--pages 200 600] [--rounds 3] [--only NAME ...]
 
 Every WARC of samples/ and of the data folder is cut to a few and to more pages; each command runs on both, one after
 the other in every round, so that a busy machine is busy for all of them. A figure is CPU, user and system, of the whole
