@@ -287,7 +287,7 @@ SHAPES = {  # label of the texts, bytes of text a page, pages
     "Korean": ("kor_Hang", 20_000, 60),
     "Khmer": ("khm_Khmr", 20_000, 60),
     "tiny pages": ("deu_Latn", 300, 600),
-    "pages of 5 MB": ("deu_Latn", 5_000_000, 2),
+    "a page of 5 MB": ("deu_Latn", 5_000_000, 1),
 }
 
 
