@@ -51,20 +51,24 @@ def test_a_disk_that_fills_up_in_each_pass_is_named_and_the_run_resumes_when_it_
 ) -> None:
     output = small_disk / "output"
     stopped = []
-    for kilobytes in (100, 200, 800, 1200):
-        subprocess.run(["mount", "-o", f"remount,size={kilobytes}k", small_disk], check=True)
-        with pytest.raises(StorageError, match="No space left on device; make room") as caught:
+    kilobytes = 100.0
+    while True:
+        subprocess.run(["mount", "-o", f"remount,size={kilobytes:.0f}k", small_disk], check=True)
+        try:
             run(settings(output))
-        stopped.append(Path(str(caught.value).partition(":")[0]).relative_to(output).parent.as_posix())
+            break
+        except StorageError as error:
+            message = str(error)
+        assert "No space left on device; make room" in message
+        stopped.append(Path(message.partition(":")[0]).relative_to(output).parent.as_posix())
         assert [path for path in output.rglob("*.tmp") if path.is_file()] == []
         visible = [path for path in output.rglob("*.parquet") if "main.partial" not in path.parts]
         assert sum(pq.read_table(path).num_rows for path in visible) >= len(visible) - 1  # each can be read to its end
         assert not (output / "selections" / "main").exists()
-    assert (stopped[0], stopped[2]) == ("annotated", "selections/main.partial/parts")
-    assert stopped[1] in ("lookup", "histograms", "signatures")
-    assert stopped[3].startswith("selections/main.partial/clean/")
-    subprocess.run(["mount", "-o", "remount,size=8m", small_disk], check=True)
-    run(settings(output))
+        kilobytes *= 1.25
+    assert stopped[0] == "annotated"
+    assert len(set(stopped)) >= 4
+    assert any(place.startswith("selections/main.partial/") for place in stopped)
     assert digests(output) == roomy
     assert len(audit(Layout(output), "main")) == 2
 
