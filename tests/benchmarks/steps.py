@@ -1,0 +1,67 @@
+"""annotate by step, and beside the least that anyone pays: reading with fastwarc, main text with resiliparse."""
+
+import argparse
+import resource
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fastwarc.warc import ArchiveIterator
+from resiliparse.extract.html2text import extract_plain_text
+
+from pipeline.config import load_run_config
+from pipeline.passes.annotate import StepClock, annotate_shard
+from tests.benchmarks.measuring import cpu, print_table
+from tests.benchmarks.pages import cut, html_of, kilobytes_a_page
+
+LEAST = "fastwarc and resiliparse alone"
+
+
+def measure(files: Sequence[Path], options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """annotate by step, its child apart, slope between few pages and many; the steps add up to the whole."""
+    few, many = options.pages
+    result = {}
+    for path in files:
+        warcs = [cut(path, few, folder), cut(path, many, folder)]
+        annotate(warcs[0], folder / f"steps-{path.stem}")  # loads models and kernels
+        rounds: dict[str, list[float]] = defaultdict(list)
+        for number in range(options.rounds):
+            low, high = (annotate(warc, folder / f"steps-{number}-{warc.stem}") for warc in warcs)
+            low[LEAST], high[LEAST] = (least(warc) for warc in warcs)
+            for step, seconds in high.items():
+                rounds[step].append(1e3 * (seconds - low[step]) / (many - few))
+        cost = {step: statistics.median(values) for step, values in rounds.items()}
+        floor, whole = cost.pop(LEAST), sum(cost.values())
+        rows = [[step, f"{value:.2f}", f"{100 * value / whole:.0f}"] for step, value in cost.items()]
+        rows += [["sum", f"{whole:.2f}", "100"], [LEAST, f"{floor:.2f}", ""]]
+        rows.append(["all but perplexity, times that", f"{(whole - cost['score_perplexity']) / floor:.2f}", ""])
+        title = f"annotate by step, {path.name}, {kilobytes_a_page(warcs[1]):.0f} kB a page"
+        print_table(title, ["step", "ms a page", "%"], rows)
+        result[path.name] = cost | {LEAST: floor}
+    return result
+
+
+def annotate(warc: Path, out: Path) -> dict[str, float]:
+    """CPU seconds of annotate by step, with the child that extracts as one of them."""
+    config = load_run_config(None, {"inputs": [str(warc)]})
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    clock = StepClock()
+    annotate_shard(config, str(warc), out, clock)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    child = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"child that extracts": child, **clock.seconds}
+
+
+def least(warc: Path) -> float:
+    """CPU seconds of reading the records and of resiliparse's main text, the pages' decoding not counted."""
+    pages = list(html_of(warc))
+    return cpu(lambda: read(warc)) + cpu(lambda: [extract_plain_text(page, main_content=True) for page in pages])
+
+
+def read(warc: Path) -> None:
+    """Every record's content, with fastwarc."""
+    with warc.open("rb") as file:
+        for record in ArchiveIterator(file):
+            record.reader.read()

@@ -1,0 +1,87 @@
+"""One worker and two, with Ray and without, and memory over a long file: the same real records over and over."""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.measuring import ROOT, cpu_and_elapsed, glotmill, print_table
+from tests.benchmarks.pages import repeated, responses
+
+
+def measure_workers(files: Sequence[Path], options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Elapsed time and CPU of the whole command on large shards: inline, Ray with one worker, Ray with two.
+
+    Says nothing on a machine that does other work. What Ray adds is told from the CPU of the whole tree.
+    """
+    shards = [repeated(files, folder / f"shard-{number}.warc.gz", options.megabytes * 1e6) for number in (0, 1)]
+    commands = {
+        "inline": [],
+        "Ray, 1 worker": ["--executor", "ray", "--workers", "1"],
+        "Ray, 2 workers": ["--executor", "ray", "--workers", "2"],
+    }
+    cost: dict[str, list[float]] = defaultdict(list)
+    elapsed: dict[str, list[float]] = defaultdict(list)
+    for number in range(options.rounds):
+        for name, how in commands.items():
+            seconds, wall = cpu_and_elapsed(glotmill(shards, folder / f"workers-{number}-{name}", *how))
+            cost[name].append(seconds)
+            elapsed[name].append(wall)
+    spent = {name: statistics.median(values) for name, values in cost.items()}
+    took = {name: statistics.median(values) for name, values in elapsed.items()}
+    rows = [
+        [name, f"{took[name]:.0f}", f"{took['Ray, 1 worker'] / took[name]:.2f}", f"{spent[name]:.0f}",
+         f"{100 * (spent[name] / spent['inline'] - 1):+.1f}"]
+        for name in commands
+    ]  # fmt: skip
+    pages = 2 * sum(1 for _ in responses(shards[0]))
+    print_table(
+        f"Two shards of {options.megabytes} MB, {pages:,} pages together",
+        ["executor", "elapsed, s", "times one worker", "CPU, s", "CPU over inline, %"],
+        rows,
+    )
+    return {"cpu_s": spent, "elapsed_s": took, "pages": pages}
+
+
+def measure_memory(files: Sequence[Path], options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Memory of annotate and its child over a file of many records, in ten parts of the time that it takes."""
+    content = sum(1 for path in files for _ in responses(path))
+    size = sum(path.stat().st_size for path in files) * options.records / content
+    large = repeated(files, folder / "large.warc.gz", size)
+    code = "import sys; from pathlib import Path; from tests.benchmarks.steps import annotate; "
+    code += "annotate(Path(sys.argv[1]), Path(sys.argv[2]))"
+    process = subprocess.Popen([sys.executable, "-c", code, str(large), str(folder / "memory")], cwd=ROOT)
+    samples = []
+    while process.poll() is None:
+        samples.append((_memory(process.pid), sum(_memory(child) for child in _children(process.pid))))
+        time.sleep(0.5)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, "annotate")
+    rows = []
+    for part in range(10):
+        of_part = samples[part * len(samples) // 10 : (part + 1) * len(samples) // 10] or samples[-1:]
+        rows.append([str(10 * (part + 1)), *(str(max(pair[which] for pair in of_part)) for which in (0, 1))])
+    title = f"Resident memory at most, {options.records:,} pages in one file of {size / 1e6:.0f} MB"
+    print_table(title, ["% of the time", "worker, MB", "child, MB"], rows)
+    return {"megabytes": [[int(cell) for cell in row[1:]] for row in rows]}
+
+
+def _memory(pid: int) -> int:
+    """Resident megabytes of a process, mapped files included; 0 when it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmRSS")), 0)
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
