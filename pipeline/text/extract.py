@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from pipeline.text.main_text import Blocks, Declared, Metadata, main_text, read_declared, tokenise
+from pipeline.text.main_text import Blocks, Declared, Metadata, Utf8, as_utf8, main_text, read_declared, tokenise
 
 # lexbor's status LXB_STATUS_ERROR_MEMORY_ALLOCATION, which resiliparse reports as any other error of the parser
 OUT_OF_MEMORY = "(Error 2)"
@@ -17,38 +17,41 @@ class Extraction(NamedTuple):
     metadata: Metadata = Metadata()
 
 
-def _resiliparse(html: str, page: Blocks, declared: Declared) -> str | None:
+def _resiliparse(html: Utf8, page: Blocks, declared: Declared) -> str | None:
     from resiliparse.extract.html2text import extract_plain_text
 
-    text: str = extract_plain_text(html, main_content=True, alt_texts=False, preserve_formatting=True)
+    text: str = extract_plain_text(str(html, "utf-8"), main_content=True, alt_texts=False, preserve_formatting=True)
     return text
 
 
-def _trafilatura(html: str, page: Blocks, declared: Declared) -> str | None:
+def _trafilatura(html: Utf8, page: Blocks, declared: Declared) -> str | None:
     import trafilatura
 
     # deduplicate stays off: it makes a page's text depend on the pages before it
-    text: str | None = trafilatura.extract(html, favor_precision=True, include_comments=False, deduplicate=False)
+    text: str | None = trafilatura.extract(
+        str(html, "utf-8"), favor_precision=True, include_comments=False, deduplicate=False
+    )
     return text
 
 
-EXTRACTORS: dict[str, Callable[[str, Blocks, Declared], str | None]] = {
+EXTRACTORS: dict[str, Callable[[Utf8, Blocks, Declared], str | None]] = {
     "glotmill": main_text,
     "resiliparse": _resiliparse,
     "trafilatura": _trafilatura,
 }
 
 
-def extract(html: str, extractor: str = "glotmill") -> Extraction:
-    """The main text of a page, or a fault: `no_main_text`, `parser_error_*` or `memory_limit`.
+def extract(html: str | Utf8, extractor: str = "glotmill") -> Extraction:
+    """The main text of a page, which as bytes is valid UTF-8, or a fault: `no_main_text`, `parser_error_*` or `memory_limit`.
 
     >>> extract("<html><body><article><p>Merhaba dünya.</p></article></body></html>").text
     'Merhaba dünya.'
     """
     try:
-        page = tokenise(html)
-        declared = read_declared(html, page)
-        text = EXTRACTORS[extractor](html, page, declared)
+        source = as_utf8(html)
+        page = tokenise(source)
+        declared = read_declared(source, page)
+        text = EXTRACTORS[extractor](source, page, declared)
         return Extraction(text, "no_main_text" if text is None else None, declared.metadata)
     except MemoryError:
         return Extraction(fault="memory_limit")

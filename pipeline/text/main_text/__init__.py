@@ -17,17 +17,20 @@ from pipeline.text.main_text import tokeniser as t
 from pipeline.text.main_text.assembly import assemble, table_rows
 from pipeline.text.main_text.features import effective_lengths, measure
 from pipeline.text.main_text.metadata import Declared, Metadata, read_declared
-from pipeline.text.main_text.tokeniser import Blocks, tokenise
+from pipeline.text.main_text.tokeniser import Blocks, Utf8, as_utf8, tokenise
 from pipeline.text.main_text.trees import Forest
 
-__all__ = ["MODEL", "Blocks", "Declared", "Forest", "Metadata", "choose", "main_text", "read_declared", "tokenise"]
+__all__ = [
+    "MODEL", "Blocks", "Declared", "Forest", "Metadata", "Utf8", "as_utf8", "choose", "main_text", "read_declared",
+    "tokenise",
+]  # fmt: skip
 
 MODEL: Final = Path(__file__).resolve().parents[2] / "models" / "extract" / "blocks.npz"
 THRESHOLD: Final = 0.5  # probability from which a block is kept
 MOST_JUDGED: Final = 5_000  # blocks; a page with more, which few have, is judged in bundles of neighbours
 
 
-def main_text(html: str, page: Blocks | None = None, declared: Declared | None = None) -> str | None:
+def main_text(html: str | Utf8, page: Blocks | None = None, declared: Declared | None = None) -> str | None:
     """The main text of a page, "" where it shows no text at all, None where no part of it reads like a main text.
 
     `page` and `declared` save their work where it was done before.

@@ -1,11 +1,11 @@
 """Chosen blocks to text: a line a block, list items marked, the cells of a table's row on one line."""
 
-from typing import Any, Final
+from typing import Final
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.kernels import kernel
 from pipeline.text.main_text import tokeniser as t
 from pipeline.text.main_text.tokeniser import Blocks
 from pipeline.text.main_text.vocabulary import TAG
@@ -25,10 +25,7 @@ def table_rows(page: Blocks) -> NDArray[np.int32]:
     return result
 
 
-_njit: Any = numba.njit(cache=True)
-
-
-@_njit
+@kernel
 def _table_rows(nodes, blocks):  # type: ignore[no-untyped-def]
     cell = np.full(len(nodes), -1, np.int32)  # the cell that a node is, or lies in
     for k in range(1, len(nodes)):  # a node comes after its parent

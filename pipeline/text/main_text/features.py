@@ -10,10 +10,10 @@ every language's pages.
 
 from typing import Any, Final
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.kernels import kernel
 from pipeline.text.main_text import tokeniser as t
 from pipeline.text.main_text import vocabulary as v
 from pipeline.text.main_text.metadata import Declared
@@ -191,7 +191,7 @@ _BIT_NAMES: Final = (
 
 
 def _points(text: str) -> NDArray[np.uint32]:
-    return np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    return np.frombuffer(bytearray(text, "utf-32-le"), np.uint32)
 
 
 def _shifted(values: NDArray[Any], by: int, fill: float) -> NDArray[np.float64]:
@@ -292,10 +292,7 @@ def _add_best_container(
         columns["best_progress"] = np.full(n, -2)
 
 
-_njit: Any = numba.njit(cache=True)
-
-
-@_njit
+@kernel
 def _containers(nodes, node, length, linked, good_length, commas):  # type: ignore[no-untyped-def]
     """Containers of blocks, sums over the nodes' subtrees, readability-like scores and what the ancestors are."""
     n_nodes, n = len(nodes), len(node)
@@ -345,7 +342,7 @@ def _containers(nodes, node, length, linked, good_length, commas):  # type: igno
     return containers, sums, scores, (highest, inside), ancestors, groups
 
 
-@_njit
+@kernel
 def _path_means(paths, length, linked, good_length):  # type: ignore[no-untyped-def]
     """Over blocks with the same path of tags and classes: log count, mean length, share of text, link density, good."""
     n = len(paths)
@@ -371,7 +368,7 @@ def _path_means(paths, length, linked, good_length):  # type: ignore[no-untyped-
     return result
 
 
-@_njit
+@kernel
 def _word_hashes(points, start, end, character_class, hashes):  # type: ignore[no-untyped-def]
     """Hashes of the words of a text, one a Han or Kana character; returns their number. ASCII letters in lower case."""
     count = 0
@@ -395,7 +392,7 @@ def _word_hashes(points, start, end, character_class, hashes):  # type: ignore[n
     return count
 
 
-@_njit
+@kernel
 def _title_matches(stream, blocks, title, character_class):  # type: ignore[no-untyped-def]
     """Share of a block's words that the title has, and of the title's words that the block has; long blocks 0."""
     n = len(blocks)
@@ -425,7 +422,7 @@ def _title_matches(stream, blocks, title, character_class):  # type: ignore[no-u
     return match, coverage
 
 
-@_njit
+@kernel
 def _shared_pairs(stream, blocks, text, character_class):  # type: ignore[no-untyped-def]
     """Share of a block's pairs of neighbouring words that another text has; of its one word where it has one."""
     n = len(blocks)
@@ -465,7 +462,7 @@ def _shared_pairs(stream, blocks, text, character_class):  # type: ignore[no-unt
     return result
 
 
-@_njit
+@kernel
 def _repeats(stream, blocks):  # type: ignore[no-untyped-def]
     """How many other blocks of the page have the same text, at most 20."""
     n = len(blocks)

@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from pipeline.text.main_text import tokeniser as t
-from pipeline.text.main_text.tokeniser import Blocks
+from pipeline.text.main_text.tokeniser import Blocks, Utf8
 
 LONGEST_VALUE = 500  # code points
 LONGEST_JSON = 100_000
@@ -22,6 +22,7 @@ _ATTRIBUTE = re.compile(
     """,
     re.VERBOSE,
 )
+_OF_INTEREST = re.compile("hreflang|canonical", re.IGNORECASE)  # of links; most are style sheets and icons
 _DATE = re.compile(r"\s*(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 _TITLES = ("og:title", "twitter:title", "dc.title")
@@ -57,7 +58,7 @@ class Declared(NamedTuple):
     body: str
 
 
-def read_declared(html: str, page: Blocks) -> Declared:
+def read_declared(html: str | Utf8, page: Blocks) -> Declared:
     """What a page declares in its head, its JSON-LD and its time elements.
 
     >>> source = '<html lang="de"><title>A &amp; B</title><meta name=author content="C D">'
@@ -68,13 +69,15 @@ def read_declared(html: str, page: Blocks) -> Declared:
     bodies: list[str] = []
     alternates: dict[str, str] = {}
     title = html_lang = canonical = None
+    source = memoryview(t.as_utf8(html))
     for kind, start, end in page.spans.tolist():
+        span = str(source[start : min(end, start + 4 * LONGEST_JSON)], "utf-8", "ignore")[:LONGEST_JSON]
         if kind == t.SPAN_TITLE:
-            title = title or _text(html[start:end])
+            title = title or _text(span)
         elif kind == t.SPAN_JSON:
-            _read_json(html[start : min(end, start + LONGEST_JSON)], named, bodies)
-        else:
-            attributes = _attributes(html[start:end])
+            _read_json(span, named, bodies)
+        elif kind != t.SPAN_LINK or _OF_INTEREST.search(span):
+            attributes = _attributes(span)
             if kind == t.SPAN_META:
                 name = attributes.get("property") or attributes.get("name") or attributes.get("itemprop") or ""
                 if "content" in attributes:
@@ -82,7 +85,7 @@ def read_declared(html: str, page: Blocks) -> Declared:
             elif kind == t.SPAN_HTML:
                 html_lang = html_lang or attributes.get("lang") or attributes.get("xml:lang")
             elif kind == t.SPAN_TIME:
-                if attributes.get("itemprop", "").lower() == "datepublished" or "pubdate" in html[start:end].lower():
+                if attributes.get("itemprop", "").lower() == "datepublished" or "pubdate" in span.lower():
                     named.setdefault("datepublished", attributes.get("datetime", ""))
             elif "hreflang" in attributes:
                 alternates.setdefault(attributes.get("href", ""), attributes["hreflang"])

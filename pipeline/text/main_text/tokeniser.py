@@ -1,6 +1,6 @@
 """HTML to blocks of text in one compiled pass, without a document tree.
 
-Takes the code points of a page; gives the text that a reader would see, cut into blocks at block elements and line
+Takes a page as UTF-8, of which only what is shown is ever decoded; gives the text that a reader would see, cut into blocks at block elements and line
 breaks, with counts per block, and a light tree of the block elements. Tags, attributes, comments, raw text and
 character references are read as the HTML Living Standard says (13.2.5); of tree construction (13.2.6) it follows
 what decides where text belongs: implied end tags, scopes, formatting elements that end across blocks, scripts
@@ -9,12 +9,12 @@ elements. Tests hold its text against lexbor's on real pages.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.kernels import kernel
 from pipeline.text.main_text import vocabulary as v
 
 # Columns of the block table.
@@ -31,6 +31,8 @@ SPAN_META, SPAN_HTML, SPAN_LINK, SPAN_TIME, SPAN_TITLE, SPAN_JSON = range(6)
 MAX_SPANS: Final = 400
 MAX_DEPTH: Final = 500  # browsers stop at 512
 
+Utf8 = bytes | memoryview  # of a page; a memoryview where the page lies in memory that two processes share
+
 _LT, _GT, _SLASH, _BANG, _QUESTION, _AMP, _HASH, _SEMICOLON = 60, 62, 47, 33, 63, 38, 35, 59
 _QUOTE, _APOSTROPHE, _EQUALS, _DASH = 34, 39, 61, 45
 _LINK, _BOLD, _PRE, _SKIP, _HIDE, _FOREIGN = range(6)  # how many open elements are such
@@ -41,6 +43,8 @@ _H_CLASS, _H_ID, _H_ROLE, _H_ITEMPROP = (np.uint64(v.fnv1a(name)) for name in ("
 _H_STYLE, _H_HIDDEN, _H_ARIA_HIDDEN, _H_HREF = (
     np.uint64(v.fnv1a(name)) for name in ("style", "hidden", "aria-hidden", "href")
 )
+_LONGEST_KNOWN: Final = len("aria-hidden")  # of these attributes
+_ENDS_NAME: Final = np.array([chr(byte) in "=>/ \t\n\f\r" for byte in range(256)])
 _H_NONE, _H_TRUE = np.uint64(v.fnv1a("display:none")), np.uint64(v.fnv1a("true"))
 _T = v.TAG
 _A, _P, _BR, _IMG, _LI, _DD, _DT, _TR, _TD, _TH = (
@@ -77,7 +81,7 @@ class Blocks:
     blocks: NDArray[np.int32]  # (n_blocks, BLOCK_COLUMNS)
     nodes: NDArray[np.int32]  # (n_nodes, NODE_COLUMNS); node 0 is the document
     paths: NDArray[np.uint64]  # (n_nodes,) hash of tags and classes from the root
-    spans: NDArray[np.int32]  # (n_spans, 3) kind, start, end
+    spans: NDArray[np.int32]  # (n_spans, 3) kind, and the bytes of the source from start to end
 
     def text(self, block: int) -> str:
         """The text of one block."""
@@ -85,16 +89,22 @@ class Blocks:
         return self.stream[start:end].tobytes().decode("utf-32-le")
 
 
-def tokenise(html: str, keep_noscript: bool = False) -> Blocks:
-    """Blocks of a page. The string must be valid Unicode: raises UnicodeEncodeError on a lone surrogate.
+def as_utf8(html: str | Utf8) -> Utf8:
+    """A page as the tokeniser reads it; bytes must be valid UTF-8. Raises UnicodeEncodeError on a lone surrogate."""
+    return html.encode() if isinstance(html, str) else html
+
+
+def tokenise(html: str | Utf8, keep_noscript: bool = False) -> Blocks:
+    """Blocks of a page, which as bytes must be valid UTF-8, as a string valid Unicode (else UnicodeEncodeError).
 
     >>> page = tokenise("<p>One <b>two</b><br>three<script>no</script>")
     >>> [page.text(block) for block in range(len(page.blocks))]
     ['One two', 'three']
     """
-    source = np.frombuffer(html.encode("utf-32-le"), np.uint32)
-    tags = html.count("<") + 2
-    stream = np.empty(len(source) + 2, np.uint32)
+    source = np.frombuffer(as_utf8(html), np.uint8)
+    source.flags.writeable = False  # as those of bytes are: the kernel is compiled for one kind of array
+    tags = np.count_nonzero(source == _LT) + 2
+    stream = np.empty(len(source) + 2, np.uint32)  # what is not written to takes no memory
     blocks = np.empty((tags, BLOCK_COLUMNS), np.int32)
     nodes = np.empty((tags, NODE_COLUMNS), np.int32)
     paths = np.empty(tags, np.uint64)
@@ -106,11 +116,7 @@ def tokenise(html: str, keep_noscript: bool = False) -> Blocks:
     return Blocks(stream[:n_stream], blocks[:n_blocks], nodes[:n_nodes], paths[:n_nodes], spans[:n_spans])
 
 
-_njit: Any = numba.njit(cache=True)
-_inline: Any = numba.njit(cache=True, inline="never")
-
-
-@_inline
+@kernel
 def _find(keys, values, key):  # type: ignore[no-untyped-def]
     """The value of a key in an open-addressing table, -1 where it is absent."""
     mask = np.uint64(len(keys) - 1)
@@ -122,17 +128,17 @@ def _find(keys, values, key):  # type: ignore[no-untyped-def]
     return np.int64(-1)
 
 
-@_inline
+@kernel
 def _lower(c):  # type: ignore[no-untyped-def]
-    return c + np.uint32(32) if 65 <= c <= 90 else c
+    return np.int64(c) + 32 if 65 <= c <= 90 else np.int64(c)
 
 
-@_inline
+@kernel
 def _is_space(c):  # type: ignore[no-untyped-def]
     return c == 32 or (9 <= c <= 13 and c != 11)
 
 
-@_inline
+@kernel
 def _is_mojibake(c, before):  # type: ignore[no-untyped-def]
     """Whether a control, no-break space or soft hyphen can be the rest of a letter in UTF-8 that was read as Latin 1.
 
@@ -145,7 +151,7 @@ def _is_mojibake(c, before):  # type: ignore[no-untyped-def]
     return 0x80 <= before <= 0xF4 or 0x152 <= before <= 0x192 or 0x2013 <= before <= 0x203A or before == 0x20AC
 
 
-@_inline
+@kernel
 def _hash_lower(source, start, end):  # type: ignore[no-untyped-def]
     h = _OFFSET
     for i in range(start, end):
@@ -153,16 +159,48 @@ def _hash_lower(source, start, end):  # type: ignore[no-untyped-def]
     return h
 
 
-@_inline
-def _after(source, i, c):  # type: ignore[no-untyped-def]
-    """Position behind the next c, the length of the source where there is none."""
+@kernel
+def _next(source, i, c):  # type: ignore[no-untyped-def]
+    """Position of the next c, the length of the source where there is none."""
     n = len(source)
+    near = min(i + 16, n)
+    while i < near and source[i] != c:
+        i += 1
+    if i < near:
+        return i
+    wanted = np.uint8(c)
+    while i + 64 <= n:  # a loop without exits over as many bytes becomes one comparison of all
+        part = source[i : i + 64]
+        found = 0
+        for k in range(64):
+            found += part[k] == wanted
+        if found:
+            break
+        i += 64
     while i < n and source[i] != c:
         i += 1
-    return min(i + 1, n)
+    return i
 
 
-@_inline
+@kernel
+def _after(source, i, c):  # type: ignore[no-untyped-def]
+    """Position behind the next c, the length of the source where there is none."""
+    return min(_next(source, i, c) + 1, len(source))
+
+
+@kernel
+def _code_point(source, i):  # type: ignore[no-untyped-def]
+    """The code point at i, which is not ASCII, and the position behind it."""
+    n = len(source)
+    c = np.int64(source[i])
+    length = 2 if c < 0xE0 else 3 if c < 0xF0 else 4
+    c &= 0xFF >> (length + 1)
+    for k in range(i + 1, min(i + length, n)):
+        c = (c << 6) | (np.int64(source[k]) & 0x3F)
+    return c, min(i + length, n)
+
+
+@kernel
 def _after_comment(source, i):  # type: ignore[no-untyped-def]
     """Position behind a comment whose text starts at i (behind `<!--`)."""
     n = len(source)
@@ -171,7 +209,8 @@ def _after_comment(source, i):  # type: ignore[no-untyped-def]
     if i + 1 < n and source[i] == _DASH and source[i + 1] == _GT:
         return i + 2
     while i < n:
-        if source[i] == _DASH and i + 2 < n and source[i + 1] == _DASH:
+        i = _next(source, i, _DASH)
+        if i + 2 < n and source[i + 1] == _DASH:
             if source[i + 2] == _GT:
                 return i + 3
             if source[i + 2] == _BANG and i + 3 < n and source[i + 3] == _GT:
@@ -180,7 +219,7 @@ def _after_comment(source, i):  # type: ignore[no-untyped-def]
     return n
 
 
-@_inline
+@kernel
 def _is_tag(source, i, name_hash, length):  # type: ignore[no-untyped-def]
     """Whether the name at i is the one with this hash, followed by what ends a tag name."""
     end = i + length
@@ -192,12 +231,13 @@ def _is_tag(source, i, name_hash, length):  # type: ignore[no-untyped-def]
     return _hash_lower(source, i, end) == name_hash
 
 
-@_inline
+@kernel
 def _raw_end(source, i, name_hash, length):  # type: ignore[no-untyped-def]
     """Position of the `<` of the end tag of raw text, -1 without one (rawtext and RCDATA states)."""
     n = len(source)
     while i + length + 2 < n:
-        if source[i] == _LT and source[i + 1] == _SLASH and _is_tag(source, i + 2, name_hash, length):
+        i = _next(source, i, _LT)
+        if i + length + 2 < n and source[i + 1] == _SLASH and _is_tag(source, i + 2, name_hash, length):
             return i
         i += 1
     return -1
@@ -206,12 +246,16 @@ def _raw_end(source, i, name_hash, length):  # type: ignore[no-untyped-def]
 _H_SCRIPT: Final = np.uint64(v.fnv1a("script"))
 
 
-@_inline
+@kernel
 def _script_end(source, i):  # type: ignore[no-untyped-def]
     """Position of the `<` of a script's end tag, -1 without one; `<!-- <script` hides one end tag (13.2.5.4-31)."""
     n = len(source)
     escaped = doubly = False
     while i < n:
+        if not escaped:
+            i = _next(source, i, _LT)
+            if i == n:
+                break
         c = source[i]
         if c == _LT:
             if not escaped:
@@ -232,7 +276,7 @@ def _script_end(source, i):  # type: ignore[no-untyped-def]
     return -1
 
 
-@_inline
+@kernel
 def _class_groups(source, start, end, word_keys, word_values):  # type: ignore[no-untyped-def]
     """Bits of the groups that the words of a class or id belong to, and a hash of its letters."""
     groups = np.int64(0)
@@ -240,7 +284,7 @@ def _class_groups(source, start, end, word_keys, word_values):  # type: ignore[n
     length = 0
     lower_before = False
     for i in range(start, end + 1):
-        c = source[i] if i < end else np.uint32(32)
+        c = source[i] if i < end else 32
         is_upper = 65 <= c <= 90
         is_letter = is_upper or 97 <= c <= 122
         if length and (not is_letter or (is_upper and lower_before)):
@@ -258,13 +302,13 @@ def _class_groups(source, start, end, word_keys, word_values):  # type: ignore[n
     return groups, shape
 
 
-@_inline
+@kernel
 def _hides(source, start, end):  # type: ignore[no-untyped-def]
     """Whether a style says display: none."""
     n = 0
     h = _OFFSET
     for i in range(start, end + 1):
-        c = source[i] if i < end else np.uint32(_SEMICOLON)
+        c = source[i] if i < end else _SEMICOLON
         if c == _SEMICOLON:
             if n == 12 and h == _H_NONE:
                 return True
@@ -276,7 +320,7 @@ def _hides(source, start, end):  # type: ignore[no-untyped-def]
     return False
 
 
-@_inline
+@kernel
 def _pop_to(level, sp, stack, opened, depths):  # type: ignore[no-untyped-def]
     """Take elements from the top of the stack down to `level`; returns the new height, which is `level`."""
     while sp > level:
@@ -289,7 +333,7 @@ def _pop_to(level, sp, stack, opened, depths):  # type: ignore[no-untyped-def]
     return sp
 
 
-@_inline
+@kernel
 def _remove(level, sp, stack, opened, depths):  # type: ignore[no-untyped-def]
     """Take one element out of the stack and leave those above it; returns the new height."""
     opened[stack[level, 0]] -= 1
@@ -303,7 +347,7 @@ def _remove(level, sp, stack, opened, depths):  # type: ignore[no-untyped-def]
     return sp - 1
 
 
-@_inline
+@kernel
 def _open_level(tag, stops, sp, stack, behaviour):  # type: ignore[no-untyped-def]
     """Level of the innermost open element of a tag, -1 where an element with one of the bits `stops` is nearer."""
     for level in range(sp - 1, -1, -1):
@@ -315,7 +359,7 @@ def _open_level(tag, stops, sp, stack, behaviour):  # type: ignore[no-untyped-de
     return -1
 
 
-@_inline
+@kernel
 def _imply_ends(tag, sp, stack, opened, depths, behaviour):  # type: ignore[no-untyped-def]
     """End what a start tag ends without saying so; returns the new height of the stack."""
     if opened[_SVG] or opened[_MATH]:
@@ -395,7 +439,7 @@ def _imply_ends(tag, sp, stack, opened, depths, behaviour):  # type: ignore[no-u
     return sp
 
 
-@_inline
+@kernel
 def _end_level(tag, name, sp, stack, names, behaviour):  # type: ignore[no-untyped-def]
     """Level of the element that an end tag ends, -1 where it is to be ignored."""
     kind = behaviour[tag]
@@ -419,7 +463,7 @@ def _end_level(tag, name, sp, stack, names, behaviour):  # type: ignore[no-untyp
     return -1
 
 
-@_inline
+@kernel
 def _reference(source, i, reference_keys, reference_values):  # type: ignore[no-untyped-def]
     """Code points (second << 32 | first) of the character reference at i, which has an ampersand, and the position
     behind it; 0 where there is none (13.2.5.72-80)."""
@@ -472,7 +516,7 @@ def _reference(source, i, reference_keys, reference_values):  # type: ignore[no-
     return value, end
 
 
-@_inline
+@kernel
 def _write(  # type: ignore[no-untyped-def]
     blocks, n, start, end, node, flags, words, link_characters, links, bold_characters, images, inline, first, last,
     counts,
@@ -487,7 +531,7 @@ def _write(  # type: ignore[no-untyped-def]
     return n + 1
 
 
-@_njit
+@kernel
 def _tokenise(  # type: ignore[no-untyped-def]
     source, keep_noscript, tag_keys, tag_numbers, behaviour, reference_keys, reference_values, word_keys, word_values,
     character_class, stream, blocks, nodes, paths, spans,
@@ -515,10 +559,10 @@ def _tokenise(  # type: ignore[no-untyped-def]
     i = 0
     while i < n or pending:
         if pending:
-            c = np.uint32(pending)
+            c = pending
             pending = np.int64(0)
         else:
-            c = source[i]
+            c = np.int64(source[i])  # signed: Numba compares unsigned with signed numbers as floats
             if c == _LT and i + 1 < n:
                 d = source[i + 1]
                 is_end = d == _SLASH
@@ -542,13 +586,11 @@ def _tokenise(  # type: ignore[no-untyped-def]
                             j += 1
                             continue
                         closed_itself = False
-                        attribute = _OFFSET
                         attribute_start = j
-                        while j < n and (source[j] != _EQUALS or j == attribute_start) and source[j] != _GT:
-                            if _is_space(source[j]) or source[j] == _SLASH:
-                                break
-                            attribute = (attribute ^ np.uint64(_lower(source[j]))) * _PRIME
+                        j += 1
+                        while j < n and not _ENDS_NAME[source[j]]:
                             j += 1
+                        attribute_length = j - attribute_start
                         while j < n and _is_space(source[j]):
                             j += 1
                         value_start = value_end = j
@@ -565,8 +607,9 @@ def _tokenise(  # type: ignore[no-untyped-def]
                                 while j < n and source[j] != _GT and not _is_space(source[j]):
                                     j += 1
                                 value_end = j
-                        if is_end:
+                        if is_end or attribute_length > _LONGEST_KNOWN:
                             continue
+                        attribute = _hash_lower(source, attribute_start, attribute_start + attribute_length)
                         if attribute == _H_CLASS or attribute == _H_ID:
                             found, letters = _class_groups(source, value_start, value_end, word_keys, word_values)
                             groups |= found
@@ -633,7 +676,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
                                     spans[n_spans, 2] = end if end >= 0 else i
                                     n_spans += 1
                             if end >= 0:
-                                i = _after(source, end, np.uint32(_GT))
+                                i = _after(source, end, _GT)
                             elif tag == _SCRIPT or tag == _STYLE:
                                 i = n
                             if tag == _TEXTAREA:
@@ -711,23 +754,25 @@ def _tokenise(  # type: ignore[no-untyped-def]
                     elif is_end and i + 2 >= n:
                         i = n
                     else:
-                        i = _after(source, i + 1, np.uint32(_GT))
+                        i = _after(source, i + 1, _GT)
                     continue
             if depths[_SKIP]:
-                i += 1
+                i = _next(source, i + 1, _LT)
                 continue
             if c == _AMP:
                 value, end = _reference(source, i, reference_keys, reference_values)
                 if value:
-                    c = np.uint32(value & 0xFFFFFFFF)
+                    c = value & 0xFFFFFFFF
                     pending = value >> 32
                     i = end
                 else:
                     i += 1
-            else:
+            elif c < 0x80:
                 i += 1
+            else:
+                c, i = _code_point(source, i)
         looks = int(character_class[c]) if c < len(character_class) else v.HAN_KANA
-        if _is_mojibake(c, stream[pos - 1] if pos > start and not space else np.uint32(0)):
+        if c >= 0x80 and _is_mojibake(c, np.int64(stream[pos - 1]) if pos > start and not space else 0):
             looks = v.OTHER
         elif looks == v.SPACE:
             if depths[_PRE] and c != 13:

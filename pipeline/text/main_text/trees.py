@@ -5,11 +5,12 @@ The file is written by `scripts/train_extractor.py`; no library of trees is need
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.kernels import kernel
 
 # Most blocks are plainly not text: after so many trees, a block this sure (in log odds) is not asked about further.
 SETTLED_AFTER: Final = 120
@@ -48,10 +49,7 @@ class Forest:
         return result
 
 
-_njit: Any = numba.njit(cache=True)
-
-
-@_njit
+@kernel
 def _scores(matrix, roots, features, thresholds, lower, upper, values):  # type: ignore[no-untyped-def]
     scores = np.zeros(len(matrix))
     rows = np.arange(len(matrix))
