@@ -26,7 +26,7 @@ from pipeline.text.perplexity import (
     SENTENCEPIECE_FILE,
     normalise_for_lm,
     open_model,
-    score_lines,
+    score_texts,
     sha256_of,
 )
 
@@ -183,7 +183,7 @@ def _run(command: Sequence[object]) -> None:
 
 def _calibrate(folder: Path, documents: Sequence[str], about: dict[str, Any]) -> None:
     pieces, model = open_model(folder / SENTENCEPIECE_FILE, folder / KENLM_FILE)
-    scores = [score_lines(pieces, model, document, bool(about["strip_marks"])) for document in documents]
+    scores = score_texts(pieces, model, documents, bool(about["strip_marks"]))
     found = [score.document for score in scores if score is not None]
     if not found:
         raise InputError("no document of the reference has text to calibrate on")

@@ -29,9 +29,9 @@ class ScorePerplexity:
         texts, labels = table["measured_text"].to_pylist(), table["label"].to_pylist()
         columns: dict[str, list[object]] = {name: [None] * table.num_rows for name in PERPLEXITY}
         for label in sorted(set(labels) & set(self.models)):
-            model = self.models[label]
-            for row in (row for row, one in enumerate(labels) if one == label):
-                if (scores := model.score(texts[row])) is not None:
+            rows = [row for row, one in enumerate(labels) if one == label]
+            for row, scores in zip(rows, self.models[label].score_all([texts[row] for row in rows]), strict=True):
+                if scores is not None:
                     for name, value in zip(PERPLEXITY, scores, strict=True):
                         columns[name][row] = value
         return add_columns(table, self.adds, columns, [None] * table.num_rows)

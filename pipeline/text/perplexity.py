@@ -9,13 +9,17 @@ not comparable between languages.
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import ModelError
+from pipeline.kernels import kernel
+from pipeline.text.characters import code_points
 
 SENTENCEPIECE_FILE: Final = "sp.model"
 KENLM_FILE: Final = "lm.binary"
@@ -47,6 +51,7 @@ _PUNCTUATION: Final = {
 # Joiners decide how a word is written in Persian and in the scripts of India; other format characters say
 # nothing.
 _JOINERS: Final = frozenset({0x200C, 0x200D})
+_LINES_AT_ONCE: Final = 256  # a token is a string of 50 bytes
 _DROPPED: Final = frozenset({"Cc", "Cf", "Cs", "Cn"})
 
 
@@ -58,27 +63,55 @@ class Perplexity(NamedTuple):
     line_p90: float
 
 
-class _Translation(dict[int, str]):
-    """What each code point becomes, worked out when it is first seen."""
-
-    def __missing__(self, code_point: int) -> str:
-        character = chr(code_point)
-        category = unicodedata.category(character)
-        if character.isspace():
-            value = "\n" if character == "\n" else " "
-        elif category == "Nd":
-            value = "0"
-        elif code_point in _PUNCTUATION:
-            value = _PUNCTUATION[code_point]
-        elif category in _DROPPED and code_point not in _JOINERS:
-            value = ""
-        else:
-            value = character
-        self[code_point] = value
-        return value
+# Punctuation that becomes more than one character; what it becomes stays as it is.
+_LONGER: Final = {chr(code): value for code, value in _PUNCTUATION.items() if len(value) > 1}
+_UNSEEN: Final = np.uint32(0)
+_DROP: Final = np.uint32(0xFFFFFFFF)
+_SPACE: Final = np.uint32(0x20)
+_NEWLINE: Final = np.uint32(0x0A)
 
 
-_TRANSLATION: Final = _Translation()
+@cache
+def _translation(strip_marks: bool) -> NDArray[np.uint32]:
+    """What each code point becomes, _UNSEEN until it is first seen; memory is taken for the blocks that are."""
+    return np.zeros(0x110000, np.uint32)
+
+
+def _translated(code_point: int, strip_marks: bool) -> np.uint32:
+    character = chr(code_point)
+    category = unicodedata.category(character)
+    if character.isspace():
+        return _NEWLINE if character == "\n" else _SPACE
+    if category == "Nd":
+        return np.uint32(ord("0"))
+    if code_point in _PUNCTUATION:
+        return np.uint32(ord(_PUNCTUATION[code_point]))
+    if (category in _DROPPED and code_point not in _JOINERS) or (strip_marks and category == "Mn"):
+        return _DROP
+    return np.uint32(code_point)
+
+
+@kernel
+def _translate(codes: NDArray[np.uint32], table: NDArray[np.uint32], out: NDArray[np.uint32]) -> int:
+    """Translate, with single spaces and none at the ends of a line; how many there are now, -1 for an _UNSEEN."""
+    size = 0
+    pending = False  # a space between words
+    for code in codes:
+        value = table[code]
+        if value == _UNSEEN:
+            return -1
+        if value == _DROP:
+            continue
+        if value == _SPACE:
+            pending = size > 0 and out[size - 1] != _NEWLINE
+            continue
+        if pending and value != _NEWLINE:
+            out[size] = _SPACE
+            size += 1
+        pending = False
+        out[size] = value
+        size += 1
+    return size
 
 
 def normalise_for_lm(text: str, strip_marks: bool = False) -> str:
@@ -92,9 +125,18 @@ def normalise_for_lm(text: str, strip_marks: bool = False) -> str:
     """
     text = unicodedata.normalize("NFC", text).lower()
     if strip_marks:
-        text = "".join(c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn")
-    text = unicodedata.normalize("NFC", text.translate(_TRANSLATION))
-    return "\n".join(" ".join(line.split()) for line in text.split("\n"))
+        text = unicodedata.normalize("NFD", text)
+    for character, longer in _LONGER.items():
+        text = text.replace(character, longer)
+    codes = code_points(text)
+    table = _translation(strip_marks)
+    out = np.empty(len(codes), np.uint32)
+    size = _translate(codes, table, out)
+    if size < 0:
+        unseen = [code for code in map(int, np.unique(codes)) if table[code] == _UNSEEN]
+        table[unseen] = [_translated(code, strip_marks) for code in unseen]
+        size = _translate(codes, table, out)
+    return unicodedata.normalize("NFC", out[:size].tobytes().decode("utf-32-le"))
 
 
 def sha256_of(path: Path) -> str:
@@ -154,8 +196,12 @@ class LanguageModel:
 
         At least 1, to four places.
         """
+        return self.score_all([text])[0]
+
+    def score_all(self, texts: Sequence[str]) -> list[Perplexity | None]:
+        """`score` of each text; a line that stands in several is scored once."""
         self.load()
-        return score_lines(self._pieces, self._model, text, bool(self.calibration.get("strip_marks", False)))
+        return score_texts(self._pieces, self._model, texts, bool(self.calibration.get("strip_marks", False)))
 
     def percentile(self, perplexity: float) -> float:
         """Where a document perplexity lies among those of the reference, in [0, 100].
@@ -188,33 +234,41 @@ def open_model(sentencepiece_path: Path, kenlm_path: Path) -> tuple[Any, Any]:
         raise ModelError(f"{kenlm_path}: not a KenLM model ({error}); train or import it again") from error
 
 
-def score_lines(pieces: Any, model: Any, text: str, strip_marks: bool = False) -> Perplexity | None:
-    """What `LanguageModel.score` gives, with the loaded halves of a model.
+def score_texts(pieces: Any, model: Any, texts: Sequence[str], strip_marks: bool = False) -> list[Perplexity | None]:
+    """What `LanguageModel.score` gives of each text, with the loaded halves of a model; a line is scored once.
 
     Calibration needs it before the file is there.
     """
-    lines = [(_log10(model, tokens), len(tokens) + 1) for tokens in _tokens(pieces, text, strip_marks)]
+    lines_of = [normalise_for_lm(text, strip_marks).split("\n") for text in texts]
+    lines = list(dict.fromkeys(line for lines in lines_of for line in lines if line))
+    known: dict[str, tuple[float, int]] = {}
+    for start in range(0, len(lines), _LINES_AT_ONCE):
+        some = lines[start : start + _LINES_AT_ONCE]
+        # in this thread: left alone it starts a thread a core
+        for line, tokens in zip(some, pieces.encode(some, out_type=str, num_threads=1), strict=True):
+            if tokens:
+                known[line] = float(model.score(" ".join(tokens), bos=True, eos=True)), len(tokens) + 1
+    return [_perplexity([known[line] for line in lines if line in known]) for lines in lines_of]
+
+
+def _perplexity(lines: list[tuple[float, int]]) -> Perplexity | None:
+    """Perplexity from log10 p and number of tokens of each line."""
     if not lines:
         return None
     logs = np.array([log for log, _ in lines])  # (n_lines,) float64
     counts = np.array([count for _, count in lines])  # (n_lines,) int64
-    of_lines = 10.0 ** (-logs / counts)
+    of_lines = sorted((10.0 ** (-logs / counts)).tolist())
     document = 10.0 ** (-logs.sum() / counts.sum())
-    return Perplexity(
-        round(float(document), 4),
-        round(float(np.median(of_lines)), 4),
-        round(float(np.percentile(of_lines, 90)), 4),
-    )
+    middle = (of_lines[(len(of_lines) - 1) // 2] + of_lines[len(of_lines) // 2]) / 2
+    return Perplexity(round(float(document), 4), round(middle, 4), round(_ninetieth(of_lines), 4))
 
 
-def _tokens(pieces: Any, text: str, strip_marks: bool) -> Iterator[list[str]]:
-    lines = [line for line in normalise_for_lm(text, strip_marks).split("\n") if line]
-    # all at once, in this thread: left alone it starts a thread a core
-    yield from filter(None, pieces.encode(lines, out_type=str, num_threads=1))
-
-
-def _log10(model: Any, tokens: list[str]) -> float:
-    return float(model.score(" ".join(tokens), bos=True, eos=True))
+def _ninetieth(ordered: list[float]) -> float:
+    """numpy.percentile(ordered, 90), which takes longer to be called than to be worked out."""
+    position = 0.9 * (len(ordered) - 1)
+    place = int(position)
+    below, above, share = ordered[place], ordered[min(place + 1, len(ordered) - 1)], position - place
+    return below + (above - below) * share if share < 0.5 else above - (above - below) * (1 - share)
 
 
 def available_models(folder: str | Path) -> dict[str, Path]:

@@ -3,19 +3,25 @@
 import json
 import math
 import pickle
+import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sentencepiece
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.errors import ModelError
 from pipeline.lm import import_model
 from pipeline.text.perplexity import (
+    _PUNCTUATION,
     LanguageModel,
+    _ninetieth,
     available_models,
     normalise_for_lm,
     open_model,
-    score_lines,
+    score_texts,
 )
 
 # Third column: back-off weight. KenLM takes no model without bigrams.
@@ -138,6 +144,26 @@ def test_text_is_normalised_without_losing_marks(text: str, expected: str) -> No
     assert normalise_for_lm(expected) == expected
 
 
+@given(st.text(st.characters() | st.sampled_from(" \n\t\u2014\u2026\u0301\u0130\u03a3\u00ad\u3000\uff11")))
+def test_text_is_normalised_as_character_by_character(text: str) -> None:
+    def become(character: str) -> str:
+        if character.isspace():
+            return "\n" if character == "\n" else " "
+        if unicodedata.category(character) == "Nd":
+            return "0"
+        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Cn") and character not in "\u200c\u200d":
+            return ""
+        return _PUNCTUATION.get(ord(character), character)
+
+    expected = unicodedata.normalize("NFC", "".join(map(become, unicodedata.normalize("NFC", text).lower())))
+    assert normalise_for_lm(text).split("\n") == [" ".join(line.split()) for line in expected.split("\n")]
+
+
+@given(st.lists(st.floats(1, 1e9), min_size=1, max_size=50))
+def test_the_percentile_is_that_of_numpy(values: list[float]) -> None:
+    assert _ninetieth(sorted(values)) == np.percentile(values, 90)
+
+
 def test_marks_are_stripped_for_models_trained_without() -> None:
     assert normalise_for_lm("Crème brûlée", strip_marks=True) == "creme brulee"
 
@@ -171,13 +197,15 @@ def test_checksums_of_bundled_models_are_noted() -> None:
         LanguageModel(folder).load()
 
 
-def test_score_lines_agrees_with_a_loop(model_folder: Path) -> None:
+def test_texts_scored_together_agree_with_a_loop(model_folder: Path) -> None:
     pieces, model = open_model(model_folder / "sp.model", model_folder / "lm.binary")
     logs, tokens = 0.0, 0
     for line in ["a b a", "b b"]:
         words = pieces.encode(line, out_type=str)
         logs += sum(log for log, _, _ in model.full_scores(" ".join(words)))
         tokens += len(words) + 1
-    score = score_lines(pieces, model, "a b a\nb b")
+    nothing, score, again = score_texts(pieces, model, ["", "a b a\nb b", "b b"])
+    assert nothing is None
     assert score is not None
     assert score.document == pytest.approx(10 ** (-logs / tokens), abs=1e-4)
+    assert again == LanguageModel(model_folder).score("b b")
