@@ -274,7 +274,7 @@ def gather_batches(layout: Layout, number: int, files: list[Location]) -> None:
 def _seen_before(ids: np.ndarray) -> np.ndarray:
     """Which rows repeat an id of an earlier row; (n,) bool."""
     seen = np.zeros(len(ids), dtype=bool)
-    seen[link(ids, np.arange(len(ids), dtype=np.uint32), rows_at_a_time=LINK_ROWS)[1]] = True
+    seen[link(ids, rows_at_a_time=LINK_ROWS)[1]] = True
     return seen
 
 
@@ -308,7 +308,7 @@ def edges_of(
     keys: np.ndarray, already_read: np.ndarray, rows_at_a_time: int = LINK_ROWS
 ) -> tuple[np.ndarray, np.ndarray]:
     """Links of equal keys, two (m,) uint32, between the rows that were not read already."""
-    return link(keys, np.arange(len(keys), dtype=np.uint32), already_read, rows_at_a_time)
+    return link(keys, already_read, rows_at_a_time)
 
 
 def cluster_groups(

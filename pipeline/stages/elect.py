@@ -82,7 +82,7 @@ def elect(
     fate[members.already_read] = 4
     if url_duplicates:
         of_url = indices.copy()
-        first, other = link(members.url_hash, indices, fate != 0)
+        first, other = link(members.url_hash, fate != 0)
         of_url[other] = first
         fate[(fate == 0) & (_best(of_url, fate == 0, keep, members.worth)[of_url] != indices)] = 3
     return fate, representative

@@ -58,8 +58,7 @@ def ours(texts: list[str], check: bool) -> int:
     """Documents kept."""
     split = segmenter_for("eng_Latn", "icu")
     signatures = sign_documents([split(text) for text in texts], SCHEME)
-    indices = np.arange(len(texts), dtype=np.uint32)
-    edges = [link(np.ascontiguousarray(key), indices) for key in (*signatures.bands.T, signatures.exact)]
+    edges = [link(np.ascontiguousarray(key)) for key in (*signatures.bands.T, signatures.exact)]
     roots = components(len(texts), np.concatenate([a for a, _ in edges]), np.concatenate([b for _, b in edges]))
     if check:
         roots = verify(roots, signatures.minima, signatures.has_shingles, signatures.exact)[0]

@@ -29,8 +29,7 @@ THRESHOLD = 0.65
 def leaders_of(words: list[list[str]], check: bool) -> np.ndarray:
     """The leader of each document, given as words."""
     signatures = sign_documents(words, SCHEME)
-    indices = np.arange(len(words), dtype=np.uint32)
-    edges = [link(np.ascontiguousarray(key), indices) for key in (*signatures.bands.T, signatures.exact)]
+    edges = [link(np.ascontiguousarray(key)) for key in (*signatures.bands.T, signatures.exact)]
     roots = components(len(words), np.concatenate([a for a, _ in edges]), np.concatenate([b for _, b in edges]))
     if not check:
         return np.asarray(roots)

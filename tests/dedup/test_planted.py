@@ -44,9 +44,8 @@ def pairs() -> Planted:
 
 def partition(bands: np.ndarray, exact: np.ndarray | None = None) -> np.ndarray:
     """Components of documents with an equal band or an equal exact hash."""
-    indices = np.arange(len(bands), dtype=np.uint32)
     keys = [*bands.T, *([] if exact is None else [exact])]
-    edges = [link(np.ascontiguousarray(key), indices) for key in keys]
+    edges = [link(np.ascontiguousarray(key)) for key in keys]
     return components(len(bands), np.concatenate([a for a, _ in edges]), np.concatenate([b for _, b in edges]))
 
 
