@@ -113,6 +113,7 @@ DECISION = {
     "minhash_cluster_size": (pa.int64(), "members, passing or not"),
     "in_population": (pa.bool_(), "took part in clusters: passed the rules that dedup.population names"),
     "representative": (pa.string(), "id of the document that stands for the cluster; null where none passes"),
+    "elected": (pa.bool_(), "decisions only: stands for its cluster and its URL, even where it was taken out"),
     "split": (pa.string(), "train or test"),
     "evaluation_overlap": (
         pa.string(),

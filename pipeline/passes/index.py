@@ -166,11 +166,10 @@ def held(group: str, decisions: SortedFiles, updates: SortedFiles) -> Held:
     """What the earlier outputs keep of a group. What was taken out of one holds its place, unless that was given up."""
     if not decisions.has(group):
         return Held(np.empty(0, np.uint32), pa.array([], pa.string()), np.empty(0, np.uint64))
-    table = decisions.read(group, ["id", "fate", "removed", "failed", "representative", "url_hash"])
+    table = decisions.read(group, ["id", "fate", "removed", "elected", "url_hash"])
     fate = table["fate"].to_numpy(zero_copy_only=False)
-    stood = table["representative"].to_numpy(zero_copy_only=False) == table["id"].to_numpy(zero_copy_only=False)
-    stood &= ~table["failed"].to_numpy(zero_copy_only=False) & (table["removed"].to_numpy() == TAKEN_OUT)
-    holds = (fate == "kept") | ((fate == "removed") & stood)
+    holds = table["elected"].to_numpy(zero_copy_only=False)
+    holds = holds & ((fate == "kept") | ((fate == "removed") & (table["removed"].to_numpy() == TAKEN_OUT)))
     rows, leaders = np.empty(0, np.int64), np.empty(0, np.uint32)
     if updates.has(group):
         rows, leaders = (column.to_numpy() for column in updates.read(group, UPDATES).columns)

@@ -269,7 +269,7 @@ def _elect_again(settings: SelectConfig, folder: Location, group: str, batch_cou
     """Add to the edits what another election in the group changes."""
     files = [_decisions(folder, batch) for batch in range(batch_count)]
     with SortedFiles(files, "group") as decisions:
-        names_ = [*TO_ELECT, "minhash_cluster_id", *FACTS_OF_CLUSTER, "fate", "representative"]
+        names_ = [*TO_ELECT, "minhash_cluster_id", *FACTS_OF_CLUSTER, "fate", "representative", "elected"]
         table = decisions.read(group, names_)
         spans = [decisions.span(batch, group) for batch in range(batch_count)]
     removed = table["removed"].to_numpy().copy()
@@ -280,14 +280,14 @@ def _elect_again(settings: SelectConfig, folder: Location, group: str, batch_cou
                 removed[firsts[batch] + place - start] = edit["removed"]
     table = table.set_column(table.column_names.index("removed"), "removed", pa.array(removed, pa.int8()))
     clusters = table["minhash_cluster_id"].to_numpy(zero_copy_only=False)
-    fates, representatives = fates_of_group(settings, table, clusters, table)
-    new = [one.to_numpy(zero_copy_only=False) for one in (fates, representatives)]
-    old = [table[name].to_numpy(zero_copy_only=False) for name in ("fate", "representative")]
+    new = [one.to_numpy(zero_copy_only=False) for one in fates_of_group(settings, table, clusters, table)]
+    old = [table[name].to_numpy(zero_copy_only=False) for name in ("fate", "representative", "elected")]
     new[0] = np.where((old[0] == "empty_after_refine") & (new[0] == "kept"), old[0], new[0])
-    for number in np.flatnonzero((new[0] != old[0]) | (new[1] != old[1])).tolist():
+    differs = np.any([a != b for a, b in zip(old, new, strict=True)], axis=0)
+    for number in np.flatnonzero(differs).tolist():
         batch = int(np.searchsorted(firsts, number, side="right")) - 1
         row = int(spans[batch][0] + number - firsts[batch])
-        edit = {"fate": new[0][number], "representative": new[1][number]}
+        edit = {"fate": new[0][number], "representative": new[1][number], "elected": bool(new[2][number])}
         edits.setdefault(batch, {}).setdefault(row, {}).update(edit)
 
 
@@ -424,7 +424,7 @@ def _merged_with(path: Location, add: pa.Table | None) -> Iterator[pa.Table]:
 
 def _edit_decisions(path: Location, edits: dict[int, dict[str, Any]]) -> None:
     table = pq.read_table(readable(path))
-    for name in ("removed", "fate", "representative"):
+    for name in ("removed", "fate", "representative", "elected"):
         changed = {place: edit[name] for place, edit in edits.items() if name in edit}
         mask = np.zeros(table.num_rows, dtype=bool)
         mask[list(changed)] = True

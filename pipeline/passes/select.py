@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.columns import CLEAN_FIRST, CLEAN_NOT
+from pipeline.columns import CLEAN_FIRST, CLEAN_NOT, DECISION
 from pipeline.config import KeepPolicy, LanguageConfig, RunConfig, SelectConfig, fingerprint
 from pipeline.execution.executors import Executor, run_all
 from pipeline.execution.manifests import committed, finished, read_json, sha256_of, write_json
@@ -36,7 +36,7 @@ from pipeline.stages.histogram import values_of
 from pipeline.stages.measure_quality import hash64
 from pipeline.text.refine import splice
 
-FORMAT = 3
+FORMAT = 4
 ORDER = ("minhash_cluster_size", "id_hash", "id")  # of the rows of a label
 RUN_ROWS = 1000  # of a row group of a run: merge holds one of each run
 SAMPLE = 100  # documents of each fate and language in sample.parquet
@@ -48,6 +48,7 @@ KEPT_WITH_DECISION = [
     "minhash_cluster_id",
     "minhash_cluster_size",
     "representative",
+    "elected",
     "in_population",
     *FACTS_OF_CLUSTER,
 ]
@@ -277,7 +278,7 @@ def _elect_group(
         },
         barred=(removed == REPLACEABLE) | (places != NOBODY),
     )
-    fate, representative = _elected(config.select, members, removed, url_held)
+    fate, representative, elected_ = _elected(config.select, members, removed, url_held)
     del members, leader, url_hash, removed
     indices = np.arange(len(fate), dtype=np.uint32)
     others = representative[(representative != indices) & (representative != NOBODY)]
@@ -301,6 +302,7 @@ def _elect_group(
                 "group": pa.repeat(group, len(rows)),
                 "fate": pa.array(FATE_NAMES[fate[rows]]),
                 "representative": pa.compute.coalesce(held_by, elected),
+                "elected": pa.array(elected_[rows]),
                 "minhash_cluster_id": pa.compute.coalesce(clustered["leader_id"].combine_chunks(), own_ids),
                 "minhash_cluster_size": clustered["size"],
                 "in_population": clustered["in_population"],
@@ -320,24 +322,25 @@ def _first_of(cluster: np.ndarray) -> np.ndarray:
 
 def _elected(
     settings: SelectConfig, members: Members, removed: np.ndarray, url_held: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """As `elect`. One that was taken out represents its cluster still, unless that may elect another. A cluster or URL
-    that an earlier output holds elects nobody."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `elect`, and who was elected, (n,) bool. One that was taken out represents its cluster and URL still, unless
+    that may elect another. A cluster or URL that an earlier output holds elects nobody."""
     fate, representative = elect(members, settings.keep, settings.url_duplicates, settings.elect_before_rules)
     kept, url_duplicate, taken_out = (
         int(np.flatnonzero(name == FATE_NAMES)[0]) for name in ("kept", "url_duplicate", "removed")
     )
     if settings.url_duplicates:
         fate[(fate == kept) & url_held] = url_duplicate
+    elected = fate == kept
     fate[removed != STAYS] = taken_out
-    return fate, representative
+    return fate, representative, elected
 
 
 def fates_of_group(
     settings: SelectConfig, decisions: pa.Table, cluster: np.ndarray, facts: pa.Table
-) -> tuple[pa.Array, pa.Array]:
-    """Fate and representative of some whole clusters of a group, from TO_ELECT, what names the cluster of each, and
-    FACTS_OF_CLUSTER: the election that `elect_groups` holds, in memory."""
+) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Fate, representative and `elected` of some whole clusters of a group, from TO_ELECT, what names the cluster of
+    each, and FACTS_OF_CLUSTER: the election that `elect_groups` holds, in memory."""
     removed = decisions["removed"].to_numpy()
     members = Members(
         leader=_first_of(cluster),
@@ -351,11 +354,13 @@ def fates_of_group(
         },
         barred=(removed == REPLACEABLE) | facts["held_by"].is_valid().to_numpy(zero_copy_only=False),
     )
-    fate, representative = _elected(settings, members, removed, facts["url_held"].to_numpy(zero_copy_only=False))
+    fate, representative, chosen = _elected(
+        settings, members, removed, facts["url_held"].to_numpy(zero_copy_only=False)
+    )
     ids = decisions["id"].combine_chunks()
     nobody = representative == NOBODY
     elected = ids.take(pa.array(np.where(nobody, 0, representative), mask=nobody))
-    return pa.array(FATE_NAMES[fate], pa.string()), pa.compute.coalesce(facts["held_by"], elected)
+    return pa.array(FATE_NAMES[fate], pa.string()), pa.compute.coalesce(facts["held_by"], elected), pa.array(chosen)
 
 
 def _dates(column: pa.ChunkedArray) -> np.ndarray:
@@ -407,7 +412,7 @@ def write_batch(
                 rows = groups[group]["rows"]
                 names = list(dict.fromkeys([*FROM_ELECTION, *KEPT_WITH_DECISION]))
                 found.append((group, elected.read_range(group, names, sum(rows[:batch]), rows[batch])))
-    fates = pa.concat_tables([table for _, table in sorted(found, key=lambda one: one[0])])
+    fates = pa.concat_tables([table for _, table in sorted(found, key=lambda one: one[0])] or [_no_fates()])
     facts = {name: fates[name] for name in FROM_ELECTION}
     facts |= {name: decisions[name] for name in FROM_DECISION}
     where = batch_order(layout, shards, ["label", "id_hash"])
@@ -433,6 +438,12 @@ def write_batch(
         write_by_group(path, decided)
     label_of = where["label"].to_numpy(zero_copy_only=False)
     return {"rows": dict(runs.rows), "runs": runs.names, **_count(label_of, fate, decisions, fates)}
+
+
+def _no_fates() -> pa.Table:
+    """What elect says of a batch without documents."""
+    names = dict.fromkeys([*FROM_ELECTION, *KEPT_WITH_DECISION])
+    return pa.schema([(name, DECISION[name][0]) for name in names]).empty_table()
 
 
 def clean_rows(settings: SelectConfig, table: pa.Table, facts: dict[str, pa.Array]) -> tuple[pa.Table, np.ndarray]:
