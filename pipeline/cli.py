@@ -143,6 +143,8 @@ def plan(
         typer.echo(f"  annotate {path} -> annotated/{shard_name(path)}.parquet")
     batch_count = -(-len(inputs) // settings.dedup.batch_shards)
     typer.echo(f"  deduplicate {batch_count} batches, {settings.dedup.bands} bands of {settings.dedup.rows} rows")
+    if settings.host_lines.enabled:
+        typer.echo(f"  host_lines: lines that repeat across a host{', and strip them' * settings.host_lines.strip}")
     typer.echo(f"  select {settings.selection}, keep {', '.join(settings.select.keep)}")
     typer.echo(
         f"  rebalance with weights {settings.rebalance.weights}, at most {settings.rebalance.max_repeats} copies"
@@ -198,6 +200,10 @@ def explain(
             typer.echo(f"  cluster {decision['minhash_cluster_id']} of {decision['minhash_cluster_size']}{outside}")
             typer.echo(f"  represented by {decision['representative']}")
             typer.echo(f"  fate: {decision['fate']}")
+        if story["host_lines"] is not None:
+            typer.echo(f"  lines that repeat across the host: {len(story['host_lines'])}")
+            for line in story["host_lines"]:
+                typer.echo(f"    {line if len(line) <= 100 else line[:99] + chr(0x2026)}")
 
 
 @app.command()

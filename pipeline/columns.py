@@ -101,6 +101,11 @@ DROPPED = pa.schema(
 DECISION = {
     "perplexity_percentile": (pa.float64(), "percentile of perplexity in the language's reference, 0 to 100"),
     "perplexity_bucket": (pa.string(), "head, middle or tail; null without a model"),
+    "host_boilerplate_character_fraction": (
+        pa.float64(),
+        "share of characters in lines that repeat across the host, 0 to 1; null where host_lines is off or cannot say",
+    ),
+    "stripped_character_count": (pa.int64(), "clean only: code points of such lines that were left out of text"),
     "rules_fired": (
         pa.list_(pa.string()),
         "metrics that lie outside their interval, in the order of the rules",
@@ -148,4 +153,12 @@ CLEAN_FIRST = [
     "top_langs",
     "minhash_cluster_size",
 ]
-CLEAN_NOT = ("exact_hash", "bands", "minima", "id_hash", "url_hash", "domain_hash", "group", "label", *SPANS)
+HOST_LINES = {
+    "host_line_starts": (pa.list_(pa.int32()), "starts of lines that repeat across the host, code points of text"),
+    "host_line_ends": (pa.list_(pa.int32()), "their ends, newline included"),
+}
+CLEAN_NOT = (
+    *("exact_hash", "bands", "minima", "id_hash", "url_hash", "domain_hash", "group", "label"),
+    *SPANS,
+    *HOST_LINES,
+)

@@ -222,6 +222,25 @@ class SelectConfig(_Strict):
     decontaminate: DecontaminateConfig | None = None
 
 
+class HostLinesConfig(_Strict):
+    """Lines that repeat across the documents of a host: a metric, and with `strip` left out of what is written.
+
+    A line repeats when `min_documents` documents of its host have it, near duplicates counted once, and
+    `min_document_fraction` of all documents of the host.
+    """
+
+    enabled: bool = False
+    strip: bool = False
+    min_documents: int = Field(3, ge=2)
+    min_document_fraction: float = Field(0.1, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _strips_what_it_finds(self) -> "HostLinesConfig":
+        if self.strip and not self.enabled:
+            raise ValueError("strip = true: nothing is looked for; set enabled = true, too")
+        return self
+
+
 class RebalanceConfig(_Strict):
     """Weights by duplicate count."""
 
@@ -263,6 +282,7 @@ class RunConfig(_Strict):
     perplexity: bool = True
     models: str = ""
     dedup: DedupConfig = DedupConfig()
+    host_lines: HostLinesConfig = HostLinesConfig()
     select: SelectConfig = SelectConfig()
     rebalance: RebalanceConfig = RebalanceConfig()
     execution: ExecutionConfig = ExecutionConfig()

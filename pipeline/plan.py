@@ -1,4 +1,4 @@
-"""The whole pipeline on one screen: annotate, survey, deduplicate, select, rebalance, then the books and the report."""
+"""The whole pipeline on one screen: annotate, survey, deduplicate, host_lines, select, rebalance, audit and report."""
 
 import logging
 from collections.abc import Collection
@@ -17,6 +17,7 @@ from pipeline.passes.annotate import annotate_state
 from pipeline.passes.audit import audit
 from pipeline.passes.decontaminate import items_of
 from pipeline.passes.deduplicate import deduplicate
+from pipeline.passes.host_lines import host_lines
 from pipeline.passes.index import open_index
 from pipeline.passes.layout import Layout, batches
 from pipeline.passes.lookup import build_lookup
@@ -48,7 +49,7 @@ def check(
     LanguageIdentifier(name=config.lid.model).identify(["glotmill"])
     folder = Path(config.language_configs) if config.language_configs else None
     for label in ("default", *config.languages.include):
-        check_rules(load_language_config(label, folder, rule_overrides))
+        check_rules(load_language_config(label, folder, rule_overrides), config.host_lines.enabled)
     return inputs
 
 
@@ -149,7 +150,8 @@ def make_and_write_mix(
 def _after_annotate(
     config: RunConfig, layout: Layout, executor: Executor, rule_overrides: dict[str, Any], tell: Progress
 ) -> None:
-    """survey, then the rules with percentiles as numbers; deduplicate, whose population rules may bound; select."""
+    """survey, then the rules with percentiles as numbers; deduplicate, whose population rules may bound; host_lines,
+    whose metric rules may bound; select."""
     build_lookup(config, layout, executor)
     tell("survey", 0, 1)
     histograms = survey(config, layout, executor)
@@ -158,6 +160,11 @@ def _after_annotate(
     tell("deduplicate", 0, 1)
     deduplicate(config, layout, executor, rules.languages)
     tell("deduplicate", 1, 1)
+    if config.host_lines.enabled:
+        tell("host_lines", 0, 1)
+        histograms |= host_lines(config, layout, executor)
+        rules = resolve_rules(config, layout, executor, rule_overrides, histograms, host_lines=True)
+        tell("host_lines", 1, 1)
     tell("select", 0, 1)
     select(config, layout, executor, rules, histograms)
     tell("select", 1, 1)

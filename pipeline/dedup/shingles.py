@@ -28,7 +28,7 @@ UInt64Array = npt.NDArray[np.uint64]
 WORD_HASH_SEED = 0
 EXACT_HASH_SEED = 1
 
-_DIGIT_RUN = re.compile(r"\d+")  # \d is category Nd, the decimal digits of every script
+DIGIT_RUN = re.compile(r"\d+")  # \d is category Nd, the decimal digits of every script
 
 # MurmurHash3's 64-bit finalizer, and 2**64 over the golden ratio (odd: multiplying by it is a bijection).
 _SHIFT = np.uint64(33)
@@ -56,7 +56,7 @@ class _Others(dict[str, str]):
 
     def __missing__(self, word: str) -> str:
         kept = any(map(str.isalnum, word))  # isalnum is categories L and N; a test walks all of Unicode
-        value = _DIGIT_RUN.sub("0", word) if kept else ""
+        value = DIGIT_RUN.sub("0", word) if kept else ""
         if len(word) < _REMEMBERED_LENGTH:
             self[word] = value
         return value
@@ -69,11 +69,11 @@ _REMEMBERED_LENGTH = 64
 
 def _fold(words: Sequence[str]) -> list[str]:
     """Case-fold each word between two NFC, all at once: neither composes, reorders or folds across a newline."""
-    folded = _fold_text("\n".join(words)).split("\n")
-    return folded if len(folded) == len(words) else list(map(_fold_text, words))
+    folded = fold_text("\n".join(words)).split("\n")
+    return folded if len(folded) == len(words) else list(map(fold_text, words))
 
 
-def _fold_text(text: str) -> str:
+def fold_text(text: str) -> str:
     if text.isascii():  # NFC already, and lower() is its case folding
         return text.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())

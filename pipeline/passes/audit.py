@@ -3,11 +3,12 @@
 from collections import Counter
 from typing import Any
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import AuditError
 from pipeline.execution.manifests import read_json, sha256_of
-from pipeline.execution.storage import readable
+from pipeline.execution.storage import Location, readable
 from pipeline.passes.layout import Layout
 from pipeline.passes.removals import removal_names
 from pipeline.stages.read_warc import CARRIERS
@@ -85,6 +86,19 @@ def _selection_faults(layout: Layout, selection: str, labels: Counter[str], chec
             path = folder / file["path"]
             if not path.exists():
                 faults.append(f"{path}: missing")
-            elif checksums and sha256_of(path) != file["sha256"]:
-                faults.append(f"{path}: sha256 differs from its manifest")
+            elif checksums:
+                if sha256_of(path) != file["sha256"]:
+                    faults.append(f"{path}: sha256 differs from its manifest")
+                faults += _character_faults(path, file)
+    return faults
+
+
+def _character_faults(path: Location, file: dict[str, Any]) -> list[str]:
+    """Sums of a file of clean/ that are not those of its rows."""
+    faults = []
+    for name, column in (("characters", "character_count"), ("stripped_characters", "stripped_character_count")):
+        if name in file:  # selections of older versions count nothing stripped
+            rows = pq.read_table(readable(path), columns=[column])[column]
+            if (total := pc.sum(rows).as_py()) != file[name]:
+                faults.append(f"{path}: {total} {column} in its rows, {file[name]} in its manifest")
     return faults

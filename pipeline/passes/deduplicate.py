@@ -29,6 +29,7 @@ from pipeline.passes.layout import Layout, batches
 from pipeline.passes.sorted_files import Names, SortedFiles, pack, rechunked, write_by_group
 from pipeline.passes.survey import calibrations, measured
 from pipeline.stages.decide import rules_fired
+from pipeline.stages.histogram import HOST_BOILERPLATE
 
 FORMAT = 3
 READ = ["group", "id", "id_hash", "exact_hash", "bands", "minima"]
@@ -118,17 +119,23 @@ def cluster_signatures(
 def population_rules(config: RunConfig, languages: dict[str, LanguageConfig]) -> dict[str, LanguageConfig]:
     """The rules that a document has to pass to take part in clusters, by label; empty where all take part.
 
-    `above_language_floor`: the rules on the label itself, its score and its script. `passing`: all of them.
+    `above_language_floor`: the rules on the label itself, its score and its script. `passing`: all of them, but for one
+    on what host_lines measures, which needs the clusters.
     """
     if config.dedup.population == "all" or not config.select.rules:
         return {}
     if config.dedup.population == "passing":
-        return languages
+        return {label: _without(language, HOST_BOILERPLATE) for label, language in languages.items()}
     floors = {
         label: {metric: language.rules[metric] for metric in FLOOR if metric in language.rules}
         for label, language in languages.items()
     }
     return {label: languages[label].model_copy(update={"rules": rules}) for label, rules in floors.items()}
+
+
+def _without(language: LanguageConfig, metric: str) -> LanguageConfig:
+    rules = {name: rule for name, rule in language.rules.items() if name != metric}
+    return language.model_copy(update={"rules": rules})
 
 
 def _population_settings(config: RunConfig, population: dict[str, LanguageConfig]) -> list[Any]:

@@ -6,19 +6,25 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.columns import HOST_LINES
 from pipeline.config import LanguageConfig, load_language_config
 from pipeline.errors import InputError
 from pipeline.execution.manifests import read_json
 from pipeline.execution.storage import readable
 from pipeline.passes.decontaminate import OVERLAP
+from pipeline.passes.host_lines import with_host_lines
 from pipeline.passes.layout import Layout
 from pipeline.passes.lookup import Place, find, url_key
+from pipeline.passes.sorted_files import rows_of
+from pipeline.stages.histogram import HOST_BOILERPLATE
 
 HIDDEN = {"text", "bands", "minima", "span_starts", "span_ends", "span_texts"}
 
 
 def explain(layout: Layout, selection: str, wanted: str) -> list[dict[str, Any]]:
-    """Every record with this URL or id: `record`, and `rules` and `decision` where it became a document.
+    """Every record with this URL or id: `record`, and `rules`, `decision` and `host_lines` where it became a document.
+
+    `host_lines` are the lines that repeat across its host, as the selection knew them; None where it did not look.
 
     A URL that no record has stands for those that have its normal form (http or https, without session parameters).
     Raises InputError when the run never saw it.
@@ -72,7 +78,7 @@ def _story(layout: Layout, selection: str, place: Place, row: dict[str, Any]) ->
     language = rules_of(layout, selection, row["label"])
     order = _rule_order(layout)
     active = sorted(language.active_rules().items(), key=lambda rule: (order.get(rule[0], len(order)), rule[0]))
-    values = row | {"perplexity_percentile": decision.get("perplexity_percentile")}
+    values = row | {name: decision.get(name) for name in ("perplexity_percentile", HOST_BOILERPLATE)}
     rules = [
         {
             "metric": metric,
@@ -84,12 +90,27 @@ def _story(layout: Layout, selection: str, place: Place, row: dict[str, Any]) ->
         }
         for metric, rule in active
     ]
-    settings = read_json(folder / "manifest.json")["select"].get("decontaminate")
+    manifest = read_json(folder / "manifest.json")
+    settings = manifest["select"].get("decontaminate")
     if settings and decision.get(OVERLAP, "{}") != "{}":
         fired = OVERLAP in decision["rules_fired"]
         limit = {"min": None, "max": settings["max_overlap"], "origin": "select.decontaminate"}
         rules.append({"metric": OVERLAP, "value": decision[OVERLAP], "fired": fired, **limit})
-    return {"record": row, "rules": rules, "decision": decision}
+    repeated = _host_lines(layout, place, manifest.get("host_lines"))
+    return {"record": row, "rules": rules, "decision": decision, "host_lines": repeated}
+
+
+def _host_lines(layout: Layout, place: Place, lines: dict[str, Any] | None) -> list[str] | None:
+    """The lines of a document that repeat across its host; None where the selection did not look for them, or they were
+    marked again with other settings since."""
+    if lines is None or read_json(layout.host_lines_index)["fingerprint"] != lines["fingerprint"]:
+        return None
+    texts = rows_of(layout.annotated(place.shard), [place.row], ["text"])
+    ((text, starts, ends),) = (
+        (table["text"][0].as_py(), *(table[name][0].as_py() for name in HOST_LINES))
+        for table in with_host_lines(texts, layout, place.shard, [place.row])
+    )
+    return [text[start:end].strip() for start, end in zip(starts, ends, strict=True)]
 
 
 def _rule_order(layout: Layout) -> dict[str, int]:

@@ -65,6 +65,29 @@ class Layout:
         """Group -> cluster file and rows per batch."""
         return self.root / "clusters" / "index.json"
 
+    def host_lines(self, shard: str) -> Location:
+        """For each document of a shard what of it repeats across its host."""
+        return self.root / "host_lines" / f"{shard}.parquet"
+
+    def host_lines_batch(self, batch: int) -> Location:
+        """Totals of a batch by label: exists when its shards are marked; beside it the histograms."""
+        return self.root / "host_lines" / f"batch-{batch:05d}.json"
+
+    @property
+    def host_lines_index(self) -> Location:
+        """What was marked, with which settings, and totals by label."""
+        return self.root / "host_lines" / "index.json"
+
+    @property
+    def host_line_counts(self) -> Location:
+        """How many documents of a batch have a line, by hash; kept, so that other thresholds need no counting."""
+        return self.root / "host_lines" / "counts"
+
+    @property
+    def host_line_scratch(self) -> Location:
+        """What the tasks of host_lines hand to each other; deleted when it ends."""
+        return self.root / "host_lines" / "scratch"
+
     def lookup(self, batch: int) -> Location:
         """Hashes of ids, URLs and domains of a batch, sorted."""
         return self.root / "lookup" / f"batch-{batch:05d}.parquet"

@@ -54,6 +54,7 @@ from pipeline.passes.select import (
     fingerprint_of,
     order_key,
     split_of,
+    texts_of,
 )
 from pipeline.passes.sorted_files import SortedFiles, rows_of, write_by_group
 from pipeline.stages.measure_quality import hash64
@@ -153,7 +154,8 @@ def _chosen(layout: Layout, wanted: list[str] | None, shards: str) -> list[str]:
     if unknown := [name for name in wanted or [] if name not in there]:
         raise ConfigError(f"{layout.root}: no selection {', '.join(unknown)}; there are {', '.join(there) or 'none'}")
     for name in wanted or there:
-        if read_json(folder / name / "manifest.json").get("shards") != shards:
+        manifest = read_json(folder / name / "manifest.json")
+        if manifest.get("shards") != shards or "host_lines" not in manifest:
             raise ConfigError(
                 f"{folder / name}: made over other shards than lookup/ has, or by an older version; make it again with "
                 f"`glotmill select --selection {name}`, or delete it"
@@ -231,7 +233,7 @@ def _apply(layout: Layout, name: str, grouped: list[list[str]], told: Removed) -
     edits, again = _taken_out(layout, folder, grouped, pending)
     for group in again:
         _elect_again(settings, folder, group, len(grouped), edits)
-    gone, come = _changes_of_clean(layout, folder, settings, grouped, edits)
+    gone, come = _changes_of_clean(layout, folder, settings, manifest["host_lines"], grouped, edits)
     told.elected = sum(table.num_rows for table in come.values())
     told.files = _rewrite_files(folder, manifest, settings, gone, come)
     _edit_sample(folder, edits)
@@ -292,12 +294,18 @@ def _elect_again(settings: SelectConfig, folder: Location, group: str, batch_cou
 
 
 def _changes_of_clean(
-    layout: Layout, folder: Location, settings: SelectConfig, grouped: list[list[str]], edits: Edits
+    layout: Layout,
+    folder: Location,
+    settings: SelectConfig,
+    lines: dict[str, Any] | None,
+    grouped: list[list[str]],
+    edits: Edits,
 ) -> tuple[Gone, dict[str, pa.Table]]:
     """By label: rows that leave clean/, and rows that come in. Rows that lost all text in
     refinement become edits."""
     gone: Gone = {}
     come: dict[str, list[pa.Table]] = {}
+    strip = lines is not None and lines["strip"]
     for batch, of_batch in edits.items():
         decisions = pq.read_table(readable(_decisions(folder, batch)))
         places = sorted(place for place, edit in of_batch.items() if "fate" in edit)
@@ -311,6 +319,11 @@ def _changes_of_clean(
                 gone.setdefault(row["label"], {})[row["id"]] = row["minhash_cluster_size"], split
         if not elected:
             continue
+        if lines is not None and strip and read_json(layout.host_lines_index)["fingerprint"] != lines["fingerprint"]:
+            raise ConfigError(
+                f"{folder}: host_lines/ is of other settings by now, so nothing can take a place there: make the "
+                "selection again with `glotmill select`, which carries out the removal"
+            )
         where = batch_order(layout, grouped[batch], ["label"]).take(pa.array(elected))
         facts = decisions.take(pa.array(elected)).select([*FROM_ELECTION, *FROM_DECISION])
         for name in ("fate", "representative"):
@@ -318,7 +331,7 @@ def _changes_of_clean(
             facts = facts.set_column(facts.column_names.index(name), name, values)
         for number, shard in enumerate(grouped[batch]):
             here = np.flatnonzero(where["shard"].to_numpy() == number)
-            for table in rows_of(layout.annotated(shard), where["row"].to_numpy()[here]):
+            for table in texts_of(layout, shard, where["row"].to_numpy()[here], strip):
                 chosen, here = here[: table.num_rows], here[table.num_rows :]
                 columns = {name: facts[name].take(pa.array(chosen)) for name in facts.column_names}
                 rows, empty = clean_rows(settings, table, columns)

@@ -70,9 +70,12 @@ def _facts(layout: Layout, selection: str) -> dict[str, Any]:
         files = manifest["files"].get(row["label"], [])
         row["characters"] = sum(file["characters"] for file in files)
         row["bytes"] = sum(file["bytes"] for file in files)
+        row["stripped_characters"] = sum(file.get("stripped_characters", 0) for file in files)
+        row["stripped_documents"] = sum(file.get("stripped_documents", 0) for file in files)
         row["fired"] = Counter(manifest["rules_fired"].get(row["label"], {})).most_common()
         row["failed"] = row["failed_rules"]
-    totals = {name: sum(row[name] for row in rows) for name in (*FUNNEL_COLUMNS, "characters", "bytes")}
+    summed = (*FUNNEL_COLUMNS, "characters", "bytes", "stripped_characters", "stripped_documents")
+    totals = {name: sum(row[name] for row in rows) for name in summed}
     labels = [label for label, files in manifest["files"].items() if files]
     return {
         "selection": selection,
@@ -97,6 +100,8 @@ def _facts(layout: Layout, selection: str) -> dict[str, Any]:
         "read": dropped.total() + totals["documents"],
         "steps": _steps(totals, dropped.total()),
         "fired": _fired(manifest["rules_fired"]),
+        "host_lines": manifest.get("host_lines"),
+        "host_line_totals": _host_line_totals(manifest.get("host_lines")),
         "mixes": [
             {
                 "name": mix["name"],
@@ -135,6 +140,12 @@ def _fired(rules_fired: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
         for metric, counts in by_metric.items()
     ]
     return sorted(rules, key=lambda rule: (-rule["documents"], rule["metric"]))
+
+
+def _host_line_totals(lines: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """A row for each language with lines that repeat across a host, most characters in them first."""
+    found = [{"label": label, **one} for label, one in (lines["totals"] if lines else {}).items() if one["lines"]]
+    return sorted(found, key=lambda one: (-one["characters"], one["label"]))
 
 
 def _shard(manifest: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from pipeline.execution.manifests import committed, finished, read_json, sha256_
 from pipeline.execution.storage import Location, matching, move_tree, readable, remove_tree
 from pipeline.passes.decontaminate import decontaminate, overlaps, with_overlap
 from pipeline.passes.deduplicate import ROW_GROUP_ROWS
+from pipeline.passes.host_lines import SPANS, with_host_lines
 from pipeline.passes.index import Held, Index, held, open_index
 from pipeline.passes.layout import Layout
 from pipeline.passes.removals import REPLACEABLE, STAYS, removal_names, removed_rows
@@ -32,9 +33,9 @@ from pipeline.passes.sorted_files import Names, SortedFiles, pack, rows_of, writ
 from pipeline.passes.survey import Histograms, Rules, measured, write_histograms
 from pipeline.stages.decide import bucket_of, rules_fired
 from pipeline.stages.elect import FATE_NAMES, NOBODY, Members, elect
-from pipeline.stages.histogram import values_of
+from pipeline.stages.histogram import HOST_BOILERPLATE, values_of
 from pipeline.stages.measure_quality import hash64
-from pipeline.text.refine import splice
+from pipeline.text.refine import splice, with_removed
 
 FORMAT = 4
 ORDER = ("minhash_cluster_size", "id_hash", "id")  # of the rows of a label
@@ -42,7 +43,13 @@ RUN_ROWS = 1000  # of a row group of a run: merge holds one of each run
 SAMPLE = 100  # documents of each fate and language in sample.parquet
 DECIDED_FROM = ["group", "label", "id", "url_hash", "character_count", "perplexity", "date", "language_score"]
 FROM_ELECTION = ["fate", "representative", "minhash_cluster_id", "minhash_cluster_size"]
-FROM_DECISION = ["perplexity_percentile", "perplexity_bucket", "rules_fired", "evaluation_overlap"]
+FROM_DECISION = [
+    "perplexity_percentile",
+    "perplexity_bucket",
+    HOST_BOILERPLATE,
+    "rules_fired",
+    "evaluation_overlap",
+]
 FACTS_OF_CLUSTER = ["already_read", "held_by", "url_held"]
 KEPT_WITH_DECISION = [
     "minhash_cluster_id",
@@ -66,9 +73,9 @@ def select(
     selecting = config.model_dump(mode="json")["select"]
     earlier = open_index(config)
     overlap = decontaminate(config, layout, executor)
-    settings = fingerprint(
-        [FORMAT, selecting, language_configs, index["fingerprint"], layout.missing(), earlier.selections, overlap]
-    )
+    lines = _host_lines(config, layout)
+    made_from = [index["fingerprint"], layout.missing(), earlier.selections, overlap, lines]
+    settings = fingerprint([FORMAT, selecting, language_configs, *made_from])
     removals = removal_names(layout)
     key = fingerprint_of(settings, removals)
     final = layout.selection(config.selection)
@@ -129,6 +136,7 @@ def select(
         "language_configs": language_configs,
         "percentiles": [asdict(one) for one in rules.percentiles],
         "missing": layout.missing(),
+        "host_lines": lines,
         "select": config.model_dump(mode="json")["select"],
     }
     for folder in ("parts", "samples", "fates"):  # fates stand in decisions
@@ -136,6 +144,15 @@ def select(
     write_json(partial / "manifest.json", manifest)
     _publish(partial, final)
     return manifest
+
+
+def _host_lines(config: RunConfig, layout: Layout) -> dict[str, Any] | None:
+    """What the pass host_lines found, and with which settings; None where it is off."""
+    if not config.host_lines.enabled:
+        return None
+    index = read_json(layout.host_lines_index)
+    settings: dict[str, Any] = config.model_dump(mode="json")["host_lines"]
+    return settings | {name: index[name] for name in ("fingerprint", "totals")}
 
 
 def fingerprint_of(settings: str, removals: Sequence[str]) -> str:
@@ -190,7 +207,8 @@ def decide_batch(
     overlapping = overlaps(layout, batch) if config.select.decontaminate else {}
     tables = []
     for number, shard in enumerate(shards):
-        table = _decide(config, measured(layout, shard, config.models, DECIDED_FROM), languages)
+        metrics = measured(layout, shard, config.models, DECIDED_FROM, host_lines=config.host_lines.enabled)
+        table = _decide(config, metrics, languages)
         table = with_overlap(table, config.select.decontaminate, overlapping.get(number, {}))
         removed = np.full(table.num_rows, STAYS, dtype=np.int8)
         for row, level in taken_out.get(shard, {}).items():
@@ -219,7 +237,7 @@ def _decide(config: RunConfig, table: pa.Table, languages: dict[str, LanguageCon
             names, failed[rows] = rules_fired(table.take(pa.array(rows)), language)
             for row, one in zip(rows, names, strict=True):
                 fired[row] = one
-    return table.select([*DECIDED_FROM, "perplexity_percentile"]).append_column(
+    return table.select([*DECIDED_FROM, "perplexity_percentile", HOST_BOILERPLATE]).append_column(
         "perplexity_bucket", pa.array(bucket, type=pa.string())
     ).append_column("rules_fired", pa.array(fired, type=pa.list_(pa.string()))).append_column(
         "failed", pa.array(failed)
@@ -422,7 +440,7 @@ def write_batch(
     for number, shard in enumerate(shards):
         kept = np.flatnonzero((shard_of == number) & (fate == "kept"))
         kept = kept[np.argsort(row_of[kept])]
-        for table in rows_of(layout.annotated(shard), row_of[kept]):
+        for table in texts_of(layout, shard, row_of[kept], config.host_lines.strip):
             chosen, kept = kept[: table.num_rows], kept[table.num_rows :]
             table, empty = clean_rows(
                 config.select, table, {name: column.take(pa.array(chosen)) for name, column in facts.items()}
@@ -444,6 +462,12 @@ def _no_fates() -> pa.Table:
     """What elect says of a batch without documents."""
     names = dict.fromkeys([*FROM_ELECTION, *KEPT_WITH_DECISION])
     return pa.schema([(name, DECISION[name][0]) for name in names]).empty_table()
+
+
+def texts_of(layout: Layout, shard: str, rows: Sequence[int], strip: bool) -> Iterator[pa.Table]:
+    """The rows of annotated/ that `clean_rows` takes; with `strip` they say which lines repeat across their host."""
+    tables = rows_of(layout.annotated(shard), rows)
+    return with_host_lines(tables, layout, shard, rows) if strip else tables
 
 
 def clean_rows(settings: SelectConfig, table: pa.Table, facts: dict[str, pa.Array]) -> tuple[pa.Table, np.ndarray]:
@@ -479,7 +503,8 @@ def _sample(
     for number, shard in enumerate(shards):
         here = draw.filter(pa.compute.equal(draw["shard"], number))
         if here.num_rows or number == 0:  # a batch without documents has the columns, too
-            table = measured(layout, shard, config.models, SAMPLED).take(here["row"])
+            table = measured(layout, shard, config.models, SAMPLED, host_lines=config.host_lines.enabled)
+            table = table.take(here["row"])
             for name in ("fate", "rules_fired", "minhash_cluster_size"):
                 table = table.append_column(name, here[name])
             tables.append(table)
@@ -529,20 +554,21 @@ def _count(labels: np.ndarray, fate: np.ndarray, decisions: pa.Table, fates: pa.
 
 
 def _refine(table: pa.Table, mask: bool) -> pa.Table:
+    """The table with its texts as they are written: what is masked spliced in, lines of the host taken out."""
     texts = table["text"].to_pylist()
-    if mask:
-        spans = zip(
-            table["span_starts"].to_pylist(),
-            table["span_ends"].to_pylist(),
-            table["span_texts"].to_pylist(),
-            strict=True,
-        )
-        texts = [
-            splice(text, list(zip(*one, strict=True))).strip() if one[0] else text
-            for text, one in zip(texts, spans, strict=True)
-        ]
+    nothing: list[list[Any]] = [[]] * len(texts)
+    names = ("span_starts", "span_ends", "span_texts")
+    spans = zip(*(table[name].to_pylist() if mask else nothing for name in names), strict=True)
+    stripped = table.schema.get_field_index(SPANS[0]) >= 0
+    lines = zip(*(table[name].to_pylist() if stripped else nothing for name in SPANS), strict=True)
+    removed = []
+    for number, (masked, taken_out) in enumerate(zip(spans, lines, strict=True)):
+        removed.append(sum(taken_out[1]) - sum(taken_out[0]))
+        if found := with_removed(list(zip(*masked, strict=True)), list(zip(*taken_out, strict=True))):
+            texts[number] = splice(texts[number], found).strip()
     lengths = pa.array([len(text) for text in texts], type=pa.int64())
     table = table.set_column(table.column_names.index("character_count"), "character_count", lengths)
+    table = table.append_column("stripped_character_count", pa.array(removed, type=pa.int64()))
     place = table.column_names.index("text")
     return table.set_column(place, "text", pa.array(texts, type=pa.large_string()))
 
@@ -697,7 +723,7 @@ class PartWriter:
         self.temporary = self.writing.enter_context(committed(folder / path))
         self.writer: pq.ParquetWriter | None = None
         self.buffer: pa.Table | None = None
-        self.rows = self.characters = 0
+        self.rows = self.characters = self.stripped_characters = self.stripped_documents = 0
         self.first: list[Any] = []
         self.run_lengths: list[list[int]] = []
 
@@ -738,6 +764,9 @@ class PartWriter:
         self.run_lengths = _run_lengths(table, self.rows, self.run_lengths)
         self.rows += table.num_rows
         self.characters += int(pa.compute.sum(table["character_count"]).as_py())
+        stripped = table["stripped_character_count"].to_numpy()
+        self.stripped_characters += int(stripped.sum())
+        self.stripped_documents += int(np.count_nonzero(stripped))
 
     def close(self) -> dict[str, Any]:
         """Make the file visible; returns what the manifest says of it. There must be a row."""
@@ -754,6 +783,8 @@ class PartWriter:
             "bytes": size,
             "sha256": digest,
             "characters": self.characters,
+            "stripped_characters": self.stripped_characters,
+            "stripped_documents": self.stripped_documents,
             "first": self.first,
             "run_lengths": self.run_lengths,
         }

@@ -22,6 +22,7 @@ from pipeline.execution.storage import Location, readable, remove_tree
 from pipeline.passes.layout import Layout, batches
 from pipeline.stages.decide import check_rules, percentile_of
 from pipeline.stages.histogram import (
+    HOST_BOILERPLATE,
     MEASURED,
     NULL,
     OVER,
@@ -36,7 +37,7 @@ from pipeline.stages.histogram import (
 )
 from pipeline.stages.score_perplexity import MODELS
 
-FORMAT = 1
+FORMAT = 2
 PERCENTILE = "perplexity_percentile"  # the one metric that is computed here, so that recalibrating is cheap
 Histograms = dict[tuple[str, str], Counts]  # (label, metric) -> counts
 Cell = tuple[str, str, int]  # label, metric, cell
@@ -79,11 +80,24 @@ def _calibration(label: str, models: str) -> Path:
 
 
 def measured(
-    layout: Layout, shard: str, models: str, columns: Iterable[str] = (), metrics: Sequence[str] = MEASURED
+    layout: Layout,
+    shard: str,
+    models: str,
+    columns: Iterable[str] = (),
+    metrics: Sequence[str] = MEASURED,
+    host_lines: bool = False,
 ) -> pa.Table:
-    """Label, `metrics` and further `columns` of the documents of a shard, in row order."""
-    stored = ["perplexity" if metric == PERCENTILE else metric for metric in metrics]
+    """Label, `metrics` and further `columns` of the documents of a shard, in row order.
+
+    The metric of host_lines is null unless `host_lines` says that it was measured.
+    """
+    stored = ["perplexity" if metric == PERCENTILE else metric for metric in metrics if metric != HOST_BOILERPLATE]
     table = pq.read_table(readable(layout.annotated(shard)), columns=list(dict.fromkeys(["label", *stored, *columns])))
+    if HOST_BOILERPLATE in metrics:
+        found = pa.nulls(table.num_rows, pa.float64())
+        if host_lines:
+            found = pq.read_table(readable(layout.host_lines(shard)), columns=[HOST_BOILERPLATE])[HOST_BOILERPLATE]
+        table = table.append_column(HOST_BOILERPLATE, found)
     if PERCENTILE not in metrics:
         return table
     labels = table["label"].to_numpy(zero_copy_only=False)
@@ -164,14 +178,20 @@ def read_histograms(path: Location) -> Histograms:
 
 
 def resolve_rules(
-    config: RunConfig, layout: Layout, executor: Executor, overrides: dict[str, Any], histograms: Histograms
+    config: RunConfig,
+    layout: Layout,
+    executor: Executor,
+    overrides: dict[str, Any],
+    histograms: Histograms,
+    host_lines: bool = False,
 ) -> Rules:
     """The rules of every label that was found, with percentile bounds replaced by values of the run's documents.
 
     The population are all documents of the label that have the metric, n of them; percentile p is the value of rank
     p * n / 100, rounded up, in ascending order (nearest rank: no interpolation, so the bound is a value that occurs).
     The histogram names the bin with that rank and only the values of that bin are then gathered, so that the bound is
-    exact for a label of any size. A label with fewer than `select.percentile_documents` gets no such bound. Raises
+    exact for a label of any size. A label with fewer than `select.percentile_documents` gets no such bound; none has
+    one on the metric of host_lines unless `host_lines` says that the pass is done. Raises
     ConfigError for a rule on an unknown metric, or whose bounds cross once they are numbers.
     """
     labels = sorted({label for label, _ in histograms})
@@ -180,7 +200,7 @@ def resolve_rules(
     bounds: list[Bound] = []
     wanted: dict[int, tuple[Cell, int]] = {}  # place in bounds -> cell, and rank inside it
     for label, language in languages.items():
-        check_rules(language)
+        check_rules(language, config.host_lines.enabled)
         for metric, side, percentile in percentile_bounds(language):
             counts = histograms[label, metric]
             documents = int(counts[:NULL].sum())
@@ -191,7 +211,8 @@ def resolve_rules(
     if wanted:
         cells = sorted({cell for cell, _ in wanted.values()})
         of_batches = batches(layout.shards(), config.dedup.batch_shards)
-        pieces = run_all(executor, values_in_cells, [(config, layout, shards, cells) for shards in of_batches])
+        arguments = [(config, layout, shards, cells, host_lines) for shards in of_batches]
+        pieces = run_all(executor, values_in_cells, arguments)
         for place, (where, rank) in wanted.items():
             values = np.concatenate([piece[where][0] for piece in pieces])
             order = np.argsort(values, kind="stable")
@@ -211,13 +232,13 @@ def percentile_bounds(language: LanguageConfig) -> list[tuple[str, str, float]]:
 
 
 def values_in_cells(
-    config: RunConfig, layout: Layout, shards: list[str], cells: Sequence[Cell]
+    config: RunConfig, layout: Layout, shards: list[str], cells: Sequence[Cell], host_lines: bool = False
 ) -> dict[Cell, tuple[np.ndarray, np.ndarray]]:
     """The distinct values of a batch in each cell, ascending, and how often each occurs."""
     found: dict[Cell, list[np.ndarray]] = {cell: [] for cell in cells}
     metrics = sorted({metric for _, metric, _ in cells})
     for shard in shards:
-        table = measured(layout, shard, config.models, metrics=metrics)
+        table = measured(layout, shard, config.models, metrics=metrics, host_lines=host_lines)
         labels = table["label"].to_numpy(zero_copy_only=False)
         for (label, metric, cell), parts in found.items():
             values = values_of(table, metric)[labels == label]

@@ -16,6 +16,7 @@ from pipeline.config import LanguageConfig, Rule, RunConfig, load_language_confi
 from pipeline.errors import InputError
 from pipeline.execution.manifests import read_json
 from pipeline.passes import survey
+from pipeline.passes.host_lines import has_host_lines, measured_host_lines
 from pipeline.passes.layout import Layout
 from pipeline.stages.decide import rules_fired
 from pipeline.stages.histogram import MEASURED, rank_of, removed_range, values_of
@@ -79,8 +80,8 @@ def measured(layout: Layout, label: str) -> pa.Table:
     shards = [one["shard"] for one in layout.manifests() if label in one["rows_by_label"]]
     if not shards:
         raise InputError(f"{layout.root}: no document with the label {label}")
-    models = _run_config(layout).models
-    tables = [survey.measured(layout, shard, models) for shard in shards]
+    models, marked = _run_config(layout).models, has_host_lines(layout)
+    tables = [survey.measured(layout, shard, models, host_lines=marked) for shard in shards]
     return pa.concat_tables([one.filter(pa.compute.equal(one["label"], label)) for one in tables]).select(MEASURED)
 
 
@@ -122,7 +123,7 @@ def removal_from_histogram(
 
     `removal_by_threshold` is exact where this gives a range. Raises InputError for an unknown metric or label.
     """
-    counts = survey.surveyed(layout).get((label, metric))
+    counts = (survey.surveyed(layout) | measured_host_lines(layout)).get((label, metric))
     if counts is None:
         raise InputError(f"{layout.root}: no histogram of {metric} for {label}")
     documents = int(counts.sum())

@@ -7,16 +7,21 @@ import pyarrow as pa
 
 from pipeline.config import LanguageConfig
 from pipeline.errors import ConfigError
-from pipeline.stages.histogram import MEASURED, values_of
+from pipeline.stages.histogram import HOST_BOILERPLATE, MEASURED, values_of
 
 
-def check_rules(language: LanguageConfig) -> None:
-    """Raises ConfigError for a rule on a metric that does not exist, naming the nearest one."""
+def check_rules(language: LanguageConfig, host_lines: bool) -> None:
+    """Raises ConfigError for a rule on a metric that does not exist, naming the nearest one, or is not measured."""
     for metric in language.rules:
         if metric not in MEASURED:
             near = difflib.get_close_matches(metric, MEASURED, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigError(f"{language.origins.get(metric, language.label)}: rules.{metric}: no such metric{hint}")
+    if HOST_BOILERPLATE in language.active_rules() and not host_lines:
+        raise ConfigError(
+            f"{language.origins.get(HOST_BOILERPLATE, language.label)}: rules.{HOST_BOILERPLATE}: is measured with "
+            "host_lines.enabled = true only; set that, too, or take the rule out"
+        )
 
 
 def rules_fired(table: pa.Table, language: LanguageConfig) -> tuple[list[list[str]], np.ndarray]:

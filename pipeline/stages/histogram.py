@@ -5,6 +5,7 @@ a rule's bound is put in afterwards, and asks for no second look at the columns 
 """
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 
@@ -19,6 +20,7 @@ UNDER, OVER, NULL = 0, BINS + 1, BINS + 2  # cells 1 to BINS are the bins
 CELLS = BINS + 3
 Counts = npt.NDArray[np.int64]
 
+HOST_BOILERPLATE = "host_boilerplate_character_fraction"  # of the pass host_lines; null where that is off
 # measured outside METRICS: lower edge, upper edge, and whether edges are spaced by ratio
 OTHERS = {
     "language_score": (0.0, 1.0, False),
@@ -27,6 +29,7 @@ OTHERS = {
     "perplexity_median": (1.0, 1e6, True),
     "perplexity_p90": (1.0, 1e6, True),
     "perplexity_percentile": (0.0, 100.0, False),
+    HOST_BOILERPLATE: (0.0, 1.0, False),
 }
 MEASURED = (*METRICS, *OTHERS)
 
@@ -81,11 +84,11 @@ def values_of(table: pa.Table, metric: str) -> npt.NDArray[np.float64]:
     return values
 
 
-def histograms_of(table: pa.Table) -> dict[tuple[str, str], Counts]:
-    """(label, metric) -> counts (CELLS,) int64 of every measured metric over the rows of the table."""
+def histograms_of(table: pa.Table, metrics: Sequence[str] = MEASURED) -> dict[tuple[str, str], Counts]:
+    """(label, metric) -> counts (CELLS,) int64 of every one of `metrics` over the rows of the table."""
     labels, rows = np.unique(table["label"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
     found: dict[tuple[str, str], Counts] = {}
-    for metric in MEASURED:
+    for metric in metrics:
         flat = rows * CELLS + cells_of(metric, values_of(table, metric))
         counts = np.bincount(flat, minlength=len(labels) * CELLS).reshape(len(labels), CELLS)  # int64
         found |= {(str(label), metric): row for label, row in zip(labels, counts, strict=True)}

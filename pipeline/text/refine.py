@@ -194,6 +194,23 @@ def _is_address(match: re.Match[str]) -> bool:
     return bool(_ADDRESS_COMES.search(before) or _ADDRESS_WAS.match(match.string, match.end()))
 
 
+def with_removed(spans: list[Span], removed: list[tuple[int, int]]) -> list[Span]:
+    """Spans to splice and pieces of text to take out, each sorted and apart, as spans that are sorted and apart.
+
+    What overlaps a piece that is taken out goes with it, replacement and all.
+
+    >>> with_removed([(0, 2, "X"), (5, 6, "Y")], [(4, 8), (8, 9)])
+    [(0, 2, 'X'), (4, 8, ''), (8, 9, '')]
+    """
+    found: list[Span] = []
+    for start, end, replacement in sorted([*spans, *((start, end, "") for start, end in removed)]):
+        if found and start < found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]), "")
+        else:
+            found.append((start, end, replacement))
+    return found
+
+
 def splice(text: str, spans: list[Span]) -> str:
     """The text with each span replaced; raises ValueError unless spans are sorted, apart and inside the text.
 
