@@ -217,7 +217,7 @@ def first_on_host(layout: Layout, task: int, groups: dict[str, list[int]]) -> No
             same = np.where(clusters.array(group, "in_population"), cluster, hashes.array(group, "words"))
             counts = (host != 0) & ~clusters.array(group, "already_read")
             keys = host + same * GOLDEN  # wraps modulo 2**64
-            counts[link(keys, np.arange(len(keys), dtype=np.uint32), ~counts)[1]] = False
+            counts[link(keys, ~counts)[1]] = False
             table = pa.table({"group": pa.repeat(group, len(counts)), "counts": counts})
             out.write_table(table, row_group_size=ROW_GROUP_ROWS)
 
