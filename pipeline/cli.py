@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -523,6 +524,7 @@ def _print_funnel(layout: Any, selection: str) -> None:
 def main() -> None:
     """Entry point: errors made for users are printed without a traceback; exit codes are in EXIT_CODES."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nobody multiplies matrices, and without threads we can fork
     from pydantic import ValidationError
 
     from pipeline.errors import ConfigError, InputError, MissingError, ModelError

@@ -32,7 +32,7 @@ from pipeline.execution.manifests import (
     write_json,
 )
 from pipeline.execution.storage import Location, ObjectPath, local_copy, locate
-from pipeline.execution.watched_child import WatchedChild
+from pipeline.execution.watched_child import WatchedChild, kept_child
 from pipeline.stages.block_urls import block_reason
 from pipeline.stages.contract import Stage, apply
 from pipeline.stages.extract_text import HTML_TYPES, ExtractText
@@ -43,6 +43,7 @@ from pipeline.stages.score_perplexity import ScorePerplexity
 from pipeline.text.extract import Extraction
 from pipeline.text.lid import resolve_model
 from pipeline.text.main_text import MODEL as EXTRACTION_MODEL
+from pipeline.text.main_text import Utf8
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ def _versions() -> dict[str, str]:
 
 
 class StepClock:
-    """CPU seconds of this process by step, which add up to all that passed since the clock was made.
+    """CPU seconds by step, which add up to all that this process and its child used since the clock was made.
 
     They stand in no manifest, because the same inputs give the same bytes; `make bench` prints them.
     """
@@ -143,8 +144,12 @@ class StepClock:
     def lap(self, step: str) -> None:
         """Book what passed since the last call to a step."""
         now = time.process_time()
-        self.seconds[step] = self.seconds.get(step, 0.0) + now - self._last
+        self.book(step, now - self._last)
         self._last = now
+
+    def book(self, step: str, seconds: float) -> None:
+        """Book what another process has used."""
+        self.seconds[step] = self.seconds.get(step, 0.0) + seconds
 
 
 def annotate_shard(
@@ -173,6 +178,8 @@ def annotate_shard(
 def _annotate(config: RunConfig, file_path: str, local: Path, output: Location, clock: StepClock) -> dict[str, Any]:
     shard = shard_name(file_path)
     books = _Books()
+    child = kept_child(config.extract.extractor, config.extract.cpu_seconds, config.extract.memory_bytes)
+    used = child.cpu_used()
     clock.lap("start")
     annotated = output / "annotated" / f"{shard}.parquet"
     dropped = output / "dropped" / f"{shard}.parquet"
@@ -183,7 +190,6 @@ def _annotate(config: RunConfig, file_path: str, local: Path, output: Location, 
         with (
             pq.ParquetWriter(documents_path, ANNOTATED, compression="zstd", write_page_index=True) as documents,
             pq.ParquetWriter(dropped_path, DROPPED, compression="zstd") as losses,
-            WatchedChild(config.extract.extractor, config.extract.cpu_seconds, config.extract.memory_bytes) as child,
         ):
             verdicts = _Verdicts(output / "quarantine" / f"{shard}.json", child)
             stages: list[Stage] = [
@@ -196,6 +202,7 @@ def _annotate(config: RunConfig, file_path: str, local: Path, output: Location, 
         clock.lap("write_files")
         digests = {"annotated": sha256_of(documents_path), "dropped": sha256_of(dropped_path)}
     clock.lap("checksums")
+    clock.book("child that extracts", child.cpu_used() - used)
     steps = ", ".join(f"{step} {seconds:.2f}" for step, seconds in clock.seconds.items())
     logger.info("annotate %s: %d documents, CPU seconds by step: %s", shard, books.documents, steps)
     return {
@@ -242,18 +249,22 @@ class _Verdicts:
         self.child = child
         self.known: dict[str, str] = read_json(path) if path.exists() else {}
 
-    def extract(self, pages: Sequence[str]) -> Iterator[Extraction]:
-        keys = [hashlib.sha256(page.encode()).hexdigest() for page in pages]
-        answers = self.child.extract([page for page, key in zip(pages, keys, strict=True) if key not in self.known])
-        for key in keys:
-            if key in self.known:
-                yield Extraction(fault=self.known[key])
+    def extract(self, pages: Sequence[Utf8]) -> Iterator[Extraction]:
+        known = [self.known.get(_key(page)) if self.known else None for page in pages]
+        answers = self.child.extract([page for page, fault in zip(pages, known, strict=True) if fault is None])
+        for page, fault in zip(pages, known, strict=True):
+            if fault is not None:
+                yield Extraction(fault=fault)
                 continue
             answer = next(answers)
             if answer.fault in ("cpu_limit", "memory_limit", "killed"):
-                self.known[key] = answer.fault
+                self.known[_key(page)] = answer.fault
                 write_json(self.path, self.known)
             yield answer
+
+
+def _key(page: Utf8) -> str:
+    return hashlib.sha256(page).hexdigest()
 
 
 def _run(

@@ -8,12 +8,13 @@ import pyarrow as pa
 from pipeline.columns import MEASURED, METADATA, PAYLOAD, RECORD, TEXT, schema
 from pipeline.config import RunConfig
 from pipeline.stages.contract import add_columns
-from pipeline.text.decode import decode
+from pipeline.text.decode import to_utf8
 from pipeline.text.extract import Extraction
+from pipeline.text.main_text import Utf8
 from pipeline.text.repair import clean, repair_encoding
 
 HTML_TYPES = ("text/html", "application/xhtml+xml")
-ExtractPages = Callable[[Sequence[str]], Iterable[Extraction]]
+ExtractPages = Callable[[Sequence[Utf8]], Iterable[Extraction]]
 
 
 class ExtractText:
@@ -27,7 +28,8 @@ class ExtractText:
         self.config = config
         self.extract_pages = extract_pages
         # one tag with a megabyte of attributes makes every HTML parser quadratic
-        self._long_tag = re.compile(rb"<[A-Za-z][^>]{%d}" % min(config.read.max_tag_bytes, 60_000))
+        self._longest_tag = min(config.read.max_tag_bytes, 60_000)
+        self._long_tag = re.compile(rb"<[A-Za-z][^>]{%d}" % self._longest_tag)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Rows without text get a drop reason: empty_body, not_html, undecodable, too_many_tags, no_text, ..."""
@@ -36,8 +38,9 @@ class ExtractText:
         encodings: list[object] = [None] * rows
         sources: list[object] = [None] * rows
         drops: list[str | None] = [None] * rows
-        sources_of_text: list[str | None] = [None] * rows
-        pages: list[int] = []
+        found: list[str | None] = [None] * rows
+        rows_of_pages: list[int] = []
+        pages: list[bytes] = []
         payloads = table["payload"].to_pylist()
         types = table["content_type"].to_pylist()
         for row, (payload, kind, warc_type) in enumerate(
@@ -47,22 +50,22 @@ class ExtractText:
             drops[row] = self._refuse(payload, plain)
             if drops[row] is not None:
                 continue
-            text, encodings[row], sources[row] = decode(payload, "charset=utf-8" if plain else kind or "")
-            if text is None:
+            page, encodings[row], sources[row] = to_utf8(payload, "charset=utf-8" if plain else kind or "")
+            if page is None:
                 drops[row] = "undecodable"
-                continue
-            sources_of_text[row] = text
-            if not plain:
-                pages.append(row)
-        answers = self.extract_pages([_valid(sources_of_text[row] or "") for row in pages])
+            elif plain:
+                found[row] = page.decode()
+            else:
+                rows_of_pages.append(row)
+                pages.append(page)
         declared: list[tuple[str | None, ...]] = [(None,) * len(METADATA)] * rows
-        for row, answer in zip(pages, answers, strict=True):
-            sources_of_text[row], drops[row] = answer.text, answer.fault
+        for row, answer in zip(rows_of_pages, self.extract_pages(pages), strict=True):
+            found[row], drops[row] = answer.text, answer.fault
             declared[row] = tuple(value and clean(value) for value in answer.metadata)
         texts: list[object] = [None] * rows
         measured: list[object] = [None] * rows
         repaired: list[object] = [None] * rows
-        for row, text in enumerate(sources_of_text):
+        for row, text in enumerate(found):
             if drops[row] is not None or text is None:
                 drops[row] = drops[row] or "no_text"
                 continue
@@ -86,16 +89,19 @@ class ExtractText:
             return "empty_body"
         if plain:
             return None
-        if b"<" not in payload[:65_536].replace(b"\0", b""):
+        if payload.find(b"<", 0, 65_536) < 0:
             return "body_not_html"
-        if payload.count(b"<") > self.config.read.max_tags:
+        most = self.config.read.max_tags
+        if len(payload) > most and payload.count(b"<") > most:
             return "too_many_tags"
-        return "tag_too_long" if self._long_tag.search(payload) else None
+        return "tag_too_long" if self._has_long_tag(payload) else None
 
-
-def _valid(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode("utf-8")
-    return text
+    def _has_long_tag(self, payload: bytes) -> bool:
+        """Whether a tag is too long; most pages have a `>` every so often, and are not searched for the tag."""
+        position = 0
+        while position + self._longest_tag < len(payload):
+            nearest = payload.rfind(b">", position, position + self._longest_tag)
+            if nearest < 0:
+                return self._long_tag.search(payload) is not None
+            position = nearest + 1
+        return False

@@ -3,7 +3,8 @@
 ISO-2022 and HZ write Japanese, Korean and Chinese in ASCII bytes between escape sequences. Read in any other encoding
 such a page is valid and garbage, so the sequences, which HTML has no use for, go before what the page is said to be.
 
-Labels are read as browsers read them (WHATWG: latin-1 means windows-1252, gb2312 means gb18030, ...).
+Labels are read as browsers read them (WHATWG: latin-1 means windows-1252, gb2312 means gb18030, ...). Other than they
+do, a page that is valid UTF-8 beyond chance is not read in the legacy encoding that it is said to have.
 """
 
 import codecs
@@ -63,6 +64,10 @@ JAPANESE_ESCAPES = re.compile(rb"\x1b(\([BJI]|\$[@B]|\$\(D)")
 SNIFFED_BYTES = 4096
 DETECTED_BYTES = 65_536
 TOLERATED_ERRORS = 0.01
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+# Different characters beyond ASCII in a page that is valid UTF-8 as a whole, from which that is no chance. Of common
+# Chinese characters in GBK one in eight looks like a character in UTF-8, of letters in other encodings fewer do.
+CERTAIN_UTF8 = 4
 
 
 def python_codec(label: str) -> str | None:
@@ -80,35 +85,69 @@ def python_codec(label: str) -> str | None:
 
 
 def decode(body: bytes, content_type: str = "") -> tuple[str | None, str | None, str | None]:
-    """Text, encoding and where the encoding was found: bom, header, meta, utf8, detected; all None if undecodable.
-
-    A declared encoding that does not fit (over 1 % of the characters cannot be read) gives way to the next source.
+    """Text, encoding and where the encoding was found, as `to_utf8` finds them.
 
     >>> decode("Привет".encode("cp1251"), "text/html; charset=windows-1251")
     ('Привет', 'cp1251', 'header')
     """
+    page, encoding, source = to_utf8(body, content_type)
+    return None if page is None else page.decode(), encoding, source
+
+
+def to_utf8(body: bytes, content_type: str = "") -> tuple[bytes | None, str | None, str | None]:
+    """A page as valid UTF-8, its encoding and where that was found; all None if undecodable.
+
+    Found in: bom, header, meta, utf8, detected. A declared encoding that does not fit (over 1 % of the characters
+    cannot be read) gives way to the next source, a legacy one also to UTF-8 beyond chance. What cannot be read becomes
+    U+FFFD. A body that is valid UTF-8 is returned as it is.
+    """
     for bom, encoding in BOMS:
         if body.startswith(bom):
-            text = body[len(bom) :].decode(encoding, "replace")
-            return (text, encoding, "bom") if _fits(text) else (None, None, None)
+            page = _read(body[len(bom) :], encoding)
+            return (None, None, None) if page is None else (page, encoding, "bom")
     declared = _declared(body, content_type)
     if escaped := _decode_escaped(body):
         text, encoding = escaped
-        return text, encoding, next((source for source, codec in declared if codec == encoding), "detected")
+        found = next((source for source, codec in declared if codec == encoding), "detected")
+        return text.encode("utf-8", "replace"), encoding, found
     for source, encoding in declared:
-        text = body.decode(encoding, "replace")
-        if _fits(text):
-            return text, encoding, source
-    try:
-        return body.decode("utf-8"), "utf-8", "utf8"
-    except UnicodeDecodeError:
-        pass
+        if not encoding.startswith("utf") and _is_certainly_utf8(body):
+            return body, "utf-8", "utf8"
+        if (page := _read(body, encoding)) is not None:
+            return page, encoding, source
+    if _is_utf8(body):
+        return body, "utf-8", "utf8"
     return _detect(body)
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        return body.isascii() or bool(body.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def _is_certainly_utf8(body: bytes) -> bool:
+    """Whether a body is valid UTF-8 with so many different characters beyond ASCII that it cannot be by chance."""
+    if body.isascii() or not _is_utf8(body):
+        return False
+    return sum(character > "\x7f" for character in set(body.decode())) >= CERTAIN_UTF8
+
+
+def _read(body: bytes, encoding: str) -> bytes | None:
+    """A body as UTF-8, None where the encoding does not fit."""
+    if encoding == "utf-8" and _is_utf8(body):
+        replaced = body.count(REPLACEMENT.encode())  # that the page itself has
+        return body if not replaced or _fits(body.decode()) else None
+    text = body.decode(encoding, "replace")
+    return text.encode("utf-8", "replace") if _fits(text) else None  # UTF-7 can name half a surrogate pair
 
 
 def _decode_escaped(body: bytes) -> tuple[str, str] | None:
     """Text and encoding of a page in ISO-2022-JP, ISO-2022-KR or HZ, None for any other."""
-    if not (b"\x1b" in body or (b"~" in body and b"~{" in body)) or not (match := ESCAPES.search(body)):
+    if b"\x1b" not in body and not (body.isascii() and b"~{" in body):
+        return None
+    if not (match := ESCAPES.search(body)):
         return None
     encoding = str(match.lastgroup)
     if encoding == "hz" and not body.isascii():
@@ -147,15 +186,13 @@ def _declared(body: bytes, content_type: str) -> list[tuple[str, str]]:
 
 
 def _fits(text: str) -> bool:
-    return text.count("\N{REPLACEMENT CHARACTER}") <= TOLERATED_ERRORS * len(text)
+    return text.count(REPLACEMENT) <= TOLERATED_ERRORS * len(text)
 
 
-def _detect(body: bytes) -> tuple[str | None, str | None, str | None]:
+def _detect(body: bytes) -> tuple[bytes | None, str | None, str | None]:
     import cchardet
 
     label = cchardet.detect(body[:DETECTED_BYTES]).get("encoding")
     codec = python_codec(label) if label else None
-    if codec is None:
-        return None, None, None
-    text = body.decode(codec, "replace")
-    return (text, codec, "detected") if _fits(text) else (None, None, None)
+    page = _read(body, codec) if codec else None
+    return (None, None, None) if page is None else (page, codec, "detected")

@@ -42,9 +42,7 @@ EXTRACTORS: dict[str, Callable[[Utf8, Blocks, Declared], str | None]] = {
 
 
 def extract(html: str | Utf8, extractor: str = "glotmill") -> Extraction:
-    """The main text of a page, or a fault: `no_main_text`, `parser_error_*` or `memory_limit`.
-
-    A page given as bytes is valid UTF-8.
+    """The main text of a page (bytes: valid UTF-8), or a fault: `no_main_text`, `parser_error_*`, `memory_limit`.
 
     >>> extract("<html><body><article><p>Merhaba dünya.</p></article></body></html>").text
     'Merhaba dünya.'

@@ -1,11 +1,11 @@
 """HTML to blocks of text in one compiled pass, without a document tree.
 
-Takes a page as UTF-8, of which only what is shown is ever decoded; gives the text that a reader would see, cut into blocks at block elements and line
-breaks, with counts per block, and a light tree of the block elements. Tags, attributes, comments, raw text and
-character references are read as the HTML Living Standard says (13.2.5); of tree construction (13.2.6) it follows
-what decides where text belongs: implied end tags, scopes, formatting elements that end across blocks, scripts
-within comments within scripts, foreign content. It does not move misplaced text out of tables, nor reopen formatting
-elements. Tests hold its text against lexbor's on real pages.
+Takes a page as UTF-8, of which only what is shown is ever decoded; gives the text that a reader would see, cut into
+blocks at block elements and line breaks, with counts per block, and a light tree of the block elements. Tags,
+attributes, comments, raw text and character references are read as the HTML Living Standard says (13.2.5); of tree
+construction (13.2.6) it follows what decides where text belongs: implied end tags, scopes, formatting elements that
+end across blocks, scripts within comments within scripts, foreign content. It does not move misplaced text out of
+tables, nor reopen formatting elements. Tests hold its text against lexbor's on real pages.
 """
 
 from dataclasses import dataclass

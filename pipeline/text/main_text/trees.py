@@ -1,11 +1,16 @@
 """Gradient-boosted trees as plain arrays: loaded from a file of figures, evaluated by a compiled loop.
 
 The file is written by `scripts/train_extractor.py`; no library of trees is needed to use it.
+
+No block walks down a tree: which way it takes cannot be foreseen, and a processor that guesses wrong at every second
+node spends its time on that. Instead each node is asked of all blocks at once, and takes the leaves below its lower child
+from those that go to the upper one; the first leaf that is left is the block's (QuickScorer, doi:10.1145/2766462.2767733).
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +20,13 @@ from pipeline.kernels import kernel
 # Most blocks are plainly not text: after so many trees, a block this sure (in log odds) is not asked about further.
 SETTLED_AFTER: Final = 120
 SETTLED: Final = 4.0
+MOST_LEAVES: Final = 32  # bits of a mask
+# (2 ** k * _DE_BRUIJN modulo 2 ** 32) >> 27 is another number for each k from 0 to 31
+_DE_BRUIJN: Final = 0x077CB531
 FIELDS: Final = ("roots", "features", "thresholds", "lower", "upper", "values")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Forest:
     """Inner nodes of all trees in one list, leaves in another; child k >= 0 is a node, k < 0 the leaf ~k."""
 
@@ -44,27 +52,61 @@ class Forest:
 
     def probabilities(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probability of each row; (n_rows,) float64 in (0, 1)."""
-        scores = _scores(matrix, self.roots, self.features, self.thresholds, self.lower, self.upper, self.values)
+        columns = np.ascontiguousarray(matrix.T)
+        scores = np.zeros(len(matrix))
+        last = len(self.roots)
+        _add_trees(columns, *self._masks, 0, min(SETTLED_AFTER, last), scores)
+        undecided = np.flatnonzero(np.abs(scores) < SETTLED)
+        rest = scores[undecided]
+        _add_trees(np.ascontiguousarray(columns[:, undecided]), *self._masks, SETTLED_AFTER, last, rest)
+        scores[undecided] = rest
         result: NDArray[np.float64] = 1 / (1 + np.exp(-scores))
         return result
 
+    @cached_property
+    def _masks(self) -> tuple[NDArray[Any], ...]:
+        """First node of each tree, and of each node feature, threshold and mask of the leaves that it leaves; values.
+
+        Leaves are numbered from the lowest. Values are (n_trees, MOST_LEAVES), in the order of the leaves' bits times
+        _DE_BRUIJN. Raises ValueError where a tree has more leaves than a mask has bits.
+        """
+        nodes: list[tuple[int, float, int]] = []
+        firsts = [0]
+        values = np.zeros((len(self.roots), MOST_LEAVES), np.float32)
+
+        def number(tree: int, k: int, leaf: int) -> int:
+            """Note a subtree whose first leaf has this number; returns the number of the leaf behind it."""
+            if k < 0:
+                if leaf == MOST_LEAVES:
+                    raise ValueError(f"a tree has more than {MOST_LEAVES} leaves: train it with smaller num_leaves")
+                values[tree, (_DE_BRUIJN << leaf) % 2**32 >> 27] = self.values[~k]
+                return leaf + 1
+            upper = number(tree, int(self.lower[k]), leaf)
+            nodes.append((self.features[k], self.thresholds[k], 2**MOST_LEAVES - 2**upper + 2**leaf - 1))
+            return number(tree, int(self.upper[k]), upper)
+
+        for tree, root in enumerate(self.roots.tolist()):
+            number(tree, root, 0)
+            firsts.append(len(nodes))
+        features = np.array([feature for feature, _, _ in nodes], np.int32)
+        thresholds = np.array([threshold for _, threshold, _ in nodes], np.float32)
+        masks = np.array([mask for _, _, mask in nodes], np.uint32)
+        return np.array(firsts), features, thresholds, masks, values
+
 
 @kernel
-def _scores(matrix, roots, features, thresholds, lower, upper, values):  # type: ignore[no-untyped-def]
-    scores = np.zeros(len(matrix))
-    rows = np.arange(len(matrix))
-    active = len(rows)
-    for tree in range(len(roots)):
-        for i in range(active):
-            row = rows[i]
-            k = roots[tree]
-            while k >= 0:
-                k = lower[k] if matrix[row, features[k]] <= thresholds[k] else upper[k]
-            scores[row] += values[~k]
-        if tree + 1 == SETTLED_AFTER:
-            kept = 0
-            for i in range(active):
-                rows[kept] = rows[i]
-                kept += abs(scores[rows[i]]) < SETTLED
-            active = kept
-    return scores
+def _add_trees(  # type: ignore[no-untyped-def]
+    columns, firsts, features, thresholds, masks, values, first_tree, last_tree, scores
+):
+    """Add the leaves that the rows reach, tree after tree; columns are (n_features, n_rows)."""
+    n = len(scores)
+    left = np.empty(n, np.uint32)
+    for tree in range(first_tree, last_tree):
+        left[:] = 2**32 - 1
+        for node in range(firsts[tree], firsts[tree + 1]):
+            column, threshold, mask = columns[features[node]], thresholds[node], masks[node]
+            for row in range(n):
+                left[row] &= mask if column[row] > threshold else np.uint32(2**32 - 1)
+        for row in range(n):
+            lowest = np.int64(left[row]) & -np.int64(left[row])
+            scores[row] += values[tree, (lowest * _DE_BRUIJN & 0xFFFFFFFF) >> 27]
