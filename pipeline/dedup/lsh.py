@@ -52,7 +52,9 @@ def link(
         edge_count = _link_kernel(scattered, rows, here, table, a, b)
         found.append((a[:edge_count], b[:edge_count]))
         first = last
-    return found[0] if len(found) == 1 else (np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found]))
+    if len(found) == 1:
+        return found[0]
+    return np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found])
 
 
 @kernel
