@@ -8,7 +8,6 @@ each is to the leader; and members times leaders comparisons are bounded by `max
 """
 
 import tempfile
-from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -55,31 +54,31 @@ def _number_kernel(roots: IndexArray, numbers: IndexArray, none: np.uint64) -> i
     return count
 
 
-@intrinsic
-def _equal_lanes(
-    context: Any, left: Any, row: Any, right: Any, seat: Any, place: Any
-) -> tuple[Any, Callable[..., Any]]:
+def _lanes_in_llvm(context: Any, left: Any, row: Any, right: Any, seat: Any, place: Any) -> tuple[Any, Any]:
     """How many of the LANES bytes of left[row] and right[seat] from `place` on are equal.
 
-    In LLVM's words, because its compiler does not find them in a loop over bytes: both rows as vectors, one comparison,
-    a count of the bits that say yes. Every processor can do it; those with vectors of 64 bytes in four instructions.
+    In LLVM's words, as the compiler does not vectorise a loop that counts equal bytes: both as vectors, one comparison,
+    a count of the bits that say yes. LLVM makes it of what the processor has; with vectors of 64 bytes four
+    instructions.
     """
-    signature = types.intp(left, row, right, seat, place)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        vector = ir.VectorType(ir.IntType(8), LANES).as_pointer()
+        get_item_pointer: Any = cgutils.get_item_pointer
 
-        def lanes(array: int, number: int) -> Any:
+        def vector(array: int, number: int) -> Any:
             kind = signature.args[array]
-            place = [context.cast(builder, arguments[one], signature.args[one], types.intp) for one in (number, 4)]
+            at = [context.cast(builder, arguments[one], signature.args[one], types.intp) for one in (number, 4)]
             values = context.make_array(kind)(context, builder, arguments[array])
-            pointer = cgutils.get_item_pointer(context, builder, kind, values, place)
-            return builder.load(builder.bitcast(pointer, vector), align=1)
+            pointer = get_item_pointer(context, builder, kind, values, at)
+            return builder.load(builder.bitcast(pointer, ir.VectorType(ir.IntType(8), LANES).as_pointer()), align=1)
 
-        same = builder.icmp_unsigned("==", lanes(0, 1), lanes(2, 3))
-        return builder.ctpop(builder.bitcast(same, ir.IntType(LANES)))
+        equal = builder.icmp_unsigned("==", vector(0, 1), vector(2, 3))
+        return builder.ctpop(builder.bitcast(equal, ir.IntType(LANES)))
 
-    return signature, generate
+    return types.intp(left, row, right, seat, place), generate
+
+
+_equal_lanes: Any = intrinsic(_lanes_in_llvm)
 
 
 @kernel

@@ -26,7 +26,7 @@ from pipeline.execution.manifests import committed, finished, write_json
 from pipeline.execution.storage import Location, readable, remove_tree
 from pipeline.passes.index import open_index, updated
 from pipeline.passes.layout import Layout, batches
-from pipeline.passes.sorted_files import Names, SortedFiles, pack, rechunked, write_by_group
+from pipeline.passes.sorted_files import Names, SortedFiles, ahead, pack, rechunked, write_by_group
 from pipeline.passes.survey import calibrations, measured
 from pipeline.stages.decide import rules_fired
 from pipeline.stages.histogram import HOST_BOILERPLATE
@@ -340,10 +340,11 @@ def cluster_groups(
     with committed(layout.clusters(task)) as path, SortedFiles(files, "group") as signatures:
         writer: pq.ParquetWriter | None = None
         for group, total in groups.items():
-            if total >= config.dedup.large_group_rows:
-                rows = partial(signatures.chunks, group, rows=ROW_GROUP_ROWS)
+            large = total >= config.dedup.large_group_rows
+            if large:
+                rows = partial(_read_ahead, signatures, group)
                 already_read = _read_mark(layout.edges(task, ALREADY_READ))
-                edges = _edges_on_disk(layout, task, keys)
+                edges = ahead(_edges_on_disk(layout, task, keys))
             else:
                 table = signatures.read(
                     group, FOR_CLUSTERS + keys + (["minima", "signed"] if config.dedup.verified else [])
@@ -359,7 +360,7 @@ def cluster_groups(
             if earlier:
                 changed, tables = updated(tables, rows(["id"]), leader, already_read, earlier)
                 updates.append(changed)
-            for found in tables:
+            for found in ahead(tables) if large else tables:
                 writer = writer or pq.ParquetWriter(path, found.schema, compression="zstd", use_dictionary=["group"])
                 writer.write_table(found, row_group_size=ROW_GROUP_ROWS)
         if writer:
@@ -368,6 +369,10 @@ def cluster_groups(
         with committed(layout.cluster_updates(task)) as path:
             write_by_group(path, pa.concat_tables(updates))
     return {"clusters": clusters, "overflow": overflow}
+
+
+def _read_ahead(signatures: SortedFiles, group: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+    return ahead(signatures.chunks(group, columns, ROW_GROUP_ROWS))
 
 
 def _slices(table: pa.Table, columns: Sequence[str]) -> Iterator[pa.Table]:

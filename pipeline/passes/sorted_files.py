@@ -4,10 +4,14 @@ So a task reads one group's rows of one column from every batch: a projection in
 for as long as a task runs, because a footer costs more to read than the rows of a small group.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, pairwise
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +19,15 @@ import pyarrow.parquet as pq
 
 from pipeline.execution.storage import Location, readable
 
+T = TypeVar("T")
+
 
 class SortedFiles:
-    """Files sorted by `column`, in the order in which their rows follow each other."""
+    """Files sorted by `column`, in the order in which their rows follow each other. Threads read them in turn."""
 
     def __init__(self, paths: Sequence[Location], column: str) -> None:
         self.files = [pq.ParquetFile(readable(path), pre_buffer=True) for path in paths]
+        self._reading = Lock()
         self.row_groups: list[dict[str, list[int]]] = []
         for file in self.files:
             place = file.schema_arrow.get_field_index(column)
@@ -113,10 +120,27 @@ class SortedFiles:
             if value in found
         ]
 
-    @staticmethod
-    def _stream(file: pq.ParquetFile, numbers: Sequence[int], columns: Sequence[str] | None) -> Iterator[pa.Table]:
+    def _stream(
+        self, file: pq.ParquetFile, numbers: Sequence[int], columns: Sequence[str] | None
+    ) -> Iterator[pa.Table]:
         for number in numbers:
-            yield file.read_row_group(number, columns=list(columns) if columns else None)
+            with self._reading:
+                table = file.read_row_group(number, columns=list(columns) if columns else None)
+            yield table
+
+
+def ahead(items: Iterable[T], count: int = 2) -> Iterator[T]:
+    """The same items; a thread makes the next `count` while one is used.
+
+    >>> list(ahead("abc"))
+    ['a', 'b', 'c']
+    """
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1) as thread:
+        waiting = deque(thread.submit(next, iterator, end) for _ in range(count))
+        while (item := waiting.popleft().result()) is not end:
+            waiting.append(thread.submit(next, iterator, end))
+            yield item  # type: ignore[misc]  # it is not `end`
 
 
 def rechunked(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
@@ -149,7 +173,7 @@ class Names:
         found, first = [pa.array([], pa.large_string())], 0
         for table in read():
             rows = pa.array(chosen[first : first + table.num_rows])
-            found += table.column(0).cast(pa.large_string()).filter(rows).chunks
+            found += table.column(0).filter(rows).cast(pa.large_string()).chunks
             first += table.num_rows
         self._strings = pa.concat_arrays(found)
 
