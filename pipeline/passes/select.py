@@ -27,7 +27,7 @@ from pipeline.passes.decontaminate import decontaminate, overlaps, with_overlap
 from pipeline.passes.deduplicate import ROW_GROUP_ROWS
 from pipeline.passes.index import Held, Index, held, open_index
 from pipeline.passes.layout import Layout
-from pipeline.passes.removals import REPLACEABLE, STAYS, removal_names, removed_rows
+from pipeline.passes.removals import REPLACEABLE, STAYS, inherit, removal_names, removed_rows
 from pipeline.passes.sorted_files import Names, SortedFiles, pack, rows_of, write_by_group
 from pipeline.passes.survey import Histograms, Rules, measured, write_histograms
 from pipeline.stages.decide import bucket_of, rules_fired
@@ -69,6 +69,7 @@ def select(
     settings = fingerprint(
         [FORMAT, selecting, language_configs, index["fingerprint"], layout.missing(), earlier.selections, overlap]
     )
+    inherit(layout, earlier.outputs)
     removals = removal_names(layout)
     key = fingerprint_of(settings, removals)
     final = layout.selection(config.selection)
