@@ -234,6 +234,7 @@ def _alike(one: Document, other: Document) -> bool:
 def _judge(outputs: Sequence[Output], verdicts: Sequence[list[Verdict]], group: str) -> None:
     """The verdicts of the last output on one group."""
     output = outputs[-1]
+    removals = [one for so_far in outputs for one in so_far.removals]
     earlier: dict[str, tuple[Document, Verdict]] = {}  # first reading of each id
     for before, known in zip(outputs[:-1], verdicts[:-1], strict=True):
         for one, told in zip(before.comparable, known, strict=True):
@@ -243,10 +244,10 @@ def _judge(outputs: Sequence[Output], verdicts: Sequence[list[Verdict]], group: 
     for one, told in zip(output.comparable, verdicts[-1], strict=True):
         if GROUPS[one.label] == group:
             if one.id in earlier or one.id in new:
-                told.fate, told.cluster = "removed" if _level(one, output.removals) else "already_read", one.id
+                told.fate, told.cluster = "removed" if _level(one, removals) else "already_read", one.id
             else:
                 new[one.id] = one, told
-    levels = {one.id: _level(one, output.removals) for one, _ in new.values()}
+    levels = {one.id: _level(one, removals) for one, _ in new.values()}
     kept: list[Document] = []
     urls = {normalize_url(one.url) for one, told in earlier.values() if told.holds} - {""}
     for cluster in _clusters([one for one, _ in (*earlier.values(), *new.values())]):

@@ -35,6 +35,7 @@ class Index:
     rows: dict[str, int] = field(default_factory=dict)  # documents of each group
     signatures: list[Location] = field(default_factory=list)  # files, in dense order
     decisions: list[Location] = field(default_factory=list)  # the same documents in the same order
+    outputs: list[Layout] = field(default_factory=list)
     documents: list[str] = field(default_factory=list)  # which documents each output has, as a fingerprint
     clusters: list[str] = field(default_factory=list)  # fingerprints that deduplicate depends on
     selections: list[str] = field(default_factory=list)  # fingerprints that select depends on
@@ -82,6 +83,7 @@ def open_index(config: RunConfig) -> Index:
         for batch in range(len(clusters["batches"])):
             index.signatures.append(layout.signatures(batch))
             index.decisions.append(path.parent / "decisions" / f"batch-{batch:05d}.parquet")
+        index.outputs.append(layout)
         index.documents.append(documents_of(clusters))
         index.clusters.append(clusters["fingerprint"])
         index.selections.append(manifest["fingerprint"])

@@ -102,6 +102,15 @@ def save(layout: Layout, requests: list[Request], re_elect: bool) -> str:
     return name
 
 
+def inherit(layout: Layout, earlier: Iterable[Layout]) -> None:
+    """Take over the records of earlier outputs: what was asked there holds for what is read later, too."""
+    own = set(removal_names(layout))
+    for before in earlier:
+        for name in removal_names(before):
+            if name not in own:
+                write_json(layout.removals / f"{name}.json", read_json(before.removals / f"{name}.json"))
+
+
 def removal_names(layout: Layout) -> list[str]:
     """The names of all records, ascending."""
     return [path.name.removesuffix(".json") for path in matching(layout.removals, "*.json")]

@@ -28,7 +28,7 @@ from pipeline.passes.deduplicate import ROW_GROUP_ROWS
 from pipeline.passes.host_lines import SPANS, with_host_lines
 from pipeline.passes.index import Held, Index, held, open_index
 from pipeline.passes.layout import Layout
-from pipeline.passes.removals import REPLACEABLE, STAYS, removal_names, removed_rows
+from pipeline.passes.removals import REPLACEABLE, STAYS, inherit, removal_names, removed_rows
 from pipeline.passes.sorted_files import Names, SortedFiles, pack, rows_of, write_by_group
 from pipeline.passes.survey import Histograms, Rules, measured, write_histograms
 from pipeline.stages.decide import bucket_of, rules_fired
@@ -76,6 +76,7 @@ def select(
     lines = _host_lines(config, layout)
     made_from = [index["fingerprint"], layout.missing(), earlier.selections, overlap, lines]
     settings = fingerprint([FORMAT, selecting, language_configs, *made_from])
+    inherit(layout, earlier.outputs)
     removals = removal_names(layout)
     key = fingerprint_of(settings, removals)
     final = layout.selection(config.selection)
