@@ -105,7 +105,7 @@ DECISION = {
         pa.float64(),
         "share of characters in lines that repeat across the host, 0 to 1; null where host_lines is off or cannot say",
     ),
-    "stripped_character_count": (pa.int64(), "clean only: code points of such lines that were left out of text"),
+    "stripped_character_count": (pa.int64(), "clean only: code points that text lost with such lines"),
     "rules_fired": (
         pa.list_(pa.string()),
         "metrics that lie outside their interval, in the order of the rules",

@@ -564,9 +564,10 @@ def _refine(table: pa.Table, mask: bool) -> pa.Table:
     lines = zip(*(table[name].to_pylist() if stripped else nothing for name in SPANS), strict=True)
     removed = []
     for number, (masked, taken_out) in enumerate(zip(spans, lines, strict=True)):
-        removed.append(sum(taken_out[1]) - sum(taken_out[0]))
-        if found := with_removed(list(zip(*masked, strict=True)), list(zip(*taken_out, strict=True))):
-            texts[number] = splice(texts[number], found).strip()
+        text, masks, pieces = texts[number], list(zip(*masked, strict=True)), list(zip(*taken_out, strict=True))
+        whole = splice(text, masks).strip() if masks else text
+        texts[number] = splice(text, with_removed(masks, pieces)).strip() if pieces else whole
+        removed.append(len(whole) - len(texts[number]))
     lengths = pa.array([len(text) for text in texts], type=pa.int64())
     table = table.set_column(table.column_names.index("character_count"), "character_count", lengths)
     table = table.append_column("stripped_character_count", pa.array(removed, type=pa.int64()))

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config import RunConfig
+from pipeline.config import HostLinesConfig, RunConfig
 from pipeline.errors import ConfigError, InputError
 from pipeline.execution import storage
 from pipeline.execution.inputs import resolve_inputs
@@ -166,7 +166,11 @@ def test_a_web_server_cannot_be_globbed_or_written(web: str) -> None:
 
 def test_a_run_from_the_web_into_a_bucket_equals_a_local_one(bucket: str, web: str, tmp_path: Path) -> None:
     names = ["crawl-00004.warc.wet.gz", "crawl-00003.warc.zst"]
-    remote = RunConfig(inputs=tuple(f"{web}/{name}" for name in names), output=f"{bucket}/run")
+    remote = RunConfig(
+        inputs=tuple(f"{web}/{name}" for name in names),
+        output=f"{bucket}/run",
+        host_lines=HostLinesConfig(enabled=True, strip=True),
+    )
     layout = run(remote)
     local = run(remote.model_copy(update={"output": str(tmp_path / "run")}))
     assert isinstance(local.root, Path)
