@@ -2,6 +2,8 @@
 
 import html as entities
 import random
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -311,3 +313,41 @@ def test_training_again_on_the_same_pages_gives_the_same_bytes(tmp_path: object)
         train(chosen, names, trees=10).save(tmp_path / name)  # type: ignore[operator]
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()  # type: ignore[operator]
     assert Forest.load(tmp_path / "a").names == names  # type: ignore[operator]
+
+
+COMPILED = """
+import sys
+from pipeline.execution.child import WARM_UP
+from pipeline.text.extract import extract
+
+
+def signatures():
+    modules = [module for name, module in sys.modules.items() if "main_text" in name]
+    values = [value for module in modules for value in vars(module).values()]
+    return {one.py_func.__name__: one.signatures for one in values if hasattr(one, "py_func")}
+
+
+extract(WARM_UP)
+before = {name: list(known) for name, known in signatures().items()}
+assert "_tokenise" in before
+for page in PAGES:
+    extract(page)
+    for name, known in signatures().items():
+        assert list(known) == before[name], (page[:100], name)
+"""
+
+
+def test_no_page_compiles_a_kernel_after_the_first() -> None:
+    """It would be charged to the page, whose CPU is limited."""
+    pages = [
+        "",
+        "<p>one block",
+        "no tag",
+        "<br>",
+        "<table>",
+        "<p>one<p>two",
+        site(prose()),
+        "<p>\u0e44\u0e17\u0e22",
+        site(""),
+    ]
+    subprocess.run([sys.executable, "-c", f"PAGES = {pages!r}\n{COMPILED}"], check=True, timeout=300)

@@ -86,13 +86,14 @@ def measure(page: Blocks, declared: Declared) -> tuple[NDArray[np.float32], tupl
     terminals = counts[:, v.TERMINAL_MARK]
     good = (length >= GOOD_LENGTH) & (link_density < 0.3) & ((terminals > 0) | (length >= LONG_LENGTH))
     good_length = length * good
-    node = blocks[:, t.NODE]
+    node = np.ascontiguousarray(blocks[:, t.NODE])  # a column of one row has another layout, which is compiled anew
     tag = nodes[node, t.TAG]
     heading = _HEADING_LEVEL[tag]
     total, total_good = length.sum(), max(good_length.sum(), 1.0)
     position = np.arange(n)
 
-    tree = _containers(nodes, node, length, linked, good_length, counts[:, v.COMMA])
+    commas = np.ascontiguousarray(counts[:, v.COMMA])
+    tree = _containers(nodes, node, length, linked, good_length, commas)
     containers, sums, scores, best, ancestors, ancestor_groups = tree
     path = _path_means(page.paths[node], length, linked, good_length)
     classes = v.character_classes()
