@@ -5,7 +5,9 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from gc import set_threshold
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Annotated, Any
@@ -82,20 +84,9 @@ def run(
         languages=included,
         selection=selection,
     )
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from pipeline.plan import run as run_plan
 
-    bars: dict[str, Any] = {}
-    columns = (TextColumn("{task.description:12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns) as progress:
-
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in bars:
-                bars[what] = progress.add_task(what, total=total)
-            progress.update(bars[what], completed=done)
-
-        told = tell if progress.console.is_terminal else _tell_by_lines()
+    with _progress() as told:
         layout = run_plan(settings, rules, told, accept_missing, force)
     _print_funnel(layout, settings.selection)
 
@@ -451,6 +442,28 @@ def _leave_out_unused_imports() -> None:
         sys.meta_path.remove(hidden)
 
 
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Bars on a terminal, else lines: bars have a thread, because of which the child that extracts is not forked."""
+    from rich.console import Console
+
+    if not Console().is_terminal:
+        yield _tell_by_lines()
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    bars: dict[str, Any] = {}
+    columns = (TextColumn("{task.description:12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns) as progress:
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in bars:
+                bars[what] = progress.add_task(what, total=total)
+            progress.update(bars[what], completed=done)
+
+        yield tell
+
+
 def _tell_by_lines(seconds: float = 10.0) -> Callable[[str, int, int], None]:
     """Progress for a log, such as a Ray job's: a line when a pass begins and ends, and one every so many seconds."""
     last = 0.0
@@ -524,6 +537,8 @@ def _print_funnel(layout: Any, selection: str) -> None:
 def main() -> None:
     """Entry point: errors made for users are printed without a traceback; exit codes are in EXIT_CODES."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # What libraries make when they load stays; with the usual thresholds it is looked through again and again: 0.1 s.
+    set_threshold(50_000, 20, 20)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nobody multiplies matrices, and without threads we can fork
     from pydantic import ValidationError
 
@@ -549,7 +564,9 @@ def main() -> None:
         sys.exit(stop.exit_code)
     except typer.Abort:
         sys.exit(130)
-    except Exception as error:  # click's usage errors: everything else keeps its traceback
+    except Exception as error:
+        # Usage errors: their class is click's with one version of typer and typer's own with another, so that they are
+        # known by what they can do. Everything else keeps its traceback.
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
             typer.echo(f"glotmill: {error.format_message()}", err=True)
             sys.exit(error.exit_code)

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.errors import PipelineError
-from pipeline.execution.child import AT_WORK, read_frame, serve, write_frame
+from pipeline.execution.child import AT_WORK, WARM_UP, read_frame, serve, write_frame
 from pipeline.text.extract import Extraction
-from pipeline.text.main_text import Utf8, as_utf8
+from pipeline.text.main_text import Utf8, as_utf8, tokenise
 
 # last words of a process whose allocation failed: Rust's and C++'s, which abort, and Python's
 OUT_OF_MEMORY = re.compile(rb"memory allocation of \d+ bytes failed|std::bad_alloc|^MemoryError", re.MULTILINE)
@@ -187,6 +187,7 @@ class _Fork:
     def __init__(
         self, extractor: str, memory_bytes: int, requested: int, answered: int, shared: int, errors: int
     ) -> None:
+        tokenise(WARM_UP)  # with its first kernel Numba loads much that both processes need
         self._status: int | None = None
         self.pid = os.fork()
         if self.pid:

@@ -166,10 +166,9 @@ def character_classes() -> NDArray[np.uint8]:
     """The class of every code point of planes 0 and 1; (CHARACTERS,) uint8."""
     by_category = {"Lu": UPPER, "Lt": UPPER, "Nd": DIGIT, "Nl": DIGIT, "No": DIGIT, "Cc": SPACE, "Cf": INVISIBLE}
     by_initial = {"L": LETTER, "M": OTHER, "P": SYMBOL, "S": SYMBOL, "Z": SPACE}
-    classes = np.zeros(CHARACTERS, np.uint8)
-    for code in range(CHARACTERS):
-        category = unicodedata.category(chr(code))
-        classes[code] = by_category.get(category, by_initial.get(category[0], OTHER))
+    categories = list(map(unicodedata.category, map(chr, range(CHARACTERS))))
+    by_category = {name: by_category.get(name, by_initial.get(name[0], OTHER)) for name in set(categories)}
+    classes = np.fromiter(map(by_category.__getitem__, categories), np.uint8, CHARACTERS)
     for first, last in (
         (0x2E80, 0x2FDF),
         (0x3005, 0x3007),
