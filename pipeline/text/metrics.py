@@ -132,7 +132,7 @@ def word_count(view: TextView) -> int:
     >>> word_count(TextView.of("Yes, yes."))
     2
     """
-    return len(view.plain_words.hashes)
+    return len(view.plain_words)
 
 
 @metric(high=100_000)
@@ -156,7 +156,7 @@ def mean_word_length(view: TextView) -> float | None:
     2.0
     """
     # Of the words as written: lower-casing can lengthen a word (U+0130).
-    return _ratio(int(view.known.lengths[~view.known.is_symbol].sum()), len(view.plain_words.hashes))
+    return _ratio(view.known.plain_length, len(view.plain_words))
 
 
 @metric
@@ -499,7 +499,7 @@ def flagged_word_fraction(view: TextView, lists: WordLists) -> float | None:
 
 
 def _listed_fraction(view: TextView, words: frozenset[str]) -> float | None:
-    return _ratio(view.plain_words.listed(words)[0], len(view.plain_words.hashes)) if words else None
+    return _ratio(view.plain_words.listed(words)[0], len(view.plain_words)) if words else None
 
 
 @metric

@@ -79,26 +79,19 @@ class KnownWords:
 
     hashes: NDArray[np.uint64]  # polynomial modulo 2**61 - 1
     lengths: NDArray[np.int64]  # code points
-    classes: NDArray[np.uint8]  # SYMBOL where all its characters are, ALPHABETIC where any is; see `characters`
+    is_symbol: NDArray[np.bool_]  # no character but symbols, as `characters.is_symbol`
     longest: int  # code points
+    alphabetic_count: int  # words with a letter, as `characters.is_alphabetic`
+    plain_length: int  # code points of the words that are not symbols
 
     @classmethod
     def of(cls, words: Words) -> "KnownWords":
         """Look at each word."""
-        lengths = words.ends - words.starts
-        hashes, classes = _look_at_words(words.codes, words.starts, words.ends, character_classes())
-        return cls(hashes, lengths, classes, int(lengths.max(initial=0)))
+        return cls(*_look_at_words(words.codes, words.starts, words.ends, character_classes()))
 
-    @property
-    def is_symbol(self) -> NDArray[np.bool_]:
-        """Whether each word has no character but symbols, as `characters.is_symbol`."""
-        symbols: NDArray[np.bool_] = (self.classes & SYMBOL) != 0
-        return symbols
-
-    @property
-    def alphabetic_count(self) -> int:
-        """Number of words with a letter, as `characters.is_alphabetic`."""
-        return int(np.count_nonzero(self.classes & ALPHABETIC))
+    def __len__(self) -> int:
+        """Number of words."""
+        return len(self.hashes)
 
     def listed(self, wanted: frozenset[str]) -> tuple[int, int]:
         """How many of the words stand in a list, and how many different ones."""
@@ -223,10 +216,12 @@ def _prefix_hashes(codes: NDArray[np.uint32]) -> NDArray[np.uint64]:
 @kernel
 def _look_at_words(
     codes: NDArray[np.uint32], starts: NDArray[np.int64], ends: NDArray[np.int64], table: NDArray[np.uint8]
-) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    """Hash and classes of each word; two (n_words,)."""
+) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.bool_], int, int, int]:
+    """The fields of KnownWords."""
     hashes = np.empty(len(starts), np.uint64)
-    classes = np.empty(len(starts), np.uint8)
+    lengths = np.empty(len(starts), np.int64)
+    is_symbol = np.empty(len(starts), np.bool_)
+    longest = alphabetic_count = plain_length = 0
     for word in range(len(starts)):
         value = np.uint64(0)
         all_of, any_of = np.uint8(SYMBOL), np.uint8(0)
@@ -236,9 +231,12 @@ def _look_at_words(
             one = table[min(code, len(table) - 1)]
             all_of &= one
             any_of |= one
-        hashes[word] = value
-        classes[word] = all_of | (any_of & np.uint8(ALPHABETIC))
-    return hashes, classes
+        length = ends[word] - starts[word]
+        hashes[word], lengths[word], is_symbol[word] = value, length, all_of != 0
+        longest = max(longest, length)
+        alphabetic_count += any_of & ALPHABETIC != 0
+        plain_length += 0 if all_of else length
+    return hashes, lengths, is_symbol, longest, alphabetic_count, plain_length
 
 
 @kernel

@@ -62,10 +62,8 @@ class Words:
         ['a', 'bc']
         """
         codes = code_points(change(_text_of(_in_lines(self.codes, self.starts, self.ends))))
-        breaks = np.flatnonzero(codes == NEWLINE)
-        if len(breaks) + 1 != len(self):
-            return Words.of(map(change, self))
-        return Words(codes, np.append(0, breaks + 1), np.append(breaks, len(codes)))
+        starts, ends = _lines(codes)
+        return Words(codes, starts, ends) if len(starts) == len(self) else Words.of(map(change, self))
 
     def only(self, wanted: NDArray[np.bool_]) -> "Words":
         """The words for which `wanted`, (n_words,), is true."""
@@ -89,3 +87,19 @@ def _in_lines(codes: NDArray[np.uint32], starts: NDArray[np.int64], ends: NDArra
             lines[size] = codes[position]
             size += 1
     return lines
+
+
+@kernel
+def _lines(codes: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Starts and ends of what newlines separate."""
+    count = 1
+    for code in codes:
+        count += code == NEWLINE
+    starts, ends = np.zeros(count, np.int64), np.full(count, len(codes), np.int64)
+    line = 0
+    for position in range(len(codes)):
+        if codes[position] == NEWLINE:
+            ends[line] = position
+            line += 1
+            starts[line] = position + 1
+    return starts, ends
