@@ -11,8 +11,9 @@ import re
 
 import xxhash
 
-from pipeline.dedup.shingles import DIGIT_RUN, fold_text
+from pipeline.dedup.shingles import fold_text
 
+_DIGITS = re.compile(r"\d+")  # category Nd, the decimal digits of every script
 _LETTER = re.compile(r"[^\W\d_]")  # categories L, and the numbers that are no decimal digits
 
 
@@ -26,7 +27,7 @@ def normalise_lines(text: str) -> list[str]:
     ['strasse 0', '', '', 'page 0 of 0']
     """
     # All lines at once: neither composing nor folding nor a run of digits goes beyond a newline.
-    lines = DIGIT_RUN.sub("0", fold_text(text)).split("\n")
+    lines = _DIGITS.sub("0", fold_text(text)).split("\n")
     return [" ".join(line.split()) if _LETTER.search(line) else "" for line in lines]
 
 

@@ -11,7 +11,7 @@ from the seed. Signatures are a file format: golden vectors in the tests freeze 
 `SignatureScheme.name` is stored beside the data, so that different schemes are never compared.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,14 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.dedup.shingles import (
+    NormalWords,
     UInt64Array,
     chain64,
-    character_hashes,
-    exact_hash,
     mix64,
-    normalise_words,
     shingle_at,
-    word_hashes,
 )
 from pipeline.errors import ConfigError
 from pipeline.kernels import kernel
@@ -234,7 +231,7 @@ def bands_and_rows(threshold: float, minima_count: int = 112) -> tuple[int, int]
     return int(index.b), int(index.r)
 
 
-def sign_documents(words_per_document: Iterable[Sequence[str]], scheme: SignatureScheme) -> Signatures:
+def sign_documents(words_per_document: Iterable[Iterable[str]], scheme: SignatureScheme) -> Signatures:
     """Sign n documents given as words, not yet normalised: all that the deduplication of them needs.
 
     A document with fewer normalised words (or characters) than a shingle has null bands and only its exact hash; one
@@ -246,9 +243,9 @@ def sign_documents(words_per_document: Iterable[Sequence[str]], scheme: Signatur
     """
     hashes, exact = [], []
     for words in words_per_document:
-        normalised = normalise_words(words)
-        exact.append(exact_hash(normalised))
-        hashes.append(word_hashes(normalised) if scheme.shingle_unit == "word" else character_hashes(normalised))
+        normal = NormalWords.of(words)
+        exact.append(normal.exact_hash())
+        hashes.append(normal.hashes() if scheme.shingle_unit == "word" else normal.character_hashes())
     offsets = np.cumsum([0, *map(len, hashes)])
     minima = sign_many(np.concatenate(hashes) if hashes else np.empty(0, dtype=np.uint64), offsets, scheme)
     return Signatures(

@@ -35,7 +35,7 @@ class _Runs:
         return self.known[length]
 
 
-def ngrams_of(items: Iterable[Sequence[str]], ngram: int) -> Ngrams:
+def ngrams_of(items: Iterable[Iterable[str]], ngram: int) -> Ngrams:
     """The runs of items, each given by its words; an item without a letter or digit has none.
 
     >>> {length: len(runs) for length, runs in ngrams_of([["A", "b", "c"], ["so", "few"]], 3).items()}

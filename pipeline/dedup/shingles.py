@@ -11,9 +11,10 @@ letters (Roman, Han numerals) are not folded, only decimal digits are.
 These hashes end up in files. Whatever changes one of them needs a new `SignatureScheme` version (minhash.py).
 """
 
-import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +23,12 @@ import xxhash
 from pipeline.dedup.xxh64 import hash_words
 from pipeline.errors import ConfigError
 from pipeline.kernels import kernel
+from pipeline.text.characters import ALPHANUMERIC, DIGIT, character_classes, code_points
+from pipeline.text.words import Words
 
 UInt64Array = npt.NDArray[np.uint64]
 
-WORD_HASH_SEED = 0
 EXACT_HASH_SEED = 1
-
-DIGIT_RUN = re.compile(r"\d+")  # \d is category Nd, the decimal digits of every script
 
 # MurmurHash3's 64-bit finalizer, and 2**64 over the golden ratio (odd: multiplying by it is a bijection).
 _SHIFT = np.uint64(33)
@@ -37,7 +37,53 @@ _SECOND_MULTIPLIER = np.uint64(0xC4CEB9FE1A85EC53)
 _CHAIN_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
-def normalise_words(words: Sequence[str]) -> list[str]:
+@dataclass(frozen=True, slots=True, eq=False)
+class NormalWords:
+    """The words that shingles are made of, as one text: UTF-8, a space behind each word.
+
+    Word i is data[starts[i] : starts[i + 1] - 1]; starts is (n_words + 1,).
+    """
+
+    data: npt.NDArray[np.uint8]
+    starts: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, words: Iterable[str]) -> "NormalWords":
+        """Normalise words as `normalise_words` does."""
+        folded = Words.of(words).changed(fold_text)
+        return cls(*_normalise(folded.codes, folded.starts, folded.ends, character_classes()))
+
+    @classmethod
+    def spelled(cls, words: Iterable[str]) -> "NormalWords":
+        """Words that are normal already."""
+        encoded = [f"{word} ".encode() for word in words]
+        return cls(np.frombuffer(b"".join(encoded), np.uint8), np.cumsum([0, *map(len, encoded)]))
+
+    def hashes(self) -> UInt64Array:
+        """XXH64 of each word's UTF-8 bytes, seed 0; (n_words,) uint64."""
+        return hash_words(self.data, self.starts)
+
+    def character_hashes(self) -> UInt64Array:
+        """Hash each code point of the words joined by one space, as `hashes` would a word of that one.
+
+        >>> words, characters = NormalWords.of(["a", "b", "c"]), NormalWords.of(["ab", "c"])
+        >>> set(words.hashes().tolist()) < set(characters.character_hashes().tolist())
+        True
+        """
+        points = code_points(self.data[:-1].tobytes().decode())
+        different, places = np.unique(points, return_inverse=True)
+        hashes: UInt64Array = NormalWords.spelled(map(chr, different)).hashes()[places]
+        return hashes
+
+    def exact_hash(self) -> int:
+        """XXH64 of the words joined by one space, UTF-8, seed 1; 0 to 2**64 - 1.
+
+        0 is the null of a document without words, which never matches; a true 0 is stored as 1.
+        """
+        return len(self.data) and (xxhash.xxh64_intdigest(self.data[:-1].data, EXACT_HASH_SEED) or 1)
+
+
+def normalise_words(words: Iterable[str]) -> list[str]:
     """Give the words that shingles are made of, in order.
 
     NFC, full case folding, NFC again (folding can decompose); each run of decimal digits of any script
@@ -46,31 +92,9 @@ def normalise_words(words: Sequence[str]) -> list[str]:
     >>> normalise_words(["Straße", " ", "No", ".", "2024", "x²³", "४२"])
     ['strasse', 'no', '0', 'x²³', '0']
     """
-    if len(_OTHERS) > _OTHERS_MAX:
-        _OTHERS.clear()
-    return list(filter(None, [word if word.isalpha() else _OTHERS[word] for word in _fold(words)]))
-
-
-class _Others(dict[str, str]):
-    """What a folded word that is not all letters becomes, "" where it is left out; worked out when it is first seen."""
-
-    def __missing__(self, word: str) -> str:
-        kept = any(map(str.isalnum, word))  # isalnum is categories L and N; a test walks all of Unicode
-        value = DIGIT_RUN.sub("0", word) if kept else ""
-        if len(word) < _REMEMBERED_LENGTH:
-            self[word] = value
-        return value
-
-
-_OTHERS = _Others()
-_OTHERS_MAX = 1 << 16  # about 10 MB
-_REMEMBERED_LENGTH = 64
-
-
-def _fold(words: Sequence[str]) -> list[str]:
-    """Case-fold each word between two NFC, all at once: neither composes, reorders or folds across a newline."""
-    folded = fold_text("\n".join(words)).split("\n")
-    return folded if len(folded) == len(words) else list(map(fold_text, words))
+    normal = NormalWords.of(words)
+    data = normal.data.tobytes()
+    return [data[start : end - 1].decode("utf-8", "surrogatepass") for start, end in pairwise(normal.starts.tolist())]
 
 
 def fold_text(text: str) -> str:
@@ -79,42 +103,79 @@ def fold_text(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
-def word_hashes(words: Sequence[str]) -> UInt64Array:
+@kernel
+def _put(data: npt.NDArray[np.uint8], size: int, code: np.uint32) -> int:
+    """Write a code point as UTF-8 behind `size` bytes; the new size."""
+    if code < 0x80:
+        data[size] = code
+        return size + 1
+    if code < 0x800:
+        data[size] = 0xC0 | code >> 6
+        data[size + 1] = 0x80 | code & 0x3F
+        return size + 2
+    if code < 0x10000:
+        data[size] = 0xE0 | code >> 12
+        data[size + 1] = 0x80 | code >> 6 & 0x3F
+        data[size + 2] = 0x80 | code & 0x3F
+        return size + 3
+    data[size] = 0xF0 | code >> 18
+    data[size + 1] = 0x80 | code >> 12 & 0x3F
+    data[size + 2] = 0x80 | code >> 6 & 0x3F
+    data[size + 3] = 0x80 | code & 0x3F
+    return size + 4
+
+
+@kernel
+def _normalise(
+    codes: npt.NDArray[np.uint32],
+    starts: npt.NDArray[np.int64],
+    ends: npt.NDArray[np.int64],
+    classes: npt.NDArray[np.uint8],
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """NormalWords' data and starts, of folded words."""
+    last = len(classes) - 1
+    data = np.empty(4 * (ends - starts).sum() + len(starts), np.uint8)
+    bounds = np.zeros(len(starts) + 1, np.int64)
+    size = n_words = 0
+    for word in range(len(starts)):
+        any_of = np.uint8(0)
+        for position in range(starts[word], ends[word]):
+            any_of |= classes[min(codes[position], last)]
+        if not any_of & ALPHANUMERIC:
+            continue
+        in_number = False
+        for position in range(starts[word], ends[word]):
+            code = codes[position]
+            if any_of & DIGIT and classes[min(code, last)] & DIGIT:
+                if not in_number:
+                    size = _put(data, size, np.uint32(0x30))
+                in_number = True
+            else:
+                size = _put(data, size, code)
+                in_number = False
+        data[size] = 0x20
+        size += 1
+        n_words += 1
+        bounds[n_words] = size
+    return data[:size], bounds[: n_words + 1]
+
+
+def word_hashes(words: Iterable[str]) -> UInt64Array:
     """Hash each normalised word: XXH64 of its UTF-8 bytes, seed 0; (n_words,) uint64.
 
     >>> int(word_hashes(["a"])[0]) == 0xD24EC4F1A98C6E5B
     True
     """
-    hashes = hash_words(" ".join(words).encode())
-    if len(hashes) == len(words):
-        return hashes
-    hash_of = xxhash.xxh64_intdigest  # a word with a space in it
-    return np.fromiter((hash_of(word.encode(), WORD_HASH_SEED) for word in words), np.uint64, len(words))
+    return NormalWords.spelled(words).hashes()
 
 
-def character_hashes(words: Sequence[str]) -> UInt64Array:
-    """Hash each code point of normalised words joined by one space, as `word_hashes` would a word of that one.
-
-    >>> character_hashes(["ab", "c"]).tolist() == word_hashes(["a", "b", " ", "c"]).tolist()
-    True
-    """
-    points = np.frombuffer(" ".join(words).encode("utf-32-le"), dtype="<u4")
-    different, places = np.unique(points, return_inverse=True)
-    hashes: UInt64Array = word_hashes([chr(point) for point in different])[places]
-    return hashes
-
-
-def exact_hash(words: Sequence[str]) -> int:
-    """Hash normalised words joined by one space: XXH64 of the UTF-8 bytes, seed 1; 0 to 2**64 - 1.
-
-    0 is the null of a document without words, which never matches; a true 0 is stored as 1.
+def exact_hash(words: Iterable[str]) -> int:
+    """Hash normalised words joined by one space; see `NormalWords.exact_hash`.
 
     >>> exact_hash([])
     0
     """
-    if not words:
-        return 0
-    return xxhash.xxh64_intdigest(" ".join(words).encode(), EXACT_HASH_SEED) or 1
+    return NormalWords.spelled(words).exact_hash()
 
 
 @kernel

@@ -16,18 +16,17 @@ _P2: Final = np.uint64(0xC2B2AE3D27D4EB4F)
 _P3: Final = np.uint64(0x165667B19E3779F9)
 _P4: Final = np.uint64(0x85EBCA77C2B2AE63)
 _P5: Final = np.uint64(0x27D4EB2F165667C5)
-_SPACE: Final = np.uint8(0x20)
 
 
-def hash_words(spaced: bytes) -> npt.NDArray[np.uint64]:
-    """Hash each of the words of a byte string, which one space stands between, with seed 0; (n_words,) uint64.
+def hash_words(data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """Hash each of the words of a byte string with seed 0; (n_words,) uint64.
 
-    >>> [hex(value) for value in hash_words(b"a")]
+    Word i is data[starts[i] : starts[i + 1] - 1], so that one byte stands behind each; starts is (n_words + 1,).
+
+    >>> [hex(value) for value in hash_words(np.frombuffer(b"a ", np.uint8), np.array([0, 2]))]
     ['0xd24ec4f1a98c6e5b']
     """
-    if not spaced:
-        return np.empty(0, np.uint64)
-    result: npt.NDArray[np.uint64] = _hash_words(np.frombuffer(spaced, np.uint8))
+    result: npt.NDArray[np.uint64] = _hash_words(data, starts)
     return result
 
 
@@ -88,15 +87,8 @@ def _xxh64(data: npt.NDArray[np.uint8], start: int, end: int) -> np.uint64:
 
 
 @kernel
-def _hash_words(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
-    count = 1
-    for byte in data:
-        count += byte == _SPACE
-    hashes = np.empty(count, np.uint64)
-    start = word = 0
-    for position in range(len(data) + 1):
-        if position == len(data) or data[position] == _SPACE:
-            hashes[word] = _xxh64(data, start, position)
-            word += 1
-            start = position + 1
+def _hash_words(data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    hashes = np.empty(len(starts) - 1, np.uint64)
+    for word in range(len(hashes)):
+        hashes[word] = _xxh64(data, starts[word], starts[word + 1] - 1)
     return hashes

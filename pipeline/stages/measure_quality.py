@@ -16,6 +16,7 @@ from pipeline.text.refine import find_spans, splice
 from pipeline.text.segment import segmenter_for
 from pipeline.text.urls import host_of, normalize_url, registered_domain
 from pipeline.text.view import TextView
+from pipeline.text.words import Words
 
 
 @lru_cache(maxsize=256)
@@ -54,7 +55,7 @@ class MeasureQuality:
             columns["domain_hash"].append(hash64(registered_domain(host_of(url or ""))))
         return add_columns(table, self.adds, columns, [None] * table.num_rows)
 
-    def _words(self, table: pa.Table, columns: dict[str, list[object]]) -> Iterator[list[str]]:
+    def _words(self, table: pa.Table, columns: dict[str, list[object]]) -> Iterator[Words]:
         """The words to be signed, document by document; appends metrics and spans to the columns meanwhile."""
         config = self.config
         rows = zip(*(table[name].to_pylist() for name in ("text", "measured_text", "label")), strict=True)

@@ -156,9 +156,7 @@ def mean_word_length(view: TextView) -> float | None:
     2.0
     """
     # Of the words as written: lower-casing can lengthen a word (U+0130).
-    if not view.plain_words:
-        return None
-    return int(view.known.lengths[~view.known.is_symbol].sum()) / len(view.plain_words)
+    return _ratio(view.known.plain_length, len(view.plain_words))
 
 
 @metric
@@ -224,7 +222,7 @@ def stop_word_count(view: TextView, lists: WordLists) -> int | None:
     >>> stop_word_count(TextView.of("the cat and the dog"), WordLists(frozenset({"the", "and", "of"})))
     2
     """
-    return len(lists.stop_words.intersection(view.words)) if lists.stop_words else None
+    return view.known.listed(lists.stop_words)[1] if lists.stop_words else None
 
 
 # ---- Gopher repetition (table A1) ------------------------------------------------------------------------
@@ -381,16 +379,20 @@ _C4_LONGEST_WORD = 1_000
 _C4_FEWEST_WORDS = 3
 
 
-def _c4_keeps(line: str) -> bool:
+def _c4_keeps(line: str, look_for_phrases: bool) -> bool:
     line = line.strip()
     without_notes = _CITATION.sub("", line) if "[" in line else line
     if not without_notes.endswith(_C4_ENDS) or without_notes.endswith("..."):
         return False
-    words = line.split()
-    if len(words) < _C4_FEWEST_WORDS:
+    if len(line.split(maxsplit=_C4_FEWEST_WORDS - 1)) < _C4_FEWEST_WORDS:
         return False
-    lower = without_notes.lower()
-    return not any(phrase in lower for phrase in _C4_PHRASES) and max(map(len, words)) <= _C4_LONGEST_WORD
+    if len(line) > _C4_LONGEST_WORD and max(map(len, line.split())) > _C4_LONGEST_WORD:
+        return False
+    return not (look_for_phrases and _has_c4_phrase(without_notes.lower()))
+
+
+def _has_c4_phrase(lower: str) -> bool:
+    return any(phrase in lower for phrase in _C4_PHRASES)
 
 
 @metric
@@ -405,7 +407,8 @@ def c4_line_fraction(view: TextView) -> float | None:
     >>> c4_line_fraction(TextView.of("One two three.\nMenu"))
     0.5
     """
-    return _ratio(sum(map(_c4_keeps, view.lines)), len(view.lines))
+    look_for_phrases = "[" in view.text or _has_c4_phrase(view.lower_text)  # a note can stand inside a phrase
+    return _ratio(sum(_c4_keeps(line, look_for_phrases) for line in view.lines), len(view.lines))
 
 
 @metric(high=10)
@@ -415,7 +418,7 @@ def lorem_ipsum_count(view: TextView) -> int:
     >>> lorem_ipsum_count(TextView.of("Lorem ipsum dolor"))
     1
     """
-    return view.text.lower().count("lorem ipsum")
+    return view.lower_text.count("lorem ipsum")
 
 
 @metric(high=100)
@@ -464,7 +467,7 @@ def special_character_fraction(view: TextView) -> float | None:
     >>> special_character_fraction(TextView.of("ab !"))
     0.5
     """
-    return _ratio(special_count(view.text), len(view.text))
+    return _ratio(special_count(view.codes), len(view.text))
 
 
 @metric
@@ -496,7 +499,7 @@ def flagged_word_fraction(view: TextView, lists: WordLists) -> float | None:
 
 
 def _listed_fraction(view: TextView, words: frozenset[str]) -> float | None:
-    return _ratio(sum(map(words.__contains__, view.plain_words)), len(view.plain_words)) if words else None
+    return _ratio(view.plain_words.listed(words)[0], len(view.plain_words)) if words else None
 
 
 @metric

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kernels import kernel
-from pipeline.text.characters import ALPHABETIC, SYMBOL, character_classes, code_points
+from pipeline.text.characters import ALPHABETIC, SYMBOL, character_classes
+from pipeline.text.words import Words
 
 MODULUS: Final = 2**61 - 1
 # The first 64 binary digits of pi's fraction. No two pairs of characters collide (a test goes through all); the base
@@ -47,7 +48,7 @@ class HashedWords:
     @classmethod
     def of(cls, words: list[str], separator: str) -> "HashedWords":
         """Hash words joined by a separator."""
-        return cls.of_known(KnownWords.of(words), separator)
+        return cls.of_known(KnownWords.of(Words.of(words)), separator)
 
     @classmethod
     def of_known(cls, words: "KnownWords", separator: str) -> "HashedWords":
@@ -57,24 +58,19 @@ class HashedWords:
         return cls(prefixes, bounds, len(separator))
 
     @classmethod
-    def of_characters(cls, text: str) -> "HashedWords":
+    def of_characters(cls, codes: NDArray[np.uint32]) -> "HashedWords":
         """Hash a text whose words are its single code points."""
-        return cls(_prefix_hashes(code_points(text)), np.arange(len(text) + 1), 0)
+        return cls(_prefix_hashes(codes), np.arange(len(codes) + 1), 0)
 
     @property
     def word_count(self) -> int:
         """Number of words."""
         return len(self.bounds) - 1
 
-    def hashes(self, n: int) -> NDArray[np.uint64]:
-        """Hash of every n-gram in order; (max(0, n_words - n + 1),) uint64."""
-        powers = _powers_for(int(self.bounds[-1]))
-        result: NDArray[np.uint64] = _ngram_hashes(self.prefixes, powers, self.bounds, n)
-        return result
-
-    def lengths(self, n: int) -> NDArray[np.int64]:
-        """Length of every n-gram in code points, separators included; same shape as `hashes`."""
-        return self.bounds[n:] - self.bounds[: max(0, self.word_count - n + 1)] - self.separator_length
+    @property
+    def powers(self) -> NDArray[np.uint64]:
+        """Powers of BASE up to the number of code points at least."""
+        return _powers_for(int(self.bounds[-1]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,26 +79,31 @@ class KnownWords:
 
     hashes: NDArray[np.uint64]  # polynomial modulo 2**61 - 1
     lengths: NDArray[np.int64]  # code points
-    classes: NDArray[np.uint8]  # SYMBOL where all its characters are, ALPHABETIC where any is; see `characters`
+    is_symbol: NDArray[np.bool_]  # no character but symbols, as `characters.is_symbol`
     longest: int  # code points
+    alphabetic_count: int  # words with a letter, as `characters.is_alphabetic`
+    plain_length: int  # code points of the words that are not symbols
 
     @classmethod
-    def of(cls, words: list[str]) -> "KnownWords":
+    def of(cls, words: Words) -> "KnownWords":
         """Look at each word."""
-        lengths = np.fromiter(map(len, words), np.int64, len(words))
-        hashes, classes = _look_at_words(code_points("".join(words)), lengths, character_classes())
-        return cls(hashes, lengths, classes, int(lengths.max(initial=0)))
+        return cls(*_look_at_words(words.codes, words.starts, words.ends, character_classes()))
 
-    @property
-    def is_symbol(self) -> NDArray[np.bool_]:
-        """Whether each word has no character but symbols, as `characters.is_symbol`."""
-        symbols: NDArray[np.bool_] = (self.classes & SYMBOL) != 0
-        return symbols
+    def __len__(self) -> int:
+        """Number of words."""
+        return len(self.hashes)
 
-    @property
-    def alphabetic_count(self) -> int:
-        """Number of words with a letter, as `characters.is_alphabetic`."""
-        return int(np.count_nonzero(self.classes & ALPHABETIC))
+    def listed(self, wanted: frozenset[str]) -> tuple[int, int]:
+        """How many of the words stand in a list, and how many different ones."""
+        occurrences, different = _count_listed(self.hashes, _list_table(wanted))
+        return occurrences, different
+
+
+@lru_cache(maxsize=512)
+def _list_table(wanted: frozenset[str]) -> NDArray[np.uint64]:
+    """A hash table of words; see `_find`."""
+    table: NDArray[np.uint64] = _make_table(KnownWords.of(Words.of(sorted(wanted))).hashes)
+    return table
 
 
 def top_n_gram_characters(words: HashedWords, n: int) -> int | None:
@@ -117,7 +118,7 @@ def top_n_gram_characters(words: HashedWords, n: int) -> int | None:
     """
     if words.word_count < n:
         return None
-    return int(_top(words.hashes(n), words.lengths(n)))
+    return int(_top(words.prefixes, words.powers, words.bounds, n, words.separator_length))
 
 
 def duplicate_n_gram_characters(words: HashedWords, n: int) -> int | None:
@@ -131,7 +132,7 @@ def duplicate_n_gram_characters(words: HashedWords, n: int) -> int | None:
     """
     if words.word_count < n:
         return None
-    return int(_scan(words.hashes(n), words.lengths(n), n))
+    return int(_scan(words.prefixes, words.powers, words.bounds, n, words.separator_length))
 
 
 def repeated_fraction(words: HashedWords, n: int) -> float | None:
@@ -145,8 +146,8 @@ def repeated_fraction(words: HashedWords, n: int) -> float | None:
     total = words.word_count - n + 1
     if total < 1:
         return None
-    counts = _count(words.hashes(n))[0]
-    return int(counts[counts > 1].sum()) / total
+    counts, _ = _repeated(words.prefixes, words.powers, words.bounds, n)
+    return int(counts.sum()) / total
 
 
 def most_repeated_fraction(words: HashedWords, n: int) -> float | None:
@@ -155,15 +156,14 @@ def most_repeated_fraction(words: HashedWords, n: int) -> float | None:
     k = min(floor(sqrt(distinct n-grams)), n-grams that occur twice or more); the square root keeps the
     fraction comparable between lengths. Source: ROOTS, arXiv:2303.03915, character repetition.
 
-    >>> most_repeated_fraction(HashedWords.of_characters("ababab"), 2)
+    >>> most_repeated_fraction(HashedWords.of(list("ababab"), ""), 2)
     0.6
     """
     total = words.word_count - n + 1
     if total < 1:
         return None
-    counts = _count(words.hashes(n))[0]
-    repeated = np.sort(counts[counts > 1])[::-1]
-    return int(repeated[: int(len(counts) ** 0.5)].sum()) / total
+    counts, distinct = _repeated(words.prefixes, words.powers, words.bounds, n)
+    return int(np.sort(counts)[::-1][: int(distinct**0.5)].sum()) / total
 
 
 def _powers_for(exponent: int) -> NDArray[np.uint64]:
@@ -215,25 +215,28 @@ def _prefix_hashes(codes: NDArray[np.uint32]) -> NDArray[np.uint64]:
 
 @kernel
 def _look_at_words(
-    codes: NDArray[np.uint32], lengths: NDArray[np.int64], table: NDArray[np.uint8]
-) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    """Hash and classes of each word, from the code points of all of them end to end; two (n_words,)."""
-    hashes = np.empty(len(lengths), np.uint64)
-    classes = np.empty(len(lengths), np.uint8)
-    position = 0
-    for word in range(len(lengths)):
+    codes: NDArray[np.uint32], starts: NDArray[np.int64], ends: NDArray[np.int64], table: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.bool_], int, int, int]:
+    """The fields of KnownWords."""
+    hashes = np.empty(len(starts), np.uint64)
+    lengths = np.empty(len(starts), np.int64)
+    is_symbol = np.empty(len(starts), np.bool_)
+    longest = alphabetic_count = plain_length = 0
+    for word in range(len(starts)):
         value = np.uint64(0)
         all_of, any_of = np.uint8(SYMBOL), np.uint8(0)
-        for _ in range(lengths[word]):
+        for position in range(starts[word], ends[word]):
             code = codes[position]
             value = _append(value, np.uint64(code))
             one = table[min(code, len(table) - 1)]
             all_of &= one
             any_of |= one
-            position += 1
-        hashes[word] = value
-        classes[word] = all_of | (any_of & np.uint8(ALPHABETIC))
-    return hashes, classes
+        length = ends[word] - starts[word]
+        hashes[word], lengths[word], is_symbol[word] = value, length, all_of != 0
+        longest = max(longest, length)
+        alphabetic_count += any_of & ALPHABETIC != 0
+        plain_length += 0 if all_of else length
+    return hashes, lengths, is_symbol, longest, alphabetic_count, plain_length
 
 
 @kernel
@@ -256,18 +259,12 @@ def _chain(
 
 
 @kernel
-def _ngram_hashes(
-    prefixes: NDArray[np.uint64],
-    powers: NDArray[np.uint64],
-    bounds: NDArray[np.int64],
-    n: int,
-) -> NDArray[np.uint64]:
-    size = max(0, len(bounds) - n)
-    hashes = np.empty(size, np.uint64)
-    for i in range(size):
-        value = prefixes[i + n] + _MODULUS - _multiply(prefixes[i], powers[bounds[i + n] - bounds[i]])
-        hashes[i] = value - _MODULUS if value >= _MODULUS else value
-    return hashes
+def _ngram(
+    prefixes: NDArray[np.uint64], powers: NDArray[np.uint64], bounds: NDArray[np.int64], n: int, i: int
+) -> np.uint64:
+    """Hash of the n-gram that begins with word i, plus 1."""
+    value = prefixes[i + n] + _MODULUS - _multiply(prefixes[i], powers[bounds[i + n] - bounds[i]])
+    return (value - _MODULUS if value >= _MODULUS else value) + _U1  # type: ignore[no-any-return]
 
 
 @kernel
@@ -290,17 +287,47 @@ def _find(keys: NDArray[np.uint64], key: np.uint64, shift: np.uint64) -> np.int6
 
 
 @kernel
-def _count(hashes: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Count and first position of each distinct hash, by first occurrence; two (n_distinct,) int64."""
+def _make_table(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
     bits = _table_bits(len(hashes))
+    keys = np.zeros(1 << bits, np.uint64)
+    for value in hashes:
+        keys[_find(keys, value + _U1, np.uint64(64 - bits))] = value + _U1
+    return keys
+
+
+@kernel
+def _count_listed(hashes: NDArray[np.uint64], keys: NDArray[np.uint64]) -> tuple[int, int]:
+    """How many hashes are in a table, and how many of the table's keys they are."""
+    shift = np.uint64(64)
+    size = len(keys)
+    while size > 1:
+        size >>= 1
+        shift -= _U1
+    seen = np.zeros(len(keys), np.bool_)
+    occurrences = 0
+    for value in hashes:
+        slot = _find(keys, value + _U1, shift)
+        if keys[slot] != np.uint64(0):
+            occurrences += 1
+            seen[slot] = True
+    return occurrences, seen.sum()
+
+
+@kernel
+def _count(
+    prefixes: NDArray[np.uint64], powers: NDArray[np.uint64], bounds: NDArray[np.int64], n: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Count and first position of each distinct n-gram, by first occurrence; two (n_distinct,)."""
+    total = len(bounds) - n
+    bits = _table_bits(total)
     shift = np.uint64(64 - bits)
     keys = np.zeros(1 << bits, np.uint64)
-    indices = np.empty(1 << bits, np.int64)
-    counts = np.empty(len(hashes), np.int64)
-    firsts = np.empty(len(hashes), np.int64)
+    indices = np.empty(1 << bits, np.int32)
+    counts = np.empty(total, np.int32)
+    firsts = np.empty(total, np.int32)
     distinct = 0
-    for i in range(len(hashes)):
-        key = hashes[i] + _U1
+    for i in range(total):
+        key = _ngram(prefixes, powers, bounds, n, i)
         slot = _find(keys, key, shift)
         if keys[slot] == key:
             counts[indices[slot]] += 1
@@ -314,27 +341,42 @@ def _count(hashes: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.in
 
 
 @kernel
-def _top(hashes: NDArray[np.uint64], lengths: NDArray[np.int64]) -> int:
-    counts, firsts = _count(hashes)
+def _repeated(
+    prefixes: NDArray[np.uint64], powers: NDArray[np.uint64], bounds: NDArray[np.int64], n: int
+) -> tuple[NDArray[np.int32], int]:
+    """Counts of the n-grams that occur twice or more, and the number of all distinct ones."""
+    counts, _ = _count(prefixes, powers, bounds, n)
+    return counts[counts > 1], len(counts)
+
+
+@kernel
+def _top(
+    prefixes: NDArray[np.uint64], powers: NDArray[np.uint64], bounds: NDArray[np.int64], n: int, separator_length: int
+) -> int:
+    counts, firsts = _count(prefixes, powers, bounds, n)
     best = 0
     for i in range(1, len(counts)):
         if counts[i] > counts[best]:
             best = i
-    return lengths[firsts[best]] * counts[best]  # type: ignore[no-any-return]
+    first = firsts[best]
+    return (bounds[first + n] - bounds[first] - separator_length) * counts[best]  # type: ignore[no-any-return]
 
 
 @kernel
-def _scan(hashes: NDArray[np.uint64], lengths: NDArray[np.int64], n: int) -> int:
-    bits = _table_bits(len(hashes))
+def _scan(
+    prefixes: NDArray[np.uint64], powers: NDArray[np.uint64], bounds: NDArray[np.int64], n: int, separator_length: int
+) -> int:
+    total = len(bounds) - n
+    bits = _table_bits(total)
     shift = np.uint64(64 - bits)
     keys = np.zeros(1 << bits, np.uint64)
     characters = 0
     i = 0
-    while i < len(hashes):
-        key = hashes[i] + _U1
+    while i < total:
+        key = _ngram(prefixes, powers, bounds, n, i)
         slot = _find(keys, key, shift)
         if keys[slot] == key:
-            characters += lengths[i]
+            characters += bounds[i + n] - bounds[i] - separator_length
             i += n
         else:
             keys[slot] = key

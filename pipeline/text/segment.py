@@ -7,86 +7,96 @@ tokenizer that datatrove assigns to the language, which FineWeb-2's thresholds w
 a hundred times, and each needs a package of its own.
 """
 
-import re
 from collections.abc import Callable, Iterable
 from functools import cache
-from itertools import compress
+from typing import Final
 
-from icu4py.breakers import WordBreaker
-from icu4py.locale import Locale
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
+from pipeline.kernels import kernel
+from pipeline.text.characters import ALPHANUMERIC, SPACE, character_classes
+from pipeline.text.word_break import find_breaks
+from pipeline.text.words import Words
 
-Segment = Callable[[str], list[str]]
+Segment = Callable[[str], Words]
 
-# The root locale: ICU picks its dictionary by script, so no language name is needed. Parsed once a process;
-# the breaker itself cannot be reused, because icu4py binds it to one text.
-_ROOT = Locale("und")
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 # Marks that stand inside compounds, paths and addresses: well-known, /etc/init.d, name@example.org, key=value.
 _JOINERS = frozenset("-/.:@'=&~+#%*|\\\N{RIGHT SINGLE QUOTATION MARK}\N{HYPHEN}\N{NON-BREAKING HYPHEN}")
 # Not white space to Python, yet nothing a reader sees. Khmer and Burmese pages put ZWSP between words.
 _INVISIBLE = frozenset({"\N{ZERO WIDTH SPACE}", "\N{WORD JOINER}", "\N{ZERO WIDTH NO-BREAK SPACE}"})
+_JOINER: Final = 1
+_UNSEEN: Final = 2
 
 
-class _Kinds(dict[str, int]):
-    """What a segment of ICU's is, worked out when it is first seen: 0 is not a word."""
-
-    def __missing__(self, segment: str) -> int:
-        if segment[0].isalnum():
-            kind = _LETTERS
-        elif segment in _JOINERS:
-            kind = _JOINER
-        else:
-            kind = 0 if segment.isspace() or segment in _INVISIBLE else _MARK
-        if len(segment) < _REMEMBERED_LENGTH:
-            self[segment] = kind
-        return kind
+@cache
+def _kinds() -> NDArray[np.uint8]:
+    """ALPHANUMERIC, SPACE, _JOINER and _UNSEEN of each code point of planes 0 to 3."""
+    table = character_classes() & np.uint8(ALPHANUMERIC | SPACE)
+    table[list(map(ord, _JOINERS))] |= _JOINER
+    table[list(map(ord, _INVISIBLE))] |= _UNSEEN
+    return table
 
 
-_LETTERS, _JOINER, _MARK = 1, 2, 3
-_JOINED = re.compile(rb"\x01(?:\x02\x01)+")  # letters, and a single joiner and letters
-_REMEMBERED_LENGTH = 64
-_KINDS = _Kinds()
-_KINDS_MAX = 1 << 16  # about 10 MB
-
-
-def segment_with_icu(text: str) -> list[str]:
+def segment_with_icu(text: str) -> Words:
     """Split at ICU's word boundaries and leave out white space; each mark is a word unless it joins two.
 
     A single mark that joins two words without white space is part of one word with them, as in the tokenizers for
     which FineWeb-2's thresholds were tuned; ICU alone would give two words and a mark. Text that is not valid
     Unicode is read with U+FFFD for each lone surrogate, since ICU refuses surrogates.
 
-    >>> segment_with_icu("Hello, well-known world 3.5")
+    >>> list(segment_with_icu("Hello, well-known world 3.5"))
     ['Hello', ',', 'well-known', 'world', '3.5']
     """
-    # Iterating gives strings; WordBreaker.segments() would give UTF-16 offsets, wrong after an emoji.
-    try:
-        segments = list(WordBreaker(text, _ROOT))
-    except UnicodeEncodeError:
-        text = _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
-        segments = list(WordBreaker(text, _ROOT))
-    kinds = bytes(map(_KINDS.__getitem__, segments))
-    if len(_KINDS) > _KINDS_MAX:
-        _KINDS.clear()
-    words: list[str] = []
-    end = 0
-    for joined in _JOINED.finditer(kinds):
-        words += compress(segments[end : joined.start()], kinds[end : joined.start()])
-        end = joined.end()
-        words.append("".join(segments[joined.start() : end]))
-    words += compress(segments[end:], kinds[end:])
-    return words
+    codes, breaks = find_breaks(text)
+    starts, ends = _find_words(codes, np.flatnonzero(breaks), _kinds())
+    return Words(codes, starts, ends)
 
 
-def segment_at_white_space(text: str) -> list[str]:
+@kernel
+def _find_words(
+    codes: NDArray[np.uint32], breaks: NDArray[np.int64], kinds: NDArray[np.uint8]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Starts and ends of words, from the places where segments begin and the last ends."""
+    n_segments = len(breaks) - 1
+    starts, ends = np.empty(n_segments, np.int64), np.empty(n_segments, np.int64)
+    n_words = 0
+    last = len(kinds) - 1
+    segment = 0
+    while segment < n_segments:
+        start, end = breaks[segment], breaks[segment + 1]
+        segment += 1
+        first = kinds[min(codes[start], last)]
+        if first & ALPHANUMERIC:
+            while (  # a single mark and letters
+                segment + 1 < n_segments
+                and breaks[segment + 1] - end == 1
+                and kinds[min(codes[end], last)] & _JOINER
+                and kinds[min(codes[end + 1], last)] & ALPHANUMERIC
+            ):
+                end = breaks[segment + 2]
+                segment += 2
+        elif first & SPACE:
+            position = start + 1
+            while position < end and kinds[min(codes[position], last)] & SPACE:
+                position += 1
+            if position == end:
+                continue
+        elif first & _UNSEEN and end - start == 1:
+            continue
+        starts[n_words], ends[n_words] = start, end
+        n_words += 1
+    return starts[:n_words], ends[:n_words]
+
+
+def segment_at_white_space(text: str) -> Words:
     """Split at runs of white space; punctuation stays attached.
 
-    >>> segment_at_white_space("Hello, world")
+    >>> list(segment_at_white_space("Hello, world"))
     ['Hello,', 'world']
     """
-    return text.split()
+    return Words.of(text.split())
 
 
 @cache
@@ -105,8 +115,7 @@ def segment_with_datatrove(label: str) -> Segment:
     except Exception as error:  # nine libraries, each with errors of its own, which all mean: not there
         remedy = "" if "install" in str(error) else "; install the extra datatrove-words"
         raise ConfigError(f'segmenter = "datatrove": no tokenizer for {label}: {error}{remedy}') from error
-    split: Segment = tokenizer.word_tokenize
-    return split
+    return lambda text: Words.of(tokenizer.word_tokenize(text))
 
 
 # From the name in the config to the function that gives a language's segmenter.
@@ -120,7 +129,7 @@ SEGMENTERS: dict[str, Callable[[str], Segment]] = {
 def segmenter_for(label: str, name: str = "icu") -> Segment:
     """The function that splits text of a language; raises ConfigError for an unknown name.
 
-    >>> segmenter_for("eng_Latn", "whitespace")("Hello, world")
+    >>> list(segmenter_for("eng_Latn", "whitespace")("Hello, world"))
     ['Hello,', 'world']
     """
     if name not in SEGMENTERS:
@@ -155,4 +164,4 @@ def segment(text: str, segmenter: str = "icu", label: str = "und_Zyyy") -> list[
     >>> segment("Hello, world", "whitespace")
     ['Hello,', 'world']
     """
-    return segmenter_for(label, segmenter)(text)
+    return list(segmenter_for(label, segmenter)(text))

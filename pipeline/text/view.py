@@ -4,11 +4,16 @@ Four kinds of line stand side by side because Gopher's and FineWeb's published t
 different splits; a metric that used another's would not be comparable with them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import compress
 
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.text.characters import code_points
 from pipeline.text.repetition import HashedWords, KnownWords
-from pipeline.text.segment import segment
+from pipeline.text.segment import segmenter_for
+from pipeline.text.words import Words
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -16,14 +21,16 @@ class TextView:
     r"""A text and its units; made by `of`, or by `from_words` where the words are known.
 
     >>> view = TextView.of("A b.\n\nC")
-    >>> view.words, view.lines, view.paragraphs
+    >>> list(view.words), view.lines, view.paragraphs
     (['A', 'b', '.', 'C'], ['A b.', 'C'], ['A b.', 'C'])
     """
 
     text: str
-    words: list[str]  # every segment that is not white space, symbols included
+    lower_text: str
+    codes: NDArray[np.uint32]  # code points of the text
+    words: Words  # every segment that is not white space, symbols included
     known: KnownWords  # length, kind and hash of each of them
-    plain_words: list[str]  # words that are not symbols, in lower case
+    plain_words: KnownWords  # words that are not symbols, in lower case
     lines: list[str]  # split at newlines, without blank lines (FineWeb)
     all_lines: list[str]  # split at any line end, with blank lines (Gopher quality)
     line_runs: list[str]  # split at runs of newlines; "" at a newline at either end (Gopher repetition)
@@ -36,15 +43,19 @@ class TextView:
     @classmethod
     def of(cls, text: str, segmenter: str = "icu") -> "TextView":
         """View of a text whose words a named segmenter finds."""
-        return cls.from_words(text, segment(text, segmenter))
+        return cls.from_words(text, segmenter_for("und_Zyyy", segmenter)(text))
 
     @classmethod
-    def from_words(cls, text: str, words: list[str]) -> "TextView":
+    def from_words(cls, text: str, words: Iterable[str]) -> "TextView":
         """View of a text whose words are given."""
+        words = Words.of(words)
         known = KnownWords.of(words)
-        plain_words = list(compress(lower_case(words), (~known.is_symbol).tolist()))
+        plain_words = KnownWords.of(words.only(~known.is_symbol).changed(str.lower))
+        codes = code_points(text)
         return cls(
             text=text,
+            lower_text=text.lower(),
+            codes=codes,
             words=words,
             known=known,
             plain_words=plain_words,
@@ -54,8 +65,8 @@ class TextView:
             paragraphs=[part.lstrip("\n") for part in text.strip().split("\n\n") if part] or [""],
             spaced=HashedWords.of_known(known, " "),
             joined=HashedWords.of_known(known, ""),
-            plain=HashedWords.of(plain_words, " "),
-            characters=HashedWords.of_characters(text),
+            plain=HashedWords.of_known(plain_words, " "),
+            characters=HashedWords.of_characters(codes),
         )
 
 
@@ -63,14 +74,3 @@ def _line_runs(text: str) -> list[str]:
     """As re.split(r"\\n+", text)."""
     first, *rest = text.split("\n")
     return [first, *filter(None, rest[:-1]), rest[-1]] if rest else [first]
-
-
-def lower_case(words: list[str]) -> list[str]:
-    """Each word in lower case.
-
-    >>> lower_case(["A", "B-C"])
-    ['a', 'b-c']
-    """
-    # Once for all of them: no rule of lower case looks across a newline, not even that of the final sigma.
-    lowered = "\n".join(words).lower().split("\n")
-    return lowered if len(lowered) == len(words) else [word.lower() for word in words]

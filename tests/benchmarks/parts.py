@@ -39,7 +39,7 @@ def _parts(warc: Path) -> Iterator[tuple[str, float]]:
     from warcio.archiveiterator import ArchiveIterator as WarcioIterator
 
     from pipeline.dedup.minhash import SignatureScheme, sign_many
-    from pipeline.dedup.shingles import normalise_words, word_hashes
+    from pipeline.dedup.shingles import NormalWords
     from pipeline.text.extract import extract
     from pipeline.text.lid import LanguageIdentifier
     from pipeline.text.metrics import WordLists, measure
@@ -81,17 +81,17 @@ def _parts(warc: Path) -> Iterator[tuple[str, float]]:
         seconds = cpu(lambda: [measure(TextView.from_words(one, segment_with_icu(one)), lists) for one in typical])
         yield "Glotmill: words and all metrics, 4.3 kB of text", seconds / len(typical) * len(pages)
     scheme = SignatureScheme()
-    hashes = [word_hashes(normalise_words(one)) for one in words]
+    hashes = [NormalWords.of(one).hashes() for one in words]
     sign_many(hashes[0], [0, len(hashes[0])], scheme)
     yield (
         "Glotmill: normalise and hash words",
-        cpu(lambda: [word_hashes(normalise_words(one)) for one in words]),
+        cpu(lambda: [NormalWords.of(one).hashes() for one in words]),
     )
     yield (
         "Glotmill: MinHash of 112, words hashed",
         cpu(lambda: [sign_many(one, [0, len(one)], scheme) for one in hashes]),
     )
-    shingles = [[" ".join(one[i : i + 5]) for i in range(len(one) - 4)] for one in words]
+    shingles = [[" ".join(one[i : i + 5]) for i in range(len(one) - 4)] for one in map(list, words)]
     encoded = [[one.encode() for one in many] for many in shingles]
 
     def sketch() -> None:

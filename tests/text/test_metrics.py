@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.text.characters import ALPHABETIC, SPECIAL, SYMBOL, SYMBOLS, character_classes, is_special
+from pipeline.text.characters import (
+    ALPHABETIC,
+    ALPHANUMERIC,
+    DIGIT,
+    SPACE,
+    SPECIAL,
+    SYMBOL,
+    SYMBOLS,
+    character_classes,
+    code_points,
+    is_special,
+)
 from pipeline.text.metrics import METRICS, WordLists, measure
 from pipeline.text.repetition import (
     BASE,
@@ -21,7 +32,8 @@ from pipeline.text.repetition import (
     repeated_fraction,
     top_n_gram_characters,
 )
-from pipeline.text.view import TextView, lower_case
+from pipeline.text.view import TextView
+from pipeline.text.words import Words
 
 SCRIPTS = {
     "Latin": "The cat sat on the mat.",
@@ -83,7 +95,7 @@ def test_prefix_hashes_equal_python_integers(text: str) -> None:
     for character in text:
         value = (value * BASE + ord(character) + 1) % MODULUS
         expected.append(value)
-    assert HashedWords.of_characters(text).prefixes.tolist() == expected
+    assert HashedWords.of_characters(code_points(text)).prefixes.tolist() == expected
 
 
 def test_classes_of_characters_are_those_of_python() -> None:
@@ -91,12 +103,13 @@ def test_classes_of_characters_are_those_of_python() -> None:
     for code in range(0x110000):
         one = chr(code)
         expected = SPECIAL * is_special(one) | SYMBOL * (one in SYMBOLS) | ALPHABETIC * one.isalpha()
+        expected |= ALPHANUMERIC * one.isalnum() | SPACE * one.isspace() | DIGIT * one.isdecimal()
         assert classes[min(code, len(classes) - 1)] == expected, hex(code)
 
 
 @given(st.lists(st.text(st.characters() | st.sampled_from("\nΣΑİ.'\u00ad"))))
 def test_words_in_lower_case_together_are_those_one_by_one(words: list[str]) -> None:
-    assert lower_case(words) == [word.lower() for word in words]
+    assert list(Words.of(words).changed(str.lower)) == [word.lower() for word in words]
 
 
 @given(st.text(st.sampled_from("a \n\t")))
