@@ -5,13 +5,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
+from pipeline.execution.executors import InlineExecutor
 from pipeline.execution.manifests import read_json, write_json
 from pipeline.passes.audit import audit
+from pipeline.passes.deduplicate import deduplicate
 from pipeline.passes.layout import Layout
 from pipeline.passes.remove import remove
 from pipeline.passes.select import fates_of
@@ -64,6 +67,38 @@ def test_clusters_and_sizes_are_those_of_one_run_over_everything(runs: dict[str,
     sizes |= {row["id"]: row["size"] for row in updates}
     assert {one for one in sizes if sizes[one] != whole[one]["minhash_cluster_size"]} == set()
     assert {row["leader_id"] for row in updates} <= set(whole)
+
+
+@pytest.mark.parametrize(("large_group_rows", "rows_at_a_time"), [(1, 100_000), (1, 7), (10_000_000, 7)])
+def test_added_clusters_and_updates_are_the_same_however_a_group_is_cut(
+    large_group_rows: int,
+    rows_at_a_time: int,
+    demo_config: RunConfig,
+    runs: dict[str, Layout],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected = clustered(runs["second"])
+    monkeypatch.setattr("pipeline.passes.deduplicate.ROW_GROUP_ROWS", rows_at_a_time)
+    settings = demo_config.model_dump() | {"output": str(tmp_path), "index": [str(runs["first"].root)]}
+    settings["dedup"] |= {"batch_shards": 2, "large_group_rows": large_group_rows}
+    config = RunConfig.model_validate(settings)
+    for name in ("annotated", "dropped", "histograms"):
+        (tmp_path / name).symlink_to(runs["second"].root / name)
+    (tmp_path / "run.json").symlink_to(runs["second"].run)
+    deduplicate(config, Layout(tmp_path), InlineExecutor(), {})
+    found = clustered(Layout(tmp_path))
+    assert [table.num_rows for table in found] == [table.num_rows for table in expected]
+    assert min(table.num_rows for table in expected) > 20
+    assert found[0].equals(expected[0])
+    assert found[1].equals(expected[1])
+
+
+def clustered(layout: Layout) -> tuple[pa.Table, pa.Table]:
+    """All rows of clusters/ and of clusters/updates/."""
+    files = (layout.root / "clusters").glob("*.parquet"), (layout.root / "clusters" / "updates").glob("*.parquet")
+    one, other = (pa.concat_tables([pq.read_table(path) for path in sorted(some)]) for some in files)
+    return one.sort_by("group"), other.sort_by("group")
 
 
 def test_no_cluster_is_kept_twice_and_a_duplicate_names_the_earlier_document(runs: dict[str, Layout]) -> None:

@@ -166,3 +166,35 @@ def test_collating_in_pieces_gives_the_same_files(
         written.append((found, Path(str(target.signatures(0))).read_bytes()))
     assert written[0] == written[1]
     assert sum(written[0][0].values()) == 3 * len(PAGES)
+
+
+@pytest.mark.parametrize(("groups", "size"), [({}, 1), ({"iberian": ["spa_Latn", "por_Latn"]}, 2)])
+def test_labels_of_one_group_are_deduplicated_together_and_keep_their_own_folders(
+    groups: dict[str, list[str]], size: int, tmp_path: Path
+) -> None:
+    # languages are told from the first characters alone, so that near-duplicates have different ones
+    starts = {
+        "spa_Latn": "Los pescadores esperaban en el puerto y contaban los barcos que volvieron.",
+        "por_Latn": "As mulheres traziam pão quente para os homens que não tinham dormido.",
+    }
+    records = [
+        conversion_record(f"https://a.example/{label}", f"{start} {STORY}", f"<urn:test:{label}>")
+        for label, start in starts.items()
+    ]
+    write_records(tmp_path / "two.warc.wet.gz", records)
+    settings = {
+        "inputs": [str(tmp_path / "two.warc.wet.gz")],
+        "output": str(tmp_path / "output"),
+        "lid": {"max_characters": 60},
+        "dedup": {"population": "all", "groups": groups},
+        "select": {"keep": ["first_seen"], "rules": False},
+    }
+    layout = run(RunConfig.model_validate(settings), {})
+    rows = fates_of(layout, "main").to_pylist()
+    assert {row["label"]: row["minhash_cluster_size"] for row in rows} == {"spa_Latn": size, "por_Latn": size}
+    assert set(read_json(layout.cluster_index)["groups"]) == (set(groups) or set(starts))
+    kept = sorted(row["label"] for row in rows if row["fate"] == "kept")
+    assert kept == (["por_Latn"] if groups else ["por_Latn", "spa_Latn"])  # a segment is sorted by label
+    folders = sorted(path.parent.name for path in (layout.selection("main") / "clean").rglob("*.parquet"))
+    assert folders == kept
+    audit(layout, "main")
