@@ -148,4 +148,15 @@ CLEAN_FIRST = [
     "top_langs",
     "minhash_cluster_size",
 ]
-CLEAN_NOT = ("exact_hash", "bands", "minima", "id_hash", "url_hash", "domain_hash", "group", "label", *SPANS)
+CLEAN_NOT = (
+    "text_bytes",
+    "exact_hash",
+    "bands",
+    "minima",
+    "id_hash",
+    "url_hash",
+    "domain_hash",
+    "group",
+    "label",
+    *SPANS,
+)
