@@ -336,6 +336,10 @@ def mix(
         list[str] | None, typer.Option(help="tur_Latn=2.0: epochs of a language, whatever the rest; 0 leaves it out.")
     ] = None,
     tokenizer: Annotated[str | None, typer.Option(help="tokenizer.json to count tokens; else estimated.")] = None,
+    updates: Annotated[
+        list[str] | None,
+        typer.Option(help="Output made over this one, oldest first: cluster sizes are as of the last."),
+    ] = None,
     materialize: Annotated[str | None, typer.Option(help="Folder or URL for the mix as shuffled Parquet.")] = None,
     shards: Annotated[int | None, typer.Option(help="Files of --materialize; by default of 256 M characters.")] = None,
     seed: Annotated[int, typer.Option(help="Of the order of --materialize.")] = 0,
@@ -361,6 +365,7 @@ def mix(
             "max_epochs": max_epochs,
             "languages": _epochs(language or []),
             "tokenizer": tokenizer,
+            "updates": tuple(updates or ()),
         },
         {"executor": executor, "workers": workers},
         materialize,

@@ -158,7 +158,15 @@ HOST_LINES = {
     "host_line_ends": (pa.list_(pa.int32()), "their ends, newline included"),
 }
 CLEAN_NOT = (
-    *("exact_hash", "bands", "minima", "id_hash", "url_hash", "domain_hash", "group", "label"),
+    "text_bytes",
+    "exact_hash",
+    "bands",
+    "minima",
+    "id_hash",
+    "url_hash",
+    "domain_hash",
+    "group",
+    "label",
     *SPANS,
     *HOST_LINES,
 )

@@ -204,7 +204,8 @@ KeepPolicy = Literal["longest", "lowest_perplexity", "newest", "best_language_sc
 class SelectConfig(_Strict):
     """Which representative a cluster keeps, URL duplicates, the test split, the size of parts.
 
-    Write sorts runs of `run_bytes` in memory, and merge reads at most `merge_files` of them side by side.
+    Write sorts runs of `run_bytes` in memory, and merge reads at most `merge_files` of them side by side. Of a language
+    with more than `merge_bytes` of text a task merges about so much.
     A rule bound that is a percentile needs `percentile_documents` documents of the label that have the metric.
     """
 
@@ -217,6 +218,7 @@ class SelectConfig(_Strict):
     part_bytes: int = Field(384 * 2**20, gt=0)
     run_bytes: int = Field(2**30, gt=0)
     merge_files: int = Field(128, gt=1)
+    merge_bytes: int = Field(32 * 2**30, gt=0)
     rules: bool = True
     percentile_documents: int = Field(100, gt=0)
     decontaminate: DecontaminateConfig | None = None

@@ -81,7 +81,7 @@ class MixReader:
         wanted = list(dict.fromkeys(["id", *self.columns]))
         for visit in window:
             path = self.mix.folder / visit.entries[0].file
-            for _, table in read_entries(path, visit.entries, wanted):
+            for table, _ in read_entries(path, visit.entries, wanted):
                 tables.append(table.select(self.columns))
                 keys += [_hash(f"{visit.number} {one}", self.seed) for one in table["id"].to_pylist()]
         table = pa.concat_tables(tables)

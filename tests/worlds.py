@@ -5,7 +5,7 @@ no batches, tasks, files or arrays.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from pipeline.passes.deduplicate import deduplicate
 from pipeline.passes.layout import Layout
 from pipeline.passes.lookup import build_lookup, url_key
 from pipeline.passes.removals import request_of, save
-from pipeline.passes.select import select
+from pipeline.passes.select import select as make_selection
 from pipeline.passes.survey import Rules, survey
 from pipeline.stages.measure_quality import hash64
 from pipeline.text.urls import normalize_url
@@ -83,7 +83,9 @@ class Output:
         ]
 
 
-def write(root: Path, output: Output, index: Sequence[Path] = (), **dedup: Any) -> Layout:
+def write(
+    root: Path, output: Output, index: Sequence[Path] = (), select: Mapping[str, Any] | None = None, **dedup: Any
+) -> Layout:
     """The output in `root` after deduplicate and select, over earlier ones."""
     config = RunConfig.model_validate(
         {
@@ -95,7 +97,8 @@ def write(root: Path, output: Output, index: Sequence[Path] = (), **dedup: Any) 
                 "rules": output.rules,
                 "elect_before_rules": output.elect_before_rules,
                 "url_duplicates": output.url_duplicates,
-            },
+            }
+            | dict(select or {}),
         }
     )
     if not (root / "run.json").exists():
@@ -111,7 +114,7 @@ def write(root: Path, output: Output, index: Sequence[Path] = (), **dedup: Any) 
         for label in GROUPS
     }
     deduplicate(config, layout, inline, languages)
-    select(config, layout, inline, Rules(languages, []), survey(config, layout, inline))
+    make_selection(config, layout, inline, Rules(languages, []), survey(config, layout, inline))
     return layout
 
 

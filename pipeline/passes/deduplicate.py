@@ -31,7 +31,7 @@ from pipeline.passes.survey import calibrations, measured
 from pipeline.stages.decide import rules_fired
 from pipeline.stages.histogram import HOST_BOILERPLATE
 
-FORMAT = 3
+FORMAT = 4
 READ = ["group", "id", "id_hash", "exact_hash", "bands", "minima"]
 FLOOR = ("language_score", "script_fraction")  # the rules on the label itself
 LINK_ROWS = 500_000_000  # rows of one key that are sorted at a time; a link task holds about 30 bytes each
@@ -78,7 +78,7 @@ def deduplicate(
     for folder in (layout.edges(0, ALREADY_READ).parent.parent, layout.gathered(0).parent):
         remove_tree(folder)
     index = {"fingerprint": fingerprint_, "batches": groups_of_shards, "groups": {}, "singled_out": 0}
-    index["index"] = earlier.documents
+    index |= {"index": earlier.documents, "index_rows": earlier.rows_by_output}
     for task, (groups, result) in enumerate(zip(tasks, results, strict=True)):
         index["singled_out"] += result["overflow"]
         for group in groups:

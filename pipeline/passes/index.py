@@ -33,6 +33,7 @@ class Index:
     """What is read of earlier outputs; empty where none is given."""
 
     rows: dict[str, int] = field(default_factory=dict)  # documents of each group
+    rows_by_output: list[dict[str, int]] = field(default_factory=list)
     signatures: list[Location] = field(default_factory=list)  # files, in dense order
     decisions: list[Location] = field(default_factory=list)  # the same documents in the same order
     outputs: list[Layout] = field(default_factory=list)
@@ -78,8 +79,8 @@ def open_index(config: RunConfig) -> Index:
                 f"index: {text}: was itself made with {len(missing)} earlier outputs that are not given before it, or "
                 "that have other documents now; name all, oldest first"
             )
-        for group, entry in clusters["groups"].items():
-            rows[group] += sum(entry["rows"])
+        index.rows_by_output.append({group: sum(entry["rows"]) for group, entry in clusters["groups"].items()})
+        rows.update(index.rows_by_output[-1])
         for batch in range(len(clusters["batches"])):
             index.signatures.append(layout.signatures(batch))
             index.decisions.append(path.parent / "decisions" / f"batch-{batch:05d}.parquet")

@@ -149,8 +149,8 @@ def scatter(folder: Location, target: Location, entries: list[Entry], seed: int,
     """Write a run: rows and their copies, sorted by range and position. Returns a sum over positions, for the audit."""
     tables = []
     for path, here in groupby(entries, key=attrgetter("file")):
-        found = read_entries(folder / path, list(here), CLEAN_FIRST)
-        tables += [_copies(rows, one.repeats, seed) for one, rows in found]
+        for rows, repeats in read_entries(folder / path, list(here), CLEAN_FIRST):
+            tables += [_copies(rows.filter(pa.array(repeats == one)), int(one), seed) for one in np.unique(repeats)]
     table = pa.concat_tables(tables)
     _write_run(table, target, shards, span)
     return int(table["position"].to_numpy().sum())  # wraps modulo 2**64

@@ -478,7 +478,7 @@ def _mix_again(layout: Layout, name: str) -> list[str]:
     stale = []
     for path in matching(layout.selection(name) / "mixes", "*.json"):
         mix = read_json(path)
-        if path.name == f"{mix.get('weights')}.json":
+        if path.name == f"{mix.get('weights')}.json" and "changed" not in mix:
             weights = {"weights": mix["weights"], "max_repeats": mix["settings"]["max_repeats"]}
             settings = RunConfig.model_validate(stored | {"rebalance": stored["rebalance"] | weights})
             rebalance(settings, layout, InlineExecutor())

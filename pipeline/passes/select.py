@@ -5,14 +5,15 @@ The result is written as `<name>.partial` and becomes visible by renaming the fo
 `<name>~1`.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial as with_arguments
+from itertools import pairwise
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -29,9 +30,9 @@ from pipeline.passes.host_lines import SPANS, with_host_lines
 from pipeline.passes.index import Held, Index, held, open_index
 from pipeline.passes.layout import Layout
 from pipeline.passes.removals import REPLACEABLE, STAYS, inherit, removal_names, removed_rows
-from pipeline.passes.sorted_files import Names, SortedFiles, pack, rows_of, write_by_group
+from pipeline.passes.sorted_files import Names, SortedFiles, pack, rechunked, rows_of, write_by_group
 from pipeline.passes.survey import Histograms, Rules, measured, write_histograms
-from pipeline.stages.decide import bucket_of, rules_fired
+from pipeline.stages.decide import bucket_of, rules_fired_by
 from pipeline.stages.elect import FATE_NAMES, NOBODY, Members, elect
 from pipeline.stages.histogram import HOST_BOILERPLATE, values_of
 from pipeline.stages.measure_quality import hash64
@@ -43,13 +44,8 @@ RUN_ROWS = 1000  # of a row group of a run: merge holds one of each run
 SAMPLE = 100  # documents of each fate and language in sample.parquet
 DECIDED_FROM = ["group", "label", "id", "url_hash", "character_count", "perplexity", "date", "language_score"]
 FROM_ELECTION = ["fate", "representative", "minhash_cluster_id", "minhash_cluster_size"]
-FROM_DECISION = [
-    "perplexity_percentile",
-    "perplexity_bucket",
-    HOST_BOILERPLATE,
-    "rules_fired",
-    "evaluation_overlap",
-]
+FROM_DECISION = ["perplexity_percentile", "perplexity_bucket", HOST_BOILERPLATE, "rules_fired", "evaluation_overlap"]
+PLACE = ["shard", "row", "id_hash"]  # not in decisions/
 FACTS_OF_CLUSTER = ["already_read", "held_by", "url_held"]
 KEPT_WITH_DECISION = [
     "minhash_cluster_id",
@@ -105,14 +101,14 @@ def select(
         [(config, layout, partial, n, index["batches"][n], index["groups"]) for n in numbers],
     )
     totals: Counter[str] = Counter()
+    text_bytes: Counter[str] = Counter()
     for one in written:
         totals.update(one["rows"])
+        text_bytes.update(one["text_bytes"])
     runs = _merged_runs(
         config, executor, partial, [partial / "parts" / name for one in written for name in one["runs"]]
     )
-    tasks = pack(totals, config.dedup.large_group_rows)
-    parts = run_all(executor, merge_labels, [(config, partial, runs, labels) for labels in tasks])
-    files = {label: found[label] for found in parts for label in sorted(found)}
+    files = _merge(config, executor, partial, runs, totals, text_bytes)
     write_histograms(partial / "histograms.parquet", histograms)
     samples = [partial / "samples" / f"batch-{n:05d}.parquet" for n in numbers]
     with committed(partial / "sample.parquet") as path:
@@ -140,7 +136,7 @@ def select(
         "host_lines": lines,
         "select": config.model_dump(mode="json")["select"],
     }
-    for folder in ("parts", "samples", "fates"):  # fates stand in decisions
+    for folder in ("parts", "samples", "decided", "fates"):  # these two stand in decisions
         remove_tree(partial / folder)
     write_json(partial / "manifest.json", manifest)
     _publish(partial, final)
@@ -154,6 +150,34 @@ def _host_lines(config: RunConfig, layout: Layout) -> dict[str, Any] | None:
     index = read_json(layout.host_lines_index)
     settings: dict[str, Any] = config.model_dump(mode="json")["host_lines"]
     return settings | {name: index[name] for name in ("fingerprint", "totals")}
+
+
+def _merge(
+    config: RunConfig,
+    executor: Executor,
+    partial: Location,
+    runs: list[Location],
+    totals: Mapping[str, int],
+    text_bytes: Mapping[str, int],
+) -> dict[str, list[dict[str, Any]]]:
+    """Write clean/ from the runs: small labels many to a task, ranges of large ones one. Returns what lies there."""
+    spans = spans_of(config, executor, runs, text_bytes)
+    small = {label: rows for label, rows in totals.items() if label not in spans}
+    first = {"train": 0, "test": 0}
+    tasks = [[(label, WHOLE, first) for label in labels] for labels in pack(small, config.dedup.large_group_rows)]
+    ranges = [(label, span) for label in sorted(spans) for span in spans[label]]
+    counts = run_all(executor, count_parts, [(config, runs, label, span) for label, span in ranges])
+    numbers: dict[str, Counter[str]] = {label: Counter() for label in spans}
+    for (label, span), count in zip(ranges, counts, strict=True):
+        tasks.append([(label, span, {split: numbers[label][split] for split in first})])
+        numbers[label].update(count)
+    files: dict[str, list[dict[str, Any]]] = {}
+    for task, found in zip(
+        tasks, run_all(executor, merge_labels, [(config, partial, runs, task) for task in tasks]), strict=True
+    ):
+        for (label, *_), of_span in zip(task, found, strict=True):
+            files.setdefault(label, []).extend(of_span)
+    return {label: sorted(ones, key=lambda one: (one["split"] == "test", one["path"])) for label, ones in files.items()}
 
 
 def fingerprint_of(settings: str, removals: Sequence[str]) -> str:
@@ -208,41 +232,63 @@ def decide_batch(
     overlapping = overlaps(layout, batch) if config.select.decontaminate else {}
     tables = []
     for number, shard in enumerate(shards):
-        metrics = measured(layout, shard, config.models, DECIDED_FROM, host_lines=config.host_lines.enabled)
+        columns = [*DECIDED_FROM, "id_hash"]
+        metrics = measured(layout, shard, config.models, columns, host_lines=config.host_lines.enabled)
         table = _decide(config, metrics, languages)
         table = with_overlap(table, config.select.decontaminate, overlapping.get(number, {}))
         removed = np.full(table.num_rows, STAYS, dtype=np.int8)
         for row, level in taken_out.get(shard, {}).items():
             removed[row] = level
-        table = table.append_column("removed", pa.array(removed))
-        table = table.append_column("shard", pa.array(np.full(table.num_rows, number, np.int32)))
-        tables.append(table.append_column("row", pa.array(np.arange(table.num_rows))))
+        place = {"shard": np.full(table.num_rows, number, np.int32), "row": np.arange(table.num_rows)}
+        tables.append(_with_columns(table, {"removed": pa.array(removed)} | {n: pa.array(v) for n, v in place.items()}))
     decisions = pa.concat_tables(tables).sort_by([("group", "ascending"), ("shard", "ascending"), ("row", "ascending")])
-    with committed(partial / "decisions" / f"batch-{batch:05d}.parquet") as path:
-        write_by_group(path, decisions.drop_columns(["shard", "row"]))
+    with committed(partial / "decided" / f"batch-{batch:05d}.parquet") as path:
+        write_by_group(path, decisions)
 
 
 def _decide(config: RunConfig, table: pa.Table, languages: dict[str, LanguageConfig]) -> pa.Table:
-    labels = table["label"].to_numpy(zero_copy_only=False)
-    percentiles = values_of(table, "perplexity_percentile")
-    bucket: list[str | None] = [None] * table.num_rows
-    fired: list[list[str]] = [[] for _ in range(table.num_rows)]
-    failed = np.zeros(table.num_rows, dtype=bool)
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        language = languages[label]
-        cuts = language.perplexity
-        for row, name in zip(rows, bucket_of(percentiles[rows], cuts.head, cuts.middle), strict=True):
-            bucket[row] = name
-        if config.select.rules:
-            names, failed[rows] = rules_fired(table.take(pa.array(rows)), language)
-            for row, one in zip(rows, names, strict=True):
-                fired[row] = one
-    return table.select([*DECIDED_FROM, "perplexity_percentile", HOST_BOILERPLATE]).append_column(
-        "perplexity_bucket", pa.array(bucket, type=pa.string())
-    ).append_column("rules_fired", pa.array(fired, type=pa.list_(pa.string()))).append_column(
-        "failed", pa.array(failed)
-    )  # fmt: skip
+    labels = table["label"].combine_chunks().dictionary_encode()
+    here = [languages[label] for label in labels.dictionary.to_pylist()]
+    language_of = labels.indices.to_numpy().astype(np.int64)
+    head, middle = (
+        np.array([getattr(one.perplexity, name) for one in here], np.float64)[language_of]
+        for name in ("head", "middle")
+    )
+    bucket = bucket_of(values_of(table, "perplexity_percentile"), head, middle)
+    rules = here if config.select.rules else [LanguageConfig(name="no rules")] * len(here)
+    fired, failed = rules_fired_by(table, rules, language_of)
+    added = {"perplexity_bucket": pa.array(bucket, pa.string()), "rules_fired": fired, "failed": pa.array(failed)}
+    return _with_columns(table.select([*DECIDED_FROM, "id_hash", "perplexity_percentile", HOST_BOILERPLATE]), added)
+
+
+def _with_columns(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
+    for name, column in columns.items():
+        table = table.append_column(name, column)
+    return table
+
+
+class Loaded:
+    """Columns of one group in memory, read as `SortedFiles` are."""
+
+    def __init__(self, files: SortedFiles, group: str, columns: Sequence[str]) -> None:
+        self.table = files.read(group, columns)
+
+    def array(
+        self, _group: str, column: str, numbers: Callable[[pa.ChunkedArray], np.ndarray] | None = None
+    ) -> np.ndarray:
+        """See SortedFiles.array."""
+        found = self.table[column]
+        values: np.ndarray = (
+            numbers(found) if numbers else (found.fill_null(0) if found.null_count else found).to_numpy()
+        )
+        return values
+
+    def chunks(self, _group: str, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
+        """See SortedFiles.chunks."""
+        return rechunked([self.table.select(list(columns))], rows)
+
+
+Rows = SortedFiles | Loaded
 
 
 def elect_groups(
@@ -250,7 +296,7 @@ def elect_groups(
 ) -> None:
     """The fate and representative of every document of a task's groups, in dense order."""
     batches_ = sorted({batch for rows in groups.values() for batch, count in enumerate(rows) if count})
-    decided = [partial / "decisions" / f"batch-{batch:05d}.parquet" for batch in batches_]
+    decided = [partial / "decided" / f"batch-{batch:05d}.parquet" for batch in batches_]
     with (
         committed(partial / "fates" / f"part-{task:05d}.parquet") as path,
         SortedFiles(decided, "group") as decisions,
@@ -263,7 +309,10 @@ def elect_groups(
         writer: pq.ParquetWriter | None = None
         for group in groups:
             kept_earlier = held(group, decided_earlier, updates)
-            for table in _elect_group(config, group, decisions, clusters, kept_earlier, decided_earlier.has(group)):
+            sources: tuple[Rows, Rows] = decisions, clusters
+            if sum(groups[group]) <= ROW_GROUP_ROWS:  # one read, not one for each column
+                sources = Loaded(decisions, group, TO_ELECT), Loaded(clusters, group, ["leader", *CLUSTERED])
+            for table in _elect_group(config, group, *sources, kept_earlier, decided_earlier.has(group)):
                 writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
                 writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         if writer:
@@ -273,8 +322,8 @@ def elect_groups(
 def _elect_group(
     config: RunConfig,
     group: str,
-    decisions: SortedFiles,
-    clusters: SortedFiles,
+    decisions: Rows,
+    clusters: Rows,
     kept_earlier: Held,
     has_earlier: bool,
 ) -> Iterator[pa.Table]:
@@ -422,7 +471,8 @@ def write_batch(
     config: RunConfig, layout: Layout, partial: Location, batch: int, shards: list[str], groups: dict[str, Any]
 ) -> dict[str, Any]:
     """Read the text of survivors once, splice the stored spans, sort; count every fate."""
-    decisions = pq.read_table(readable(partial / "decisions" / f"batch-{batch:05d}.parquet"))
+    decided = pq.read_table(readable(partial / "decided" / f"batch-{batch:05d}.parquet"))
+    where, decisions = decided.select([*PLACE, "label"]), decided.drop_columns(PLACE)
     found = []
     here = sorted(group for group, entry in groups.items() if entry["rows"][batch])
     for task in sorted({groups[group]["task"] for group in here}):
@@ -434,29 +484,26 @@ def write_batch(
     fates = pa.concat_tables([table for _, table in sorted(found, key=lambda one: one[0])] or [_no_fates()])
     facts = {name: fates[name] for name in FROM_ELECTION}
     facts |= {name: decisions[name] for name in FROM_DECISION}
-    where = batch_order(layout, shards, ["label", "id_hash"])
-    fate = np.array(fates["fate"].to_pylist(), dtype=object)
     runs = _Runs(partial / "parts", batch, config.select.run_bytes)
     shard_of, row_of = where["shard"].to_numpy(), where["row"].to_numpy()
+    is_kept = pa.compute.equal(fates["fate"], "kept").to_numpy()
+    lost = np.zeros(len(is_kept), dtype=bool)
     for number, shard in enumerate(shards):
-        kept = np.flatnonzero((shard_of == number) & (fate == "kept"))
+        kept = np.flatnonzero((shard_of == number) & is_kept)
         kept = kept[np.argsort(row_of[kept])]
         for table in texts_of(layout, shard, row_of[kept], config.host_lines.strip):
             chosen, kept = kept[: table.num_rows], kept[table.num_rows :]
-            table, empty = clean_rows(
-                config.select, table, {name: column.take(pa.array(chosen)) for name, column in facts.items()}
-            )
-            fate[chosen[empty]] = "empty_after_refine"
+            columns = {name: column.take(pa.array(chosen)) for name, column in facts.items()}
+            table, empty = clean_rows(config.select, table, columns)
+            lost[chosen[empty]] = True
             runs.add(table)
     runs.flush()
-    _sample(config, layout, partial, batch, shards, where, fate, fates, decisions)
-    decided = decisions.append_column("fate", pa.array(fate.tolist(), type=pa.string()))
-    for name in KEPT_WITH_DECISION:
-        decided = decided.append_column(name, fates[name])
+    fate = pa.compute.if_else(pa.array(lost), "empty_after_refine", fates["fate"])
+    decisions = _with_columns(decisions, {"fate": fate} | {name: fates[name] for name in KEPT_WITH_DECISION})
+    _sample(config, layout, partial, batch, shards, where, decisions)
     with committed(partial / "decisions" / f"batch-{batch:05d}.parquet") as path:
-        write_by_group(path, decided)
-    label_of = where["label"].to_numpy(zero_copy_only=False)
-    return {"rows": dict(runs.rows), "runs": runs.names, **_count(label_of, fate, decisions, fates)}
+        write_by_group(path, decisions)
+    return {"rows": dict(runs.rows), "text_bytes": dict(runs.text_bytes), "runs": runs.names, **_count(decisions)}
 
 
 def _no_fates() -> pa.Table:
@@ -478,8 +525,12 @@ def clean_rows(settings: SelectConfig, table: pa.Table, facts: dict[str, pa.Arra
         table = table.append_column(name, column)
     table = _refine(table, settings.mask)
     empty = pa.compute.equal(table["text"], "").to_numpy(zero_copy_only=False)
-    splits = [split_of(one, settings.test_fraction) for one in table["minhash_cluster_id"].to_pylist()]
-    return table.append_column("split", pa.array(splits, type=pa.string())).filter(pa.array(~empty)), empty
+    splits = pa.repeat("train", table.num_rows)
+    if settings.test_fraction:
+        ids = table["minhash_cluster_id"].to_pylist()
+        splits = pa.array([split_of(one, settings.test_fraction) for one in ids], pa.string())
+    table = table.append_column("split", splits)
+    return table.filter(pa.array(~empty)) if empty.any() else table, empty
 
 
 def _sample(
@@ -489,15 +540,10 @@ def _sample(
     batch: int,
     shards: list[str],
     where: pa.Table,
-    fate: np.ndarray,
-    fates: pa.Table,
     decisions: pa.Table,
 ) -> None:
     """Write the batch's bottom-k sample: where each document was read, every metric, and what became of it."""
-    draw = where.select(["label", "id_hash"]).append_column("fate", pa.array(fate.tolist(), type=pa.string()))
-    draw = draw.append_column("rules_fired", decisions["rules_fired"])
-    draw = draw.append_column("minhash_cluster_size", fates["minhash_cluster_size"])
-    draw = draw.append_column("shard", where["shard"]).append_column("row", where["row"])
+    draw = _with_columns(where, {name: decisions[name] for name in ("fate", "rules_fired", "minhash_cluster_size")})
     draw = draw.filter(pa.compute.equal(decisions["removed"], STAYS))  # the sample names URLs
     draw = bottom_k(draw, ["shard", "row"])
     tables = []
@@ -524,55 +570,57 @@ def bottom_k(table: pa.Table, ties: Sequence[str] = ("id", "file_path", "warc_of
     return table.filter(pa.array(rank < k))
 
 
-def _count(labels: np.ndarray, fate: np.ndarray, decisions: pa.Table, fates: pa.Table) -> dict[str, Any]:
-    counts: dict[str, Counter[str]] = {}
-    fired: dict[str, Counter[str]] = {}
-    statistics: dict[str, dict[int, list[int]]] = {}
-    rows = zip(
-        labels,
-        fate,
-        decisions["rules_fired"].to_pylist(),
-        decisions["failed"].to_pylist(),
-        fates["minhash_cluster_size"].to_pylist(),
-        fates["in_population"].to_pylist(),
-        fates["already_read"].to_pylist(),
-        strict=True,
-    )
-    for label, one, rules, failed, size, in_population, already_read in rows:
-        counts.setdefault(label, Counter())[one] += 1
-        fired.setdefault(label, Counter()).update(rules)
-        if in_population and not already_read:
-            entry = statistics.setdefault(label, {}).setdefault(size, [0, 0])
-            entry[0] += 1
-            entry[1] += failed
-    return {
-        "fates": {label: dict(one) for label, one in counts.items()},
-        "fired": {label: dict(one) for label, one in fired.items()},
-        "statistics": {
-            label: [[size, *entry] for size, entry in sorted(sizes.items())] for label, sizes in statistics.items()
-        },
-    }
+def _count(decisions: pa.Table) -> dict[str, Any]:
+    """By label: documents of each fate, rules fired, and [cluster size, documents, documents that fail] by size."""
+    fates: dict[str, dict[str, int]] = {}
+    for label, fate, count in _sums(decisions.select(["label", "fate"]), ([], "count_all")):
+        fates.setdefault(label, {})[fate] = count
+    fired: dict[str, dict[str, int]] = {label: {} for label in fates}
+    rules = decisions["rules_fired"].combine_chunks()
+    each = {"label": decisions["label"].take(pa.compute.list_parent_indices(rules)), "rule": rules.flatten()}
+    for label, rule, count in _sums(pa.table(each), ([], "count_all")):
+        fired[label][rule] = count
+    members = decisions.filter(pa.compute.and_not(decisions["in_population"], decisions["already_read"]))
+    members = members.select(["label", "minhash_cluster_size", "failed"])
+    statistics: dict[str, list[list[int]]] = {}
+    for label, size, documents, failed in _sums(members, ([], "count_all"), ("failed", "sum")):
+        statistics.setdefault(label, []).append([size, documents, failed])
+    return {"fates": fates, "fired": fired, "statistics": statistics}
+
+
+def _sums(table: pa.Table, *sums: tuple[Any, str]) -> list[tuple[Any, ...]]:
+    """The values of the first two columns and these sums, by the values."""
+    keys = table.column_names[:2]
+    found = table.group_by(keys).aggregate(list(sums))
+    names = [*keys, *(f"{name}_{how}" if name else how for name, how in sums)]
+    return list(zip(*(found[name].to_pylist() for name in names), strict=True))
 
 
 def _refine(table: pa.Table, mask: bool) -> pa.Table:
     """The table with its texts as they are written: what is masked spliced in, lines of the host taken out."""
-    texts = table["text"].to_pylist()
-    nothing: list[list[Any]] = [[]] * len(texts)
-    names = ("span_starts", "span_ends", "span_texts")
-    spans = zip(*(table[name].to_pylist() if mask else nothing for name in names), strict=True)
-    stripped = table.schema.get_field_index(SPANS[0]) >= 0
-    lines = zip(*(table[name].to_pylist() if stripped else nothing for name in SPANS), strict=True)
-    removed = []
-    for number, (masked, taken_out) in enumerate(zip(spans, lines, strict=True)):
-        text, masks, pieces = texts[number], list(zip(*masked, strict=True)), list(zip(*taken_out, strict=True))
-        whole = splice(text, masks).strip() if masks else text
-        texts[number] = splice(text, with_removed(masks, pieces)).strip() if pieces else whole
-        removed.append(len(whole) - len(texts[number]))
-    lengths = pa.array([len(text) for text in texts], type=pa.int64())
+    stripped = SPANS[0] in table.column_names
+    changed = np.zeros(table.num_rows, dtype=bool)
+    for name in [*(["span_starts"] if mask else []), *(SPANS[:1] if stripped else [])]:
+        changed |= pa.compute.list_value_length(table[name]).to_numpy() > 0
+    fewer = np.zeros(table.num_rows, dtype=np.int64)
+    if changed.any():
+        rows = np.flatnonzero(changed)
+        names = ["text", "span_starts", "span_ends", "span_texts", *(SPANS if stripped else ())]
+        found = table.select(names).take(pa.array(rows)).columns
+        refined = []
+        for row, text, *spans in zip(rows, *(column.to_pylist() for column in found), strict=True):
+            masks = list(zip(*spans[:3], strict=True)) if mask else []
+            whole = splice(text, masks).strip() if masks else text
+            lines = list(zip(*spans[3:], strict=True))
+            refined.append(splice(text, with_removed(masks, lines)).strip() if lines else whole)
+            fewer[row] = len(whole) - len(refined[-1])
+        texts = table["text"].combine_chunks()
+        texts = pa.compute.replace_with_mask(texts, pa.array(changed), pa.array(refined, texts.type))
+        place = table.column_names.index("text")
+        table = table.set_column(place, table.field(place), texts)
+    lengths = pa.compute.utf8_length(table["text"]).cast(pa.int64())
     table = table.set_column(table.column_names.index("character_count"), "character_count", lengths)
-    table = table.append_column("stripped_character_count", pa.array(removed, type=pa.int64()))
-    place = table.column_names.index("text")
-    return table.set_column(place, "text", pa.array(texts, type=pa.large_string()))
+    return table.append_column("stripped_character_count", pa.array(fewer))
 
 
 class _Runs:
@@ -582,11 +630,20 @@ class _Runs:
         self.folder, self.batch, self.run_bytes = folder, batch, run_bytes
         self.names: list[str] = []
         self.rows: Counter[str] = Counter()
+        self.text_bytes: Counter[str] = Counter()
         self.tables: list[pa.Table] = []
 
     def add(self, table: pa.Table) -> None:
+        table = table.append_column("text_bytes", pa.compute.binary_length(table["text"]))
         self.tables.append(table)
-        self.rows.update(table["label"].to_pylist())
+        sums = (
+            table.select(["label", "text_bytes"])
+            .group_by("label")
+            .aggregate([("text_bytes", "sum"), ([], "count_all")])
+        )
+        for label, size, rows in zip(*(column.to_pylist() for column in sums.columns), strict=True):
+            self.rows[label] += rows
+            self.text_bytes[label] += size
         if sum(one.nbytes for one in self.tables) >= self.run_bytes:
             self.flush()
 
@@ -634,10 +691,31 @@ def merge_runs(runs: list[Location], target: Location) -> None:
                 writer.write_table(table, row_group_size=RUN_ROWS)
 
 
-def merged(files: SortedFiles, label: str) -> Iterator[pa.Table]:
-    """A label's rows of all runs, ascending in ORDER; a row group of each run is in memory at a time."""
-    heads = [(next(stream), stream) for stream in files.streams(label)]
-    while heads:
+Key = tuple[int, int]  # cluster size and hash of id: ranges of a label are cut between two of them
+
+
+class Span(NamedTuple):
+    """A range of a label's rows, and what stands before it of each split: the bytes of their texts."""
+
+    low: Key | None  # of the first row
+    high: Key | None  # of the first row behind it
+    before: dict[str, int]
+
+
+WHOLE = Span(None, None, {"train": 0, "test": 0})
+
+
+def merged(
+    files: SortedFiles, label: str, low: Key | None = None, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """A label's rows of all runs, ascending in ORDER, from `low` on; a row group of each run is in memory at a time."""
+    streams = [
+        _from(file, found[label], low, columns)
+        for file, found in zip(files.files, files.row_groups, strict=True)
+        if label in found
+    ]
+    heads = [(table, stream) for stream in streams if (table := next(stream, None)) is not None]
+    while len(heads) > 1:
         bound = min(_key(table, table.num_rows - 1) for table, _ in heads)
         ready, later = [], []
         for table, stream in heads:
@@ -648,38 +726,168 @@ def merged(files: SortedFiles, label: str) -> Iterator[pa.Table]:
                 later.append((rest, stream))
         yield pa.concat_tables(ready).sort_by([(name, "ascending") for name in ORDER])
         heads = later
+    for table, stream in heads:
+        yield table
+        yield from stream
+
+
+def _from(
+    file: pq.ParquetFile, numbers: Sequence[int], low: Key | None, columns: Sequence[str] | None
+) -> Iterator[pa.Table]:
+    places = [file.schema_arrow.get_field_index(name) for name in ORDER[:2]]
+    for number in numbers:
+        if low is not None:
+            size, hashed = (file.metadata.row_group(number).column(place).statistics for place in places)
+            if size.max < low[0] or (size.min == size.max == low[0] and hashed.max < low[1]):
+                continue
+        table = file.read_row_group(number, columns=list(columns) if columns else None)
+        first = 0 if low is None else bisect_left(range(table.num_rows), low, key=with_arguments(_key_of_span, table))
+        if first < table.num_rows:
+            yield table.slice(first)
 
 
 def _key(table: pa.Table, row: int) -> tuple[Any, ...]:
     return tuple(table[name][row].as_py() for name in ORDER)
 
 
-def merge_labels(
-    config: RunConfig, partial: Location, runs: list[Location], labels: list[str]
-) -> dict[str, list[dict[str, Any]]]:
-    """Write the parts of each label; returns what the manifest says of them."""
-    found = {}
-    with SortedFiles(runs, "label") as files:
+def _key_of_span(table: pa.Table, row: int) -> Key:
+    size, hashed, _ = _key(table, row)
+    return size, hashed
+
+
+def spans_of(
+    config: RunConfig, executor: Executor, runs: list[Location], text_bytes: Mapping[str, int]
+) -> dict[str, list[Span]]:
+    """The ranges of each label that has more than `merge_bytes` of text: of about so much each, cut between bins."""
+    large = sorted(label for label, size in text_bytes.items() if size > config.select.merge_bytes)
+    if not large:
+        return {}
+    bins: dict[str, dict[Key, Counter[str]]] = {label: {} for label in large}
+    for of_run in run_all(executor, text_by_bin, [(run, large) for run in runs]):
+        for label, size, hashed, split, count in of_run:
+            bins[label].setdefault((size, hashed), Counter())[split] += count
+    return {label: _spans(bins[label], config.select.merge_bytes) for label in large}
+
+
+def _spans(bins: Mapping[Key, Counter[str]], wanted: int) -> list[Span]:
+    starts: list[tuple[Key, dict[str, int]]] = []
+    before: Counter[str] = Counter()
+    filled = wanted
+    for key in sorted(bins):
+        if filled >= wanted:
+            starts.append((key, {split: before[split] for split in ("train", "test")}))
+            filled = 0
+        before.update(bins[key])
+        filled += bins[key].total()
+    ends = [*(key for key, _ in starts[1:]), None]
+    lows = [None, *(key for key, _ in starts[1:])]
+    return [Span(low, end, told) for low, end, (_, told) in zip(lows, ends, starts, strict=True)]
+
+
+def text_by_bin(run: Location, labels: list[str]) -> list[tuple[str, int, int, str, int]]:
+    """(label, cluster size, least hash of the bin, split, bytes of text) of a run. Singletons have 4096 bins by hash,
+    larger clusters, of which there are fewer, fewer: some 10,000 bins and one for each size from 100 on."""
+    found: Counter[tuple[str, int, int, str]] = Counter()
+    with SortedFiles([run], "label") as files:
         for label in labels:
+            for stream in files.streams(label, ["minhash_cluster_size", "id_hash", "split", "text_bytes"]):
+                for table in stream:
+                    size = table["minhash_cluster_size"].to_numpy()
+                    bits = np.select([size == 1, size < 10, size < 100], [12, 8, 4], 0).astype(np.uint64)
+                    hashed = table["id_hash"].to_numpy()
+                    low = np.where(bits == 0, np.uint64(0), hashed & ~(np.uint64(2**64 - 1) >> bits))
+                    table = table.set_column(1, "id_hash", pa.array(low))
+                    keys = ["minhash_cluster_size", "id_hash", "split"]
+                    for row in table.group_by(keys).aggregate([("text_bytes", "sum")]).to_pylist():
+                        found[label, *(row[name] for name in keys)] += row["text_bytes_sum"]
+    return [(*key, count) for key, count in found.items()]
+
+
+def count_parts(config: RunConfig, runs: list[Location], label: str, span: Span) -> dict[str, int]:
+    """How many parts of each split begin in a range; reads no text."""
+    counts = dict.fromkeys(span.before, 0)
+    before = dict(span.before)
+    with SortedFiles(runs, "label") as files:
+        for table in _within(merged(files, label, span.low, [*ORDER, "split", "text_bytes"]), span.high):
+            for split in counts:
+                lengths = _of_split(table, split)["text_bytes"].to_numpy()
+                counts[split] += int(np.count_nonzero(_begins(before[split], lengths, config.select.part_bytes)))
+                before[split] += int(lengths.sum())
+    return counts
+
+
+def _of_split(table: pa.Table, split: str) -> pa.Table:
+    wanted = pa.compute.equal(table["split"], split)
+    count = pa.compute.sum(wanted).as_py()
+    return table if count == table.num_rows else table.filter(wanted) if count else table.slice(0, 0)
+
+
+def _within(tables: Iterable[pa.Table], high: Key | None) -> Iterator[pa.Table]:
+    """Tables up to the first row of the next range."""
+    for table in tables:
+        count = _rows_before(table, high)
+        yield table.slice(0, count)
+        if count < table.num_rows:
+            return
+
+
+def _rows_before(table: pa.Table, high: Key | None) -> int:
+    if high is None:
+        return int(table.num_rows)
+    return bisect_left(range(table.num_rows), high, key=with_arguments(_key_of_span, table))
+
+
+def _begins(before: int, lengths: np.ndarray, part_bytes: int) -> np.ndarray:
+    """Which rows begin a part, (n,) bool: the first of all, and those in which the text reaches a multiple of the size.
+
+    >>> _begins(0, np.array([3, 3, 3, 3]), 2), _begins(6, np.array([3, 1]), 2)
+    (array([ True,  True, False,  True]), array([False, False]))
+    """
+    full = part_bytes * 2  # about half remains after compression
+    ends = before + np.cumsum(lengths, dtype=np.int64)
+    begins: np.ndarray = ends // full != (ends - lengths) // full
+    if not before and len(begins):
+        begins[0] = True
+    return begins
+
+
+def merge_labels(
+    config: RunConfig, partial: Location, runs: list[Location], spans: list[tuple[str, Span, dict[str, int]]]
+) -> list[list[dict[str, Any]]]:
+    """Write the parts that begin in each range of a label, the last to its end; returns what the manifest says of them.
+
+    `spans` have the label, the range, and the number of its first part by split. Memory: RUN_ROWS rows of each of at
+    most `merge_files` runs, a row group of the parts and its copies.
+    """
+    found = []
+    with SortedFiles(runs, "label") as files:
+        for label, span, numbers in spans:
             with ExitStack() as open_parts:
                 splits = [
-                    open_parts.enter_context(_Parts(config, partial, label, split)) for split in ("train", "test")
+                    open_parts.enter_context(_Parts(config, partial, label, split, span.before[split], numbers[split]))
+                    for split in ("train", "test")
                 ]
-                for table in merged(files, label):
-                    for parts in splits:
-                        parts.add(table.filter(pa.compute.equal(table["split"], parts.split)))
-                found[label] = [file for parts in splits for file in parts.close()]
+                for table in merged(files, label, span.low):
+                    inside = _rows_before(table, span.high)
+                    for rows, may_begin in ((table.slice(0, inside), True), (table.slice(inside), False)):
+                        for parts in splits if rows.num_rows else ():
+                            parts.add(_of_split(rows, parts.split), may_begin)
+                    if inside < table.num_rows and not any(parts.open_part for parts in splits):
+                        break
+                found.append([file for parts in splits for file in parts.close()])
     return found
 
 
 class _Parts:
-    """The files of one label and split. A part begins where the text before it fills a multiple of its size."""
+    """The files of a range of one label and split. A part begins where the text reaches a multiple of its size."""
 
-    def __init__(self, config: RunConfig, partial: Location, label: str, split: str) -> None:
+    def __init__(
+        self, config: RunConfig, partial: Location, label: str, split: str, text_bytes: int, number: int
+    ) -> None:
         self.settings, self.partial, self.label, self.split = config.select, partial, label, split
         self.files: list[dict[str, Any]] = []
-        self.text_bytes = 0  # of the rows so far
-        self.place = -1  # multiple of the part's size that the open part began at
+        self.text_bytes = text_bytes  # of the rows so far
+        self.number = number  # of the next part
         self.open_part: PartWriter | None = None
 
     def __enter__(self) -> "_Parts":
@@ -691,20 +899,23 @@ class _Parts:
         if self.open_part is not None:  # an error came first: the open part is given up
             self.open_part.__exit__(kind, error, trace)
 
-    def add(self, table: pa.Table) -> None:
-        lengths = pa.compute.binary_length(table["text"]).to_numpy().astype(np.int64)
-        before = self.text_bytes + np.cumsum(lengths) - lengths
+    def add(self, table: pa.Table, may_begin: bool) -> None:
+        """The next rows. Those before the first part that begins are another range's; where none may begin, the open
+        part ends at the next."""
+        lengths = table["text_bytes"].to_numpy()
+        begins = np.flatnonzero(_begins(self.text_bytes, lengths, self.settings.part_bytes)).tolist()
         self.text_bytes += int(lengths.sum())
-        places = before // (self.settings.part_bytes * 2)  # about half remains after compression
-        for place in np.unique(places):
-            rows = np.flatnonzero(places == place)
-            if place != self.place or self.open_part is None:
-                self._finish_part()
-                self.place = int(place)
-                name = f"{'part' if self.split == 'train' else 'test'}-{len(self.files):05d}.parquet"
-                path = f"clean/{self.label}/{name}"
-                self.open_part = PartWriter(self.partial, path, self.split, self.settings.row_group_rows)
-            self.open_part.write(table.slice(rows[0], len(rows)))
+        if self.open_part is not None and begins[:1] != [0]:
+            self.open_part.write(table.slice(0, begins[0] if begins else table.num_rows))
+        for start, end in pairwise([*begins, table.num_rows]):
+            self._finish_part()
+            if not may_begin:
+                return
+            name = f"{'part' if self.split == 'train' else 'test'}-{self.number:05d}.parquet"
+            path = f"clean/{self.label}/{name}"
+            self.open_part = PartWriter(self.partial, path, self.split, self.settings.row_group_rows)
+            self.open_part.write(table.slice(start, end - start))
+            self.number += 1
 
     def close(self) -> list[dict[str, Any]]:
         self._finish_part()

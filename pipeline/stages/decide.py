@@ -1,8 +1,10 @@
 """metric columns + a language's rules -> every rule that fired. Rules are data: a changed threshold reads no text."""
 
 import difflib
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.config import LanguageConfig
@@ -34,18 +36,34 @@ def rules_fired(table: pa.Table, language: LanguageConfig) -> tuple[list[list[st
     >>> rules_fired(pa.table({"word_count": [10, 60, None]}), turkish)[0]
     [['word_count'], [], []]
     """
-    fired: list[list[str]] = [[] for _ in range(table.num_rows)]
-    failed = np.zeros(table.num_rows, dtype=bool)
-    for metric, rule in language.active_rules().items():
-        if metric not in table.column_names:
-            raise ConfigError(f"lang_configs/{language.label}.toml: rules.{metric}: no such metric")
+    fired, failed = rules_fired_by(table, [language], np.zeros(table.num_rows, np.int64))
+    return fired.to_pylist(), failed
+
+
+def rules_fired_by(
+    table: pa.Table, languages: Sequence[LanguageConfig], language_of: npt.NDArray[np.int64]
+) -> tuple[pa.ListArray, np.ndarray]:
+    """As `rules_fired`, for rows of many languages: `language_of` (n,) is the place of each row's in `languages`."""
+    rules = [language.active_rules() for language in languages]
+    metrics = list(dict.fromkeys(metric for one in rules for metric in one))
+    out = np.zeros((table.num_rows, len(metrics)), dtype=bool)
+    order = np.zeros((len(languages), len(metrics)), dtype=np.int64)  # of a language's rules
+    for column, metric in enumerate(metrics):
+        bounds = np.full((2, len(languages)), [[-np.inf], [np.inf]])
+        for place, (language, of_language) in enumerate(zip(languages, rules, strict=True)):
+            if metric in of_language:
+                if metric not in table.column_names:
+                    raise ConfigError(f"lang_configs/{language.label}.toml: rules.{metric}: no such metric")
+                bounds[:, place] = of_language[metric].interval()
+                order[place, column] = list(of_language).index(metric)
         values = values_of(table, metric)
-        low, high = rule.interval()
-        out = (values < low) | (values > high)  # NaN is neither
-        for row in np.flatnonzero(out):
-            fired[row].append(metric)
-        failed |= out
-    return fired, failed
+        out[:, column] = (values < bounds[0][language_of]) | (values > bounds[1][language_of])  # NaN is neither
+    rows, columns = np.nonzero(out)
+    columns = columns[np.lexsort((order[language_of[rows], columns], rows))]
+    offsets = np.append(0, np.cumsum(out.sum(axis=1))).astype(np.int32)
+    names = pa.array(metrics, pa.string()).take(pa.array(columns))
+    failed: np.ndarray = np.any(out, axis=1)
+    return pa.ListArray.from_arrays(pa.array(offsets), names), failed
 
 
 def percentile_of(perplexities: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -58,13 +76,11 @@ def percentile_of(perplexities: np.ndarray, reference: np.ndarray) -> np.ndarray
     return np.round(np.where(np.isnan(perplexities), np.nan, found), 4)
 
 
-def bucket_of(percentiles: np.ndarray, head: float, middle: float) -> list[str | None]:
-    """head, middle or tail, None for NaN.
+def bucket_of(percentiles: np.ndarray, head: float | np.ndarray, middle: float | np.ndarray) -> npt.NDArray[np.object_]:
+    """head, middle or tail, None for NaN; the bounds are numbers or arrays like `percentiles`.
 
-    >>> bucket_of(np.array([10.0, 50.0, 90.0, np.nan]), 30, 60)
+    >>> bucket_of(np.array([10.0, 50.0, 90.0, np.nan]), 30, 60).tolist()
     ['head', 'middle', 'tail', None]
     """
-    return [
-        None if np.isnan(value) else "head" if value < head else "middle" if value < middle else "tail"
-        for value in percentiles
-    ]
+    place = np.where(percentiles < head, 0, np.where(percentiles < middle, 1, 2))
+    return np.array(["head", "middle", "tail", None], dtype=object)[np.where(np.isnan(percentiles), 3, place)]

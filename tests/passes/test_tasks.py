@@ -27,11 +27,11 @@ RESULT = {"part_bytes": 2_000, "row_group_rows": 7, "test_fraction": 0.2}
 CUTS: dict[str, dict[str, Any]] = {
     "fine": {
         "dedup": {"batch_shards": 1, "large_group_rows": 10, "collate_files": 2},
-        "select": {"run_bytes": 100_000, "merge_files": 2},
+        "select": {"run_bytes": 100_000, "merge_files": 2, "merge_bytes": 3000},
     },
     "middle": {
         "dedup": {"batch_shards": 2, "large_group_rows": 40},
-        "select": {"run_bytes": 600_000, "merge_files": 128},
+        "select": {"run_bytes": 600_000, "merge_files": 128, "merge_bytes": 20_000},
     },
 }
 
