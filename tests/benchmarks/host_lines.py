@@ -28,7 +28,7 @@ from tests.benchmarks.gold import GOLD, GoldPage, load_pages
 from tests.make_warc import conversion_record, record_id_of, warcinfo_record, write_records
 
 MANUALS = "debdocs-dev"
-MANY = 10  # pages of a site
+MANY = 10  # pages of a large site
 PART = 25  # letters and digits, from which on a line can be a part of a line of the reference
 GRID = [(2, 0.0), (3, 0.0), (3, 0.05), (3, 0.1), (3, 0.2), (3, 0.5), (5, 0.1)]  # the smallest number comes first
 
@@ -101,10 +101,8 @@ def judged(layout: Layout, pages: dict[str, GoldPage]) -> Found:
 def main() -> None:
     """Print the table."""
     with_reference = [page for page in load_pages(GOLD) if page.text]
-    print(
-        "| text | `min_documents` | `min_document_fraction` | boilerplate found | on sites of 10 pages or more | precision "
-        "| main text lost |\n|---|--:|--:|--:|--:|--:|--:|"
-    )
+    print("| text | `min_documents` | fraction | boilerplate found | on large sites | precision | main text lost |")
+    print("|---|--:|--:|--:|--:|--:|--:|")
     for name, read in EXTRACTORS.items():
         for kind in (name, "manuals") if name == "ours" else (name,):
             pages = load_pages((MANUALS,)) if kind == "manuals" else with_reference
