@@ -74,10 +74,14 @@ def _selection_faults(layout: Layout, selection: str, labels: Counter[str], chec
         )
     for name in sorted(set(removal_names(layout)) - set(manifest["removals"])):
         faults.append(f"{selection}: removals/{name}.json is not carried out: give `glotmill remove` again, or select")
+    lines = (manifest.get("host_lines") or {}).get("totals", {})
     for label in sorted(set(labels) | set(manifest["fates"])):
         fates = manifest["fates"].get(label, {})
         if sum(fates.values()) != labels[label]:
             faults.append(f"{selection}: {label}: {labels[label]} documents, {sum(fates.values())} fates")
+        marked = lines.get(label, {}).get("documents", 0)
+        if manifest.get("host_lines") and marked != labels[label]:
+            faults.append(f"{selection}: {label}: {labels[label]} documents, {marked} looked at by host_lines")
         rows = sum(file["rows"] for file in manifest["files"].get(label, []))
         if rows != fates.get("kept", 0):
             faults.append(f"{selection}: {label}: {fates.get('kept', 0)} kept, {rows} rows in clean/")

@@ -20,7 +20,7 @@ class Leftover:
 
 
 def leftovers(layout: Layout) -> list[Leftover]:
-    """Replaced and unfinished selections, and temporary files; nothing that a command would read."""
+    """Replaced and unfinished selections, and temporary files and folders; nothing that a command would read."""
     selections = layout.root / "selections"
     found = []
     for name in names(selections):
@@ -28,6 +28,8 @@ def leftovers(layout: Layout) -> list[Leftover]:
             found.append((selections / name, "replaced by a later selection"))
         elif name.endswith(UNFINISHED):
             found.append((selections / name, "a selection that was not finished"))
+    if names(layout.host_line_scratch):
+        found.append((layout.host_line_scratch, "of a pass host_lines that was not finished"))
     if isinstance(layout.root, Path):
         inside = {place for place, _ in found}
         temporary = [path for path in layout.root.rglob(".*.tmp") if not inside & set(path.parents)]

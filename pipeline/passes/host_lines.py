@@ -15,8 +15,9 @@ import math
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,7 +45,7 @@ FORMAT = 1
 RANGES = 256  # of the hashes of lines, by their first byte
 ROW_GROUP_ROWS = 100_000
 REPEATED_ROWS = 4_000_000  # lines that a task sorts by batch at a time
-BYTES_A_LINE = 32  # of a batch's lines while they are sorted
+BYTES_A_LINE = 48  # of a batch's lines while they are sorted
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: spreads numbers over 64 bits
 SPANS = list(HOST_LINES)
 MARKS = schema({HOST_BOILERPLATE: DECISION[HOST_BOILERPLATE]}, HOST_LINES)
@@ -258,21 +259,20 @@ def count_batch(
     with tempfile.TemporaryDirectory(prefix="glotmill-lines-") as scratch:
         runs: list[Location] = []
         keys = {True: array("Q"), False: array("Q")}  # of documents that count, and of the others
-
-        def flush() -> None:
-            path = Path(scratch, f"run-{len(runs):05d}.parquet")
-            _write_run(np.frombuffer(keys[True], np.uint64), np.frombuffer(keys[False], np.uint64), batch, path)
-            keys.update({True: array("Q"), False: array("Q")})
-            runs.append(path)
-
         for shard, counts in zip(shards, _who_counts(layout, batch, shards, groups), strict=True):
             for url, text, counting in _texts(layout.annotated(shard), counts):
                 if host := host_hash(url):
                     keys[counting].extend({host_key(host), *line_keys(text, host)} - {0})
                 if len(keys[True]) + len(keys[False]) >= most:
-                    flush()
-        flush()
-        manifest = {"fingerprint": counted, "rows": merge_counts(runs, _counts_of(layout, batch))}
+                    runs.append(Path(scratch, f"run-{len(runs):05d}.parquet"))
+                    _write_run(keys, batch, runs[-1])
+                    keys = {True: array("Q"), False: array("Q")}
+        if runs:
+            runs.append(Path(scratch, "last.parquet"))
+        rows = _write_run(keys, batch, runs[-1] if runs else _counts_of(layout, batch))
+        if runs:
+            rows = merge_counts(runs, _counts_of(layout, batch))
+    manifest = {"fingerprint": counted, "rows": rows}
     write_json(done, manifest)
     return manifest
 
@@ -286,17 +286,29 @@ def _texts(path: Location, counts: npt.NDArray[np.bool_]) -> Iterator[tuple[str 
             yield from zip(table["url"].to_pylist(), table["text"].to_pylist(), which, strict=False)
 
 
-def _write_run(counting: UInt64Array, others: UInt64Array, batch: int, path: Path) -> None:
-    """Write how many documents have each key; 0 where only such have it as do not count, which are marked, too."""
-    different, places = np.unique(np.concatenate([counting, others]), return_inverse=True)
-    documents = np.bincount(places[: len(counting)], minlength=len(different))
+def _write_run(keys: Mapping[bool, Any], batch: int, target: Location) -> dict[str, int]:
+    """Write how many documents have each key; 0 where only such have it as do not count, which are marked, too.
+
+    Returns the rows of each range.
+    """
+    counting, others = (np.frombuffer(keys[which], np.uint64) for which in (True, False))
+    different = np.unique(np.concatenate([counting, others]))
+    counting = np.sort(counting)
+    documents = np.searchsorted(counting, different, "right") - np.searchsorted(counting, different, "left")
     rows = Counts(different, np.full(len(different), batch, np.int32), documents)
-    with pq.ParquetWriter(path, COUNTS, compression="lz4") as writer:
-        bounds = np.arange(RANGES, dtype=np.uint64) << np.uint64(56)
-        starts = [*np.searchsorted(different, bounds).tolist(), len(different)]
-        for number in range(RANGES):
-            if starts[number] < starts[number + 1]:
-                _write_counts(writer, f"{number:02x}", rows.take(slice(starts[number], starts[number + 1])))
+    starts = np.searchsorted(different, np.arange(RANGES, dtype=np.uint64) << np.uint64(56)).tolist()
+    found = {}
+    with committed(target) as path, _counts_writer(path) as writer:
+        for number, (start, end) in enumerate(pairwise([*starts, len(different)])):
+            if start < end:
+                found[f"{number:02x}"] = end - start
+                _write_counts(writer, f"{number:02x}", rows.take(slice(start, end)))
+    return found
+
+
+def _counts_writer(path: Path) -> pq.ParquetWriter:
+    """Writer of counts, of which only the hashes take room."""
+    return pq.ParquetWriter(path, COUNTS, compression="lz4", use_dictionary=["range", "batch", "documents"])
 
 
 def _write_counts(writer: pq.ParquetWriter, name: str, rows: Counts) -> None:
@@ -322,7 +334,7 @@ def merge_counts(files: Sequence[Location], target: Location) -> dict[str, int]:
     with (
         SortedFiles(files, "range") as sorted_,
         committed(target) as path,
-        pq.ParquetWriter(path, COUNTS, compression="zstd", use_dictionary=["range"]) as writer,
+        _counts_writer(path) as writer,
     ):
         for name in sorted_.values():
             for found in whole_keys(map(_counts_in, sorted_.streams(name))):

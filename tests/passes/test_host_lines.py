@@ -21,6 +21,7 @@ from pipeline.errors import AuditError, ConfigError
 from pipeline.execution.executors import InlineExecutor
 from pipeline.execution.manifests import read_json, write_json
 from pipeline.passes.audit import audit
+from pipeline.passes.cleanup import clean_up, leftovers
 from pipeline.passes.explain import explain
 from pipeline.passes.host_lines import Counts, host_lines, whole_keys
 from pipeline.passes.layout import Layout
@@ -259,6 +260,14 @@ def test_what_was_interrupted_goes_on_batch_by_batch(output: Layout, config: Run
     assert digests(output) == whole
 
 
+def test_gc_deletes_what_a_pass_that_was_interrupted_left(output: Layout) -> None:
+    assert leftovers(output) == []
+    write_json(output.host_line_scratch / "hosts-00000.parquet", "half")
+    (found,) = clean_up(output)
+    assert found.reason == "of a pass host_lines that was not finished"
+    assert not output.host_line_scratch.exists()
+
+
 def test_with_the_pass_off_nothing_of_it_is_used_and_a_rule_on_it_is_refused(
     output: Layout, made: Layout, config: RunConfig
 ) -> None:
@@ -327,8 +336,9 @@ def test_card_report_manifest_and_rows_tell_the_same_and_audit_checks_it(output:
     assert sum(one["measured"] for one in totals) == len(PAGES) - 3
     audit(output, "main")
     files[0]["stripped_characters"] += 1
+    next(iter(totals))["documents"] += 1
     write_json(folder / "manifest.json", manifest)
-    with pytest.raises(AuditError, match="stripped_character_count in its rows"):
+    with pytest.raises(AuditError, match=r"looked at by host_lines\n(?s:.*)stripped_character_count in its rows"):
         audit(output, "main")
 
 
