@@ -3,8 +3,9 @@
 The file is written by `scripts/train_extractor.py`; no library of trees is needed to use it.
 
 No block walks down a tree: which way it takes cannot be foreseen, and a processor that guesses wrong at every second
-node spends its time on that. Instead each node is asked of all blocks at once, and takes the leaves below its lower child
-from those that go to the upper one; the first leaf that is left is the block's (QuickScorer, doi:10.1145/2766462.2767733).
+node spends its time on that. Instead each node is asked of all blocks at once, and takes the leaves below its lower
+child from those that go to the upper one; the first leaf that is left is the block's (QuickScorer,
+doi:10.1145/2766462.2767733).
 """
 
 from dataclasses import dataclass
