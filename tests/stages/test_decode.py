@@ -182,3 +182,58 @@ def test_nine_in_ten_files_in_encodings_of_the_web_are_decoded_right() -> None:
             misses.append(row["file"])
     assert tried >= 120
     assert 1 - len(misses) / tried >= 0.9, misses
+
+
+@pytest.mark.parametrize("label", ["windows-1251", "gbk", "gb2312", "iso-8859-1", "shift_jis", "windows-874"])
+@pytest.mark.parametrize("text", [RUSSIAN, CHINESE, "Überzeugung für Bücher, größer, Äpfel"])
+def test_a_page_of_valid_utf_8_is_not_read_in_the_legacy_encoding_that_it_is_said_to_have(
+    label: str, text: str
+) -> None:
+    page = meta(label, text)
+    assert decode(page.encode()) == (page, "utf-8", "utf8")
+    assert decode(text.encode(), f"text/html; charset={label}") == (text, "utf-8", "utf8")
+
+
+GREEK = "Αυτό είναι ένα ελληνικό κείμενο. " * 3
+THAI = "นี่คือข้อความภาษาไทยที่ยาวพอสมควร " * 3
+ARABIC = "هذا نص عربي طويل بما فيه الكفاية. " * 3
+HEBREW = "זהו טקסט עברי ארוך מספיק. " * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "codec", "label"),
+    [
+        (RUSSIAN, "cp1251", "windows-1251"),
+        (RUSSIAN, "koi8-r", "koi8-r"),
+        (CHINESE, "gb18030", "gbk"),
+        ("联通", "gb18030", "gb2312"),  # the characters that Notepad took for UTF-8
+        ("這是一個中文句子。", "big5hkscs", "big5"),
+        (JAPANESE, "cp932", "shift_jis"),
+        (JAPANESE, "euc_jp", "euc-jp"),
+        (KOREAN, "cp949", "euc-kr"),
+        (THAI, "cp874", "windows-874"),
+        (GREEK, "cp1253", "windows-1253"),
+        (ARABIC, "cp1256", "windows-1256"),
+        (HEBREW, "cp1255", "windows-1255"),
+        ("Où est le café ? À Noël.", "cp1252", "iso-8859-1"),
+        ("NESCAFÉ® and RÉSUMÉ® and NESCAFÉ®", "cp1252", "iso-8859-1"),  # each pair is one character in UTF-8
+        ("Plain text.", "cp1252", "iso-8859-1"),
+    ],
+)
+def test_genuine_legacy_pages_are_read_as_they_are_said_to_be(text: str, codec: str, label: str) -> None:
+    assert decode(text.encode(codec), f"text/html; charset={label}") == (text, codec, "header")
+
+
+@pytest.mark.skipif(not CHARSET.is_dir(), reason="shared data are absent")
+def test_no_real_file_in_a_legacy_encoding_is_taken_for_utf_8_when_its_encoding_is_declared() -> None:
+    rows = [json.loads(line) for line in (CHARSET / "files.jsonl").read_text(encoding="utf-8").splitlines()]
+    taken, tried = [], 0
+    for row in rows:
+        codec = python_codec(row["encoding"])
+        if not row["decodes_strictly"] or codec is None or codec.startswith(("utf", "iso2022", "ascii")):
+            continue
+        tried += 1
+        if decode((CHARSET / row["file"]).read_bytes(), f"text/html; charset={row['encoding']}")[1] == "utf-8":
+            taken.append(row["file"])
+    assert tried >= 90
+    assert taken == []

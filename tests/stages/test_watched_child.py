@@ -127,3 +127,63 @@ def test_a_page_that_hangs_does_not_outlive_a_killed_parent() -> None:
         time.sleep(0.1)
     os.kill(int(child), signal.SIGKILL)
     pytest.fail("the child still works on its page 5 s after its parent was killed")
+
+
+PROGRAM = """
+import os, sys, threading
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's threads would be others that could hold a lock
+from pipeline.execution.watched_child import WatchedChild, kept_child
+if "thread" in sys.argv:
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+print("unflushed", end=" ")
+pages = ["<p>one", "<select>" + "<option>x" * 100_000, "<p>two"]
+child = kept_child("resiliparse", 0.5, 2**31)
+print([(text and text.strip(), fault) for text, fault, _ in child.extract(pages)])
+print(type(child._process).__name__, child is kept_child("resiliparse", 0.5, 2**31), child.cpu_used() > 1.5)
+sys.stdout.flush()
+print(kept_child("glotmill", 0.5, 2**31) is child, child._process, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(("threads", "kind"), [([], "_Fork"), (["thread"], "Popen")])
+def test_a_process_with_one_thread_forks_its_child_and_the_child_is_kept_and_ends_with_it(
+    threads: list[str], kind: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *threads], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    answers = [("one", None), (None, "cpu_limit"), ("two", None)]
+    assert done.stdout == f"unflushed {answers}\n{kind} True True\n"
+    assert done.stderr == "False None\n"
+
+
+def test_pages_that_were_done_but_not_answered_when_the_child_died_are_not_lost() -> None:
+    pages = [page(f"{number:02d}") for number in range(20)]
+    pages[7] = pages[13] = OPTIONS
+    with WatchedChild("resiliparse", 0.5, MEMORY) as child:
+        answers = list(child.extract(pages))
+    assert [fault for _, fault, _ in answers] == ["cpu_limit" if number in (7, 13) else None for number in range(20)]
+    assert [(text or "").strip()[:7] for text, _, _ in answers] == [
+        "" if number in (7, 13) else f"Page {number:02d}" for number in range(20)
+    ]
+
+
+def test_a_page_larger_than_a_lot_and_its_small_neighbours_come_through() -> None:
+    large = page("b").replace("</main>", f"<!-- {'x' * 3_000_000} --></main>")
+    with WatchedChild("glotmill", 5.0, MEMORY) as child:
+        assert starts(list(child.extract([page("a"), large, page("c")]))) == [
+            ("Page a", None), ("Page b", None), ("Page c", None),
+        ]  # fmt: skip
+
+
+def test_a_child_that_somebody_stopped_waiting_for_answers_the_next_one_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with WatchedChild("resiliparse", 5.0, MEMORY) as child:
+        assert starts(list(child.extract([page("a")]))) == [("Page a", None)]
+        with monkeypatch.context() as patch:
+            patch.setattr("pipeline.execution.watched_child.read_frame", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                next(child.extract([page("b")]))
+        assert starts(list(child.extract([page("c")]))) == [("Page c", None)]
