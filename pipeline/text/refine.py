@@ -61,6 +61,14 @@ _ADDRESS_COMES = re.compile(
     """,
     re.VERBOSE,
 )
+_VERSION_COMES = re.compile(
+    r"""
+    (?: (?: versi | vers\u00e3o | верси | версі ) \w* [^\w\n]{0,2} # the word in many languages
+      | (?<! [\w./:@-] ) [a-z]+ /                     # product/version, as a browser names itself (RFC 9110, 10.1.5)
+    ) \Z
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
 _ADDRESS_WAS = re.compile(r"(?: :[0-9]{2,5} | /[0-9]{1,2} ) (?! [0-9] )", re.VERBOSE)  # port or length of prefix
 _EXAMPLE = re.compile(r"@(?:[A-Za-z0-9-]+\.)*example\.(?:com|net|org)\Z", re.IGNORECASE)
 _BAR_LINES = re.compile(
@@ -188,9 +196,9 @@ def _is_apart(span: Span, taken: list[Span]) -> bool:
 def _is_address(match: re.Match[str]) -> bool:
     """Whether a number in four parts is an address, not that of a section (1.3.2.3) or a version (7.0.0.119)."""
     parts = [int(part) for part in match[0].split(".")]
-    if (max(parts) >= _SMALL and parts.count(0) < 2) or match[0] in _RESOLVERS:
-        return True
     before = match.string[max(0, match.start() - 48) : match.start()]
+    if match[0] in _RESOLVERS or (max(parts) >= _SMALL and parts.count(0) < 2):
+        return not _VERSION_COMES.search(before) or bool(_ADDRESS_COMES.search(before))
     return bool(_ADDRESS_COMES.search(before) or _ADDRESS_WAS.match(match.string, match.end()))
 
 
