@@ -33,7 +33,7 @@ from pipeline.stages.decide import rules_fired
 FORMAT = 3
 READ = ["group", "id", "id_hash", "exact_hash", "bands", "minima"]
 FLOOR = ("language_score", "script_fraction")  # the rules on the label itself
-LINK_ROWS = 500_000_000  # rows of one key that are sorted at a time; a link task holds about 30 bytes each
+LINK_ROWS = 100_000_000  # rows of one key that are scattered at a time, 12 bytes each; a link task holds 9 a document
 COLLATE_ROWS = 2_000_000  # documents of a batch that are sorted at a time
 ROW_GROUP_ROWS = 100_000
 MAX_GROUP_ROWS = 2**32 - 1  # a dense index is a uint32, the last of which means none
