@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from pipeline.config import RunConfig
 from pipeline.dedup.components import components
+from pipeline.dedup.lsh import link
 from pipeline.execution.executors import InlineExecutor
 from pipeline.execution.manifests import read_json
 from pipeline.passes.audit import audit
-from pipeline.passes.deduplicate import edges_of
 from pipeline.passes.layout import Layout
 from pipeline.passes.select import ORDER, fates_of, merged
 from pipeline.passes.sorted_files import SortedFiles, ahead, pack
@@ -130,7 +130,7 @@ def test_links_in_ranges_of_keys_give_the_components_of_all_at_once(rows: list[t
     # spread over the whole range, as hashes are; 0 is null
     keys = np.array([key * (2**61 + 7) for key, _ in rows], dtype=np.uint64)
     left_out = np.array([out for _, out in rows], dtype=bool)
-    found = components(len(rows), *edges_of(keys, left_out, size)).tolist() if rows else []
+    found = components(len(rows), *link(keys, left_out, size)).tolist() if rows else []
     first = {key: place for place, (key, out) in reversed(list(enumerate(rows))) if key and not out}
     assert found == [place if out or not key else first[key] for place, (key, out) in enumerate(rows)]
 
