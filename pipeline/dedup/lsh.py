@@ -15,7 +15,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: its prod
 
 
 def link(
-    keys: npt.NDArray[np.uint64], skip: npt.NDArray[np.bool_] | None = None, rows_at_a_time: int = 500_000_000
+    keys: npt.NDArray[np.uint64], skip: npt.NDArray[np.bool_] | None = None, rows_at_a_time: int = 100_000_000
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
     """Link all rows that share a key to the first of them: edges (a, b), two (m,) uint32, with a < b.
 

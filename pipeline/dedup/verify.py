@@ -160,9 +160,10 @@ class Verifier:
     at least `threshold` or whose exact hash is equal, else it leads a new cluster. Once a component has `max_leaders`,
     documents that join none stay singletons, with which nothing is compared.
 
-    Only leaders' minima are kept, in a file that is mapped and goes when the verifier does. Beside it: two indices a
-    document (`leaders`, and the numbering of components), 16 bytes a component and 13 or 17 a leader; a component with
-    several leaders takes up to four times that, because they stand side by side.
+    Only leaders' minima are kept, in a file that is mapped and goes when the verifier does, with zeros up to the next
+    multiple of LANES bytes, which are equal in any two. Beside it: two indices a document (`leaders`, and the numbering
+    of components), 16 bytes a component and 13 or 17 a leader; a component with several leaders takes up to four times
+    that, because they stand side by side.
 
     `roots` (n,) uint32 or uint64 from `components`; `minima_count` is k; `scratch` a folder for the file, else the
     system's. Raises ConfigError if `threshold` lies outside [0, 1] or `max_leaders` is below 1.

@@ -8,7 +8,7 @@ The signatures are drawn, not computed, a row group at a time: half of the docum
 in clusters whose sizes have a heavy tail (the largest holds 2 % of all; with `--shape giant` ten million or 80 %). A
 member of a cluster is an exact copy (three in ten) or has a Jaccard similarity of .6 to 1 with its centre, so that it
 shares some bands and most low bytes of the minima. Figures go to docs/scale.md by hand. 100,000,000 documents take
-about 45 GB of disk, which is given back at the end.
+about 30 GB of disk, which is given back at the end.
 """
 
 import argparse

@@ -1,6 +1,8 @@
 """How work is cut into tasks and files changes no row and no byte of the result."""
 
 import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,13 @@ from hypothesis import strategies as st
 
 from pipeline.config import RunConfig
 from pipeline.dedup.components import components
+from pipeline.dedup.lsh import link
+from pipeline.execution.executors import InlineExecutor
 from pipeline.execution.manifests import read_json
 from pipeline.passes.audit import audit
-from pipeline.passes.deduplicate import edges_of
 from pipeline.passes.layout import Layout
 from pipeline.passes.select import ORDER, fates_of, merged
-from pipeline.passes.sorted_files import SortedFiles, pack
+from pipeline.passes.sorted_files import SortedFiles, ahead, pack
 from pipeline.plan import reselect
 from tests.outputs import over_some_files
 
@@ -30,10 +33,23 @@ CUTS: dict[str, dict[str, Any]] = {
         "select": {"run_bytes": 100_000, "merge_files": 2, "merge_bytes": 3000},
     },
     "middle": {
-        "dedup": {"batch_shards": 2, "large_group_rows": 40},
+        "dedup": {"batch_shards": 2, "large_group_rows": 9},
         "select": {"run_bytes": 600_000, "merge_files": 128, "merge_bytes": 20_000},
     },
 }
+
+
+class CountingExecutor(InlineExecutor):
+    """Counts the tasks of each function."""
+
+    def __init__(self) -> None:
+        self.tasks: Counter[str] = Counter()
+
+    def run(
+        self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], attempts: int = 3
+    ) -> Iterator[tuple[int, Any, str | None]]:
+        self.tasks[function.__name__] += len(arguments)
+        return super().run(function, arguments, attempts)
 
 
 def selected(demo: Layout, config: RunConfig, root: Path, cut: dict[str, dict[str, Any]]) -> Layout:
@@ -60,9 +76,20 @@ def digests(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", CUTS)
 def test_the_result_is_the_same_byte_for_byte_however_work_is_cut(
-    name: str, whole: Layout, demo: Layout, demo_config: RunConfig, tmp_path: Path
+    name: str, whole: Layout, demo: Layout, demo_config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    executor = CountingExecutor()
+    monkeypatch.setattr("pipeline.plan.make_executor", lambda *_: executor)
     cut = selected(demo, demo_config, tmp_path, CUTS[name])
+    groups = {group: sum(entry["rows"]) for group, entry in read_json(cut.cluster_index)["groups"].items()}
+    large = sum(rows >= CUTS[name]["dedup"]["large_group_rows"] for rows in groups.values())
+    assert 0 < large < len(groups) / 2  # large groups, and a tail that shares tasks and files
+    assert executor.tasks["mark_already_read"] == large
+    assert executor.tasks["link_key"] == 15 * large
+    assert large < executor.tasks["cluster_groups"] < len(groups)
+    batches = executor.tasks["collate_batch"], executor.tasks["gather_batches"]
+    assert batches == {"fine": (3, 2), "middle": (2, 0)}[name]
+    assert (executor.tasks["merge_runs"] > 1) == (name == "fine")  # a wave of merges in front of the last
     before, after = whole.selection("main"), cut.selection("main")
     assert len(digests(before / "clean")) > 40
     assert digests(after / "clean") == digests(before / "clean")
@@ -103,7 +130,7 @@ def test_links_in_ranges_of_keys_give_the_components_of_all_at_once(rows: list[t
     # spread over the whole range, as hashes are; 0 is null
     keys = np.array([key * (2**61 + 7) for key, _ in rows], dtype=np.uint64)
     left_out = np.array([out for _, out in rows], dtype=bool)
-    found = components(len(rows), *edges_of(keys, left_out, size)).tolist() if rows else []
+    found = components(len(rows), *link(keys, left_out, size)).tolist() if rows else []
     first = {key: place for place, (key, out) in reversed(list(enumerate(rows))) if key and not out}
     assert found == [place if out or not key else first[key] for place, (key, out) in enumerate(rows)]
 
@@ -114,6 +141,27 @@ def test_tasks_hold_each_name_once_and_a_large_one_alone(totals: dict[str, int],
     assert [name for task in tasks for name in task] == sorted(totals)
     assert [task for task in tasks if len(task) > 1 and sum(totals[name] for name in task) > capacity] == []
     assert [task for task in tasks if len(task) > 1 and any(totals[name] >= capacity for name in task)] == []
+
+
+@given(st.lists(st.integers()), st.integers(1, 4), st.integers(0, 9))
+def test_what_a_thread_makes_ahead_comes_in_order_and_its_errors_are_raised(
+    items: list[int], count: int, failing: int
+) -> None:
+    def made() -> Iterator[int]:
+        for place, item in enumerate(items):
+            if place == failing:
+                raise OSError("gone")
+            yield item
+
+    found = []
+    try:
+        for item in ahead(made(), count):
+            found.append(item)
+    except OSError:
+        assert failing < len(items)
+    else:
+        assert failing >= len(items)
+    assert found == items[:failing]
 
 
 def write(path: Path, rows: list[dict[str, Any]], row_group_size: int) -> Path:
