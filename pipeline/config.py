@@ -11,6 +11,8 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -428,9 +430,15 @@ def differences(before: Any, after: Any, key: str = "") -> list[str]:
     return [] if before == after else [f"{key}: {before} -> {after}"]
 
 
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> dict[str, Any]:
+    return tomllib.loads(text)
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
+    """A copy of what the file says; parsed once, as default.toml is read for every language."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return deepcopy(_parsed(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

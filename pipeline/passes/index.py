@@ -7,6 +7,7 @@ read by one run: only their signature files are read, and what the earlier selec
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,11 @@ from pipeline.execution.storage import Location, check_reachable, locate
 from pipeline.passes.annotate import annotate_state
 from pipeline.passes.layout import Layout
 from pipeline.passes.removals import TAKEN_OUT
-from pipeline.passes.sorted_files import SortedFiles
+from pipeline.passes.sorted_files import Names, SortedFiles
 from pipeline.stages.elect import NOBODY
 
 UPDATES = ["index_row", "leader"]
+CHUNK_ROWS = 100_000
 
 
 @dataclass(frozen=True)
@@ -141,14 +143,19 @@ def updated(
 
 @dataclass(frozen=True)
 class Held:
-    """What earlier outputs hold of a group: clusters, by leader, with the id that stands for each, and URLs."""
+    """What earlier outputs hold of a group: clusters, by leader, with the document that stands for each, and URLs.
+
+    Memory: a byte a document of the earlier outputs, 8 a URL that they keep, and of the clusters that have new members
+    12 bytes and an id each.
+    """
 
     leaders: np.ndarray  # (n,) uint32 ascending
-    ids: pa.Array
+    rows: np.ndarray  # (n,) places among the earlier documents of the group
+    ids: Names | None
     url_hashes: np.ndarray  # (m,) uint64
 
     def places(self, leader: np.ndarray) -> np.ndarray:
-        """Which of `ids` holds the cluster of each document, (n,) uint32; NOBODY where none does."""
+        """Which of `rows` holds the cluster of each document, (n,) uint32; NOBODY where none does."""
         place = np.searchsorted(self.leaders, leader).astype(np.uint32)
         found = np.append(self.leaders, np.uint32(0))[place] == leader
         found &= place < len(self.leaders)
@@ -157,7 +164,9 @@ class Held:
     def names(self, places: np.ndarray) -> pa.Array:
         """The id at each place, null for NOBODY."""
         nobody = places == NOBODY
-        return self.ids.take(pa.array(np.where(nobody, 0, places), mask=nobody))
+        if self.ids is None or nobody.all():
+            return pa.nulls(len(places), pa.string())
+        return self.ids.of(self.rows[np.where(nobody, 0, places)], nobody)
 
     def has_url(self, url_hash: np.ndarray) -> np.ndarray:
         """Whether the URL of each document is held, (n,) bool."""
@@ -167,16 +176,24 @@ class Held:
 
 def held(group: str, decisions: SortedFiles, updates: SortedFiles) -> Held:
     """What the earlier outputs keep of a group. What was taken out of one holds its place, unless that was given up."""
-    if not decisions.has(group):
-        return Held(np.empty(0, np.uint32), pa.array([], pa.string()), np.empty(0, np.uint64))
-    table = decisions.read(group, ["id", "fate", "removed", "elected", "url_hash"])
-    fate = table["fate"].to_numpy(zero_copy_only=False)
-    holds = table["elected"].to_numpy(zero_copy_only=False)
-    holds = holds & ((fate == "kept") | ((fate == "removed") & (table["removed"].to_numpy() == TAKEN_OUT)))
     rows, leaders = np.empty(0, np.int64), np.empty(0, np.uint32)
+    if not decisions.has(group):
+        return Held(leaders, rows, None, np.empty(0, np.uint64))
+    holds, urls = [], []
+    for table in decisions.chunks(group, ["fate", "removed", "elected", "url_hash"], CHUNK_ROWS):
+        kept, gone = (pa.compute.equal(table["fate"], fate) for fate in ("kept", "removed"))
+        gone = pa.compute.and_(gone, pa.compute.equal(table["removed"], TAKEN_OUT))
+        here = pa.compute.and_(table["elected"], pa.compute.or_(kept, gone)).to_numpy()
+        holds.append(here)
+        urls.append(table["url_hash"].fill_null(0).to_numpy()[here])
+    holding = np.concatenate(holds)
     if updates.has(group):
         rows, leaders = (column.to_numpy() for column in updates.read(group, UPDATES).columns)
-    rows, leaders = rows[holds[rows]], leaders[holds[rows]]
+    rows, leaders = rows[holding[rows]], leaders[holding[rows]]
     leaders, first = np.unique(leaders, return_index=True)  # of several that stand for a cluster the first
-    urls = table["url_hash"].fill_null(0).to_numpy()[holds]
-    return Held(leaders, table["id"].combine_chunks().take(pa.array(rows[first])), np.unique(urls[urls != 0]))
+    rows = rows[first]
+    named = np.zeros(len(holding), dtype=bool)
+    named[rows] = True
+    ids = Names(named, partial(decisions.chunks, group, ["id"], CHUNK_ROWS)) if len(rows) else None
+    url_hashes = np.unique(np.concatenate(urls))
+    return Held(leaders, rows, ids, url_hashes[url_hashes != 0])

@@ -71,7 +71,9 @@ def _tokenizer(path: str) -> Any:
 
     try:
         tokenizer = Tokenizer.from_file(path)
-    except Exception as error:  # the library raises bare Exception
+    except Exception as error:
+        if type(error) is not Exception:  # the library raises the bare class for whatever is wrong with a file
+            raise
         raise ModelError(f"{path}: not a JSON file of the `tokenizers` library: {error}") from None
     tokenizer.no_truncation()  # files of models often cut at 512 tokens
     tokenizer.no_padding()

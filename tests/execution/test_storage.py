@@ -205,3 +205,25 @@ def test_a_run_from_the_web_into_a_bucket_equals_a_local_one(bucket: str, web: s
 def test_a_bucket_that_does_not_exist_is_refused_before_any_work(bucket: str) -> None:
     with pytest.raises(ConfigError, match="no-such-bucket"):
         check(RunConfig(inputs=(str(SAMPLES / "crawl-00004.warc.wet.gz"),), output="s3://no-such-bucket/out"))
+
+
+def test_more_than_a_thousand_objects_are_listed_and_deleted_and_folders_of_like_names_stay(
+    bucket: str,
+) -> None:
+    import obstore
+
+    names = [f"{number:04d}" for number in range(1005)]  # a store lists and deletes a thousand at a time
+    store = storage._store(bucket)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: obstore.put(store, f"many/out/{name}", b"x"), names))
+    beside = ["many/out2/a", "many/out.partial/a", "many/outer"]
+    for key in beside:
+        obstore.put(store, key, b"x")
+    folder = locate(f"{bucket}/many/out")
+    assert storage.names(folder) == names
+    assert storage.names(locate(f"{bucket}/many")) == ["out", "out.partial", "out2", "outer"]
+    storage.remove_tree(folder)
+    assert storage.names(folder) == []
+    parent = locate(f"{bucket}/many")
+    assert isinstance(parent, ObjectPath)
+    assert sorted(storage._keys(parent)) == sorted(beside)
