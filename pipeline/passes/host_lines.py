@@ -261,7 +261,7 @@ def count_batch(
     done.unlink(missing_ok=True)  # what it speaks of is about to be replaced
     most = max(1, run_bytes // BYTES_A_LINE)
     with tempfile.TemporaryDirectory(prefix="glotmill-lines-") as scratch:
-        runs: list[Location] = []
+        runs: list[Path] = []
         keys = {True: array("Q"), False: array("Q")}  # of documents that count, and of the others
         for shard, counts in zip(shards, _who_counts(layout, batch, shards, groups), strict=True):
             for url, text, counting in _texts(layout.annotated(shard), counts):
@@ -273,9 +273,11 @@ def count_batch(
                     keys = {True: array("Q"), False: array("Q")}
         if runs:
             runs.append(Path(scratch, "last.parquet"))
-        rows = _write_run(keys, batch, runs[-1] if runs else _counts_of(layout, batch))
-        if runs:
+            _write_run(keys, batch, runs[-1])
             rows = merge_counts(runs, _counts_of(layout, batch))
+        else:
+            with committed(_counts_of(layout, batch)) as path:
+                rows = _write_run(keys, batch, path)
     manifest = {"fingerprint": counted, "rows": rows}
     write_json(done, manifest)
     return manifest
@@ -290,7 +292,7 @@ def _texts(path: Location, counts: npt.NDArray[np.bool_]) -> Iterator[tuple[str 
             yield from zip(table["url"].to_pylist(), table["text"].to_pylist(), which, strict=False)
 
 
-def _write_run(keys: Mapping[bool, Any], batch: int, target: Location) -> dict[str, int]:
+def _write_run(keys: Mapping[bool, Any], batch: int, path: Path) -> dict[str, int]:
     """Write how many documents have each key; 0 where only such have it as do not count, which are marked, too.
 
     Returns the rows of each range.
@@ -302,7 +304,7 @@ def _write_run(keys: Mapping[bool, Any], batch: int, target: Location) -> dict[s
     rows = Counts(different, np.full(len(different), batch, np.int32), documents)
     starts = np.searchsorted(different, np.arange(RANGES, dtype=np.uint64) << np.uint64(56)).tolist()
     found = {}
-    with committed(target) as path, _counts_writer(path) as writer:
+    with _counts_writer(path) as writer:
         for number, (start, end) in enumerate(pairwise([*starts, len(different)])):
             if start < end:
                 found[f"{number:02x}"] = end - start

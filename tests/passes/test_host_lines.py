@@ -459,7 +459,7 @@ def naive(files: Sequence[list[dict[str, Any]]], least: int, share: float) -> It
         yield (round(len("".join(repeated)) / characters, 4), repeated) if known else (None, [])
 
 
-@hypothesis_settings(max_examples=20)
+@hypothesis_settings(max_examples=15)
 @given(crawls(), st.integers(1, 3), st.integers(2, 3), st.sampled_from([0.0, 0.5, 0.75, 1.0]))
 def test_marks_are_those_of_a_counter_of_lines_and_clusters(
     tmp_path_factory: pytest.TempPathFactory,
@@ -470,7 +470,7 @@ def test_marks_are_those_of_a_counter_of_lines_and_clusters(
 ) -> None:
     layout = lay_out(tmp_path_factory.mktemp("crawl"), files, batch_shards)
     settings = {"enabled": True, "min_documents": least, "min_document_fraction": share}
-    cuts = {"dedup": {"large_group_rows": 1}, "select": {"run_bytes": 100, "merge_files": 2}}
+    cuts = {"dedup": {"large_group_rows": 1}, "select": {"run_bytes": 500, "merge_files": 2}}
     host_lines(RunConfig.model_validate({"host_lines": settings} | cuts), layout, InlineExecutor())
     found = []
     for number, documents in enumerate(files):
