@@ -12,7 +12,7 @@ from pipeline.errors import InputError
 from pipeline.execution.manifests import read_json
 from pipeline.execution.storage import readable
 from pipeline.passes.decontaminate import OVERLAP
-from pipeline.passes.host_lines import with_host_lines
+from pipeline.passes.host_lines import are_marked, with_host_lines
 from pipeline.passes.layout import Layout
 from pipeline.passes.lookup import Place, find, url_key
 from pipeline.passes.sorted_files import rows_of
@@ -103,7 +103,7 @@ def _story(layout: Layout, selection: str, place: Place, row: dict[str, Any]) ->
 def _host_lines(layout: Layout, place: Place, lines: dict[str, Any] | None) -> list[str] | None:
     """The lines of a document that repeat across its host; None where the selection did not look for them, or they were
     marked again with other settings since."""
-    if lines is None or read_json(layout.host_lines_index)["fingerprint"] != lines["fingerprint"]:
+    if lines is None or not are_marked(layout, lines):
         return None
     texts = rows_of(layout.annotated(place.shard), [place.row], ["text"])
     ((text, starts, ends),) = (

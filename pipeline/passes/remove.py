@@ -26,6 +26,7 @@ from pipeline.execution.lock import sole_run
 from pipeline.execution.manifests import committed, read_json, sha256_of, write_json
 from pipeline.execution.storage import Location, matching, names, readable, remove_tree
 from pipeline.passes.cleanup import REPLACED, UNFINISHED
+from pipeline.passes.host_lines import are_marked
 from pipeline.passes.layout import Layout
 from pipeline.passes.lookup import Kind
 from pipeline.passes.rebalance import rebalance
@@ -319,7 +320,7 @@ def _changes_of_clean(
                 gone.setdefault(row["label"], {})[row["id"]] = row["minhash_cluster_size"], split
         if not elected:
             continue
-        if lines is not None and strip and read_json(layout.host_lines_index)["fingerprint"] != lines["fingerprint"]:
+        if lines is not None and strip and not are_marked(layout, lines):
             raise ConfigError(
                 f"{folder}: host_lines/ is of other settings by now, so nothing can take a place there: make the "
                 "selection again with `glotmill select`, which carries out the removal"

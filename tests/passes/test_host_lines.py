@@ -260,6 +260,22 @@ def test_what_was_interrupted_goes_on_batch_by_batch(output: Layout, config: Run
     assert digests(output) == whole
 
 
+def test_settings_that_were_given_up_half_way_leave_nothing_behind(output: Layout, config: RunConfig) -> None:
+    whole, (first, second, _) = digests(output), output.shards()
+    annotated = output.annotated(second)
+    assert isinstance(annotated, Path)
+    other = config.model_copy(update={"host_lines": config.host_lines.model_copy(update={"min_documents": 7})})
+    hidden = annotated.rename(annotated.with_suffix(".hidden"))
+    with pytest.raises(RuntimeError, match="mark_batch 0 failed"):
+        host_lines(other, output, InlineExecutor())
+    hidden.rename(annotated)
+    assert output.host_lines(first).read_bytes() != whole[first]
+    assert explain(output, "main", "http://copies.example/menu")[0]["host_lines"] is None
+    host_lines(config, output, InlineExecutor())
+    assert digests(output) == whole
+    assert len(explain(output, "main", "http://copies.example/menu")[0]["host_lines"]) == 2
+
+
 def test_gc_deletes_what_a_pass_that_was_interrupted_left(output: Layout) -> None:
     assert leftovers(output) == []
     write_json(output.host_line_scratch / "hosts-00000.parquet", "half")
@@ -443,7 +459,7 @@ def naive(files: Sequence[list[dict[str, Any]]], least: int, share: float) -> It
         yield (round(len("".join(repeated)) / characters, 4), repeated) if known else (None, [])
 
 
-@hypothesis_settings(max_examples=20)
+@hypothesis_settings(max_examples=15)
 @given(crawls(), st.integers(1, 3), st.integers(2, 3), st.sampled_from([0.0, 0.5, 0.75, 1.0]))
 def test_marks_are_those_of_a_counter_of_lines_and_clusters(
     tmp_path_factory: pytest.TempPathFactory,
@@ -454,7 +470,7 @@ def test_marks_are_those_of_a_counter_of_lines_and_clusters(
 ) -> None:
     layout = lay_out(tmp_path_factory.mktemp("crawl"), files, batch_shards)
     settings = {"enabled": True, "min_documents": least, "min_document_fraction": share}
-    cuts = {"dedup": {"large_group_rows": 1}, "select": {"run_bytes": 100, "merge_files": 2}}
+    cuts = {"dedup": {"large_group_rows": 1}, "select": {"run_bytes": 500, "merge_files": 2}}
     host_lines(RunConfig.model_validate({"host_lines": settings} | cuts), layout, InlineExecutor())
     found = []
     for number, documents in enumerate(files):
