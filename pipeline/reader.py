@@ -18,6 +18,7 @@ import xxhash
 
 from pipeline.errors import ConfigError, InputError
 from pipeline.execution.storage import Location, locate
+from pipeline.passes.layout import filled
 from pipeline.passes.mixes import Entry, Mix, load_mix, read_entries
 
 COLUMNS = ("id", "text", "language", "language_script")
@@ -160,12 +161,4 @@ def _of_rank(visits: list[_Visit], rank: int, world_size: int) -> list[_Visit]:
 
 def _windows(visits: list[_Visit], shuffle_buffer: int) -> list[list[_Visit]]:
     """Consecutive visits that are shuffled together: until there are `shuffle_buffer` documents."""
-    windows: list[list[_Visit]] = []
-    filled = shuffle_buffer
-    for visit in visits:
-        if filled >= shuffle_buffer:
-            windows.append([])
-            filled = 0
-        windows[-1].append(visit)
-        filled += visit.rows
-    return windows
+    return filled(visits, lambda visit: visit.rows, shuffle_buffer)

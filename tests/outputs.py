@@ -1,6 +1,7 @@
 """What an output folder holds, for tests that compare two."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 from pipeline.execution.manifests import read_json, write_json
@@ -14,6 +15,14 @@ def digests(root: Path) -> dict[str, str]:
         for path in root.rglob("*")
         if path.is_file()
     }
+
+
+def copy_of_selection(output: Layout, folder: Path) -> Path:
+    """A copy of its selection, to write mixes into."""
+    source = output.selection("main")
+    assert isinstance(source, Path)
+    shutil.copytree(source, folder)
+    return folder
 
 
 def over_some_files(demo: Layout, root: Path, inputs: slice) -> None:

@@ -17,6 +17,7 @@ from pipeline.execution.manifests import read_json, write_json
 from pipeline.passes.layout import Layout
 from pipeline.passes.rebalance import MixSettings, make_mix, mix_path
 from pipeline.reader import read_mix
+from tests.outputs import copy_of_selection
 
 FEW = ("fra_Latn", "tel_Telu")
 
@@ -24,10 +25,7 @@ FEW = ("fra_Latn", "tel_Telu")
 @pytest.fixture(scope="module")
 def mix(demo: Layout, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A mix with up to 15 copies and a fraction, of a copy of the demo's selection."""
-    folder = tmp_path_factory.mktemp("reader") / "main"
-    source = demo.selection("main")
-    assert isinstance(source, Path)
-    shutil.copytree(source, folder)
+    folder = copy_of_selection(demo, tmp_path_factory.mktemp("reader") / "main")
     languages = {"fra_Latn": 2.5, "zho_Hani": 0.0, "eng_Latn": 0.4}
     make_mix(MixSettings("read", "txt360", languages=languages), folder, InlineExecutor())
     path = mix_path(folder, "read")

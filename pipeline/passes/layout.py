@@ -1,11 +1,14 @@
 """Where things lie in an output folder, and how batches of shards are read."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.execution.manifests import read_json
 from pipeline.execution.storage import Location
 from pipeline.passes.annotate import shard_name
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -152,3 +155,20 @@ def batches(shards: list[str], size: int) -> list[list[str]]:
     [['a', 'b'], ['c']]
     """
     return [shards[start : start + size] for start in range(0, len(shards), size)]
+
+
+def filled(items: Iterable[Item], size: Callable[[Item], int], capacity: int) -> list[list[Item]]:
+    """Consecutive items in lists, each of which takes no more once it has reached the capacity.
+
+    >>> filled([3, 1, 5, 1], int, 4)
+    [[3, 1], [5], [1]]
+    """
+    lists: list[list[Item]] = []
+    so_far = capacity
+    for one in items:
+        if so_far >= capacity:
+            lists.append([])
+            so_far = 0
+        lists[-1].append(one)
+        so_far += size(one)
+    return lists

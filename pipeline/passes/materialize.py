@@ -29,6 +29,7 @@ from pipeline.errors import AuditError, ConfigError
 from pipeline.execution.executors import Executor, run_all
 from pipeline.execution.manifests import committed, finished, sha256_of, write_json
 from pipeline.execution.storage import Location, names, readable, remove_tree
+from pipeline.passes.layout import filled
 from pipeline.passes.mixes import Entry, Mix, read_entries
 from pipeline.passes.sorted_files import SortedFiles
 
@@ -125,16 +126,8 @@ def _check(total: dict[str, int], shards: int, sizes: Sizes) -> None:
 
 def _tasks(entries: Sequence[Entry], capacity: int) -> list[list[Entry]]:
     """Entries for each scatter task, in order; one with more text than a task may hold is cut by rows."""
-    tasks: list[list[Entry]] = []
-    filled = capacity
-    for entry in entries:
-        for one in _cut(entry, capacity):
-            if filled >= capacity:
-                tasks.append([])
-                filled = 0
-            tasks[-1].append(one)
-            filled += one.characters * one.repeats
-    return tasks
+    pieces = (one for entry in entries for one in _cut(entry, capacity))
+    return filled(pieces, lambda one: one.characters * one.repeats, capacity)
 
 
 def _cut(entry: Entry, capacity: int) -> Iterator[Entry]:

@@ -269,7 +269,7 @@ def _taken_out(
 
 
 def _elect_again(settings: SelectConfig, folder: Location, group: str, batch_count: int, edits: Edits) -> None:
-    """Add to the edits what another election in the group changes."""
+    """Add to the edits what another election in the group changes; some 400 bytes a document of it are in memory."""
     files = [_decisions(folder, batch) for batch in range(batch_count)]
     with SortedFiles(files, "group") as decisions:
         names_ = [*TO_ELECT, "minhash_cluster_id", *FACTS_OF_CLUSTER, "fate", "representative", "elected"]

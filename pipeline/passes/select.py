@@ -227,7 +227,11 @@ def decide_batch(
     languages: dict[str, LanguageConfig],
     removals: list[str],
 ) -> None:
-    """Every rule that fires for every document of a batch; metric columns of a shard are in memory at a time."""
+    """Every rule that fires for every document of a batch.
+
+    In memory are the metric columns of a shard, and what is decided of the batch, some 400 bytes a document with its
+    sorted copy.
+    """
     taken_out = removed_rows(layout, removals, batch, shards)
     overlapping = overlaps(layout, batch) if config.select.decontaminate else {}
     tables = []
@@ -470,7 +474,11 @@ def split_of(cluster_id: str, test_fraction: float) -> str:
 def write_batch(
     config: RunConfig, layout: Layout, partial: Location, batch: int, shards: list[str], groups: dict[str, Any]
 ) -> dict[str, Any]:
-    """Read the text of survivors once, splice the stored spans, sort; count every fate."""
+    """Read the text of survivors once, splice the stored spans, sort; count every fate.
+
+    In memory are a row group of a shard, a run of `run_bytes` with its sorted copy, and decisions and fates of the
+    batch, some 500 bytes a document.
+    """
     decided = pq.read_table(readable(partial / "decided" / f"batch-{batch:05d}.parquet"))
     where, decisions = decided.select([*PLACE, "label"]), decided.drop_columns(PLACE)
     found = []
@@ -840,8 +848,8 @@ def _rows_before(table: pa.Table, high: Key | None) -> int:
 def _begins(before: int, lengths: np.ndarray, part_bytes: int) -> np.ndarray:
     """Which rows begin a part, (n,) bool: the first of all, and those in which the text reaches a multiple of the size.
 
-    >>> _begins(0, np.array([3, 3, 3, 3]), 2), _begins(6, np.array([3, 1]), 2)
-    (array([ True,  True, False,  True]), array([False, False]))
+    >>> _begins(0, np.array([3, 3, 1, 3]), 2).tolist(), _begins(8, np.array([3, 1]), 2).tolist()
+    ([True, True, False, True], [False, True])
     """
     full = part_bytes * 2  # about half remains after compression
     ends = before + np.cumsum(lengths, dtype=np.int64)

@@ -22,6 +22,7 @@ from pipeline.errors import ConfigError, ModelError
 from pipeline.execution.executors import Executor, run_all
 from pipeline.execution.manifests import committed, sha256_of
 from pipeline.execution.storage import Location, readable
+from pipeline.passes.layout import filled
 
 TASK_CHARACTERS = 64_000_000  # of the files that one task reads, about
 BATCH_ROWS = 1000  # texts that are given to the tokenizer at a time
@@ -93,14 +94,7 @@ def sum_ranges(
     executor: Executor, folder: Location, files: Sequence[Ranges], tokenizer: TokenizerFile | None
 ) -> list[list[tuple[int, int]]]:
     """(characters, tokens) of every range of every file, exactly; tokens are 0 without a tokenizer."""
-    tasks: list[list[Ranges]] = []
-    filled = TASK_CHARACTERS
-    for one in files:
-        if filled >= TASK_CHARACTERS:
-            tasks.append([])
-            filled = 0
-        tasks[-1].append(one)
-        filled += one.characters
+    tasks = filled(files, lambda one: one.characters, TASK_CHARACTERS)
     results = run_all(executor, sum_ranges_of, [(folder, task, tokenizer) for task in tasks])
     return [sums for task in results for sums in task]
 

@@ -22,6 +22,7 @@ from pipeline.passes.materialize import Sizes, gather, materialize
 from pipeline.passes.mixes import load_mix
 from pipeline.passes.rebalance import MixSettings, make_mix, mix_path
 from pipeline.passes.tokens import characters_per_token
+from tests.outputs import copy_of_selection
 
 INLINE = InlineExecutor()
 
@@ -29,11 +30,7 @@ INLINE = InlineExecutor()
 @pytest.fixture(scope="module")
 def selection(demo: Layout, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the demo's selection, to write mixes into."""
-    folder = tmp_path_factory.mktemp("mixes") / "main"
-    source = demo.selection("main")
-    assert isinstance(source, Path)
-    shutil.copytree(source, folder)
-    return folder
+    return copy_of_selection(demo, tmp_path_factory.mktemp("mixes") / "main")
 
 
 @pytest.fixture(scope="module")
