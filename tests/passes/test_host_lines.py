@@ -498,6 +498,16 @@ def test_streams_merge_to_pieces_that_split_no_key(streams: list[list[int]], siz
     assert all(before.key[-1] < after.key[0] for before, after in zip(found, found[1:], strict=False))
 
 
+def test_a_duplicate_alone_in_its_batch_is_marked_and_does_not_count(tmp_path: Path) -> None:
+    document = {"group": "a", "host": "x", "in_population": True, "already_read": False, "lines": ["Home", "end"]}
+    files = [[document | {"cluster": number} for number in range(3)], [document | {"cluster": 0}] * 2]
+    layout = lay_out(tmp_path, files, 1)
+    host_lines(RunConfig.model_validate({"host_lines": {"enabled": True}}), layout, InlineExecutor())
+    assert pq.read_table(layout.host_lines("shard-1"))["host_line_starts"].to_pylist() == [[0, 5], [0, 5]]
+    host_lines(RunConfig.model_validate({"host_lines": ON | {"min_documents": 4}}), layout, InlineExecutor())
+    assert pq.read_table(layout.host_lines("shard-1"))[METRIC].to_pylist() == [None, None]
+
+
 def test_a_document_of_very_many_lines_and_a_host_of_very_many_documents(tmp_path: Path) -> None:
     many = [f"line {chr(0x4E00 + number % 20000)}{chr(0x4E00 + number // 20000)}" for number in range(50_000)]
     document = {"group": "a", "host": "x", "in_population": True, "already_read": False}
