@@ -55,8 +55,8 @@ _IS_HEADING: Final = np.array([len(name) == 2 and name[0] == "h" and name[1].isd
 _HEADING_LEVEL: Final = np.array(
     [int(name[1]) if heading else 0 for name, heading in zip(v.TAG_NAMES, _IS_HEADING, strict=True)], np.float32
 )
-_GROUP_SHIFTS: Final = np.arange(len(v.CLASS_WORDS))
-_ANCESTOR_SHIFTS: Final = np.arange(len(_ANCESTORS.split()))
+_GROUPS: Final = len(v.CLASS_WORDS)
+_ANCESTOR_GROUPS: Final = len(_ANCESTORS.split())
 
 
 def effective_lengths(page: Blocks) -> NDArray[np.float64]:
@@ -103,7 +103,7 @@ def measure(page: Blocks, declared: Declared) -> tuple[NDArray[np.float32], tupl
     repeats = _repeats(page.stream, blocks)
     words = np.maximum(blocks[:, t.WORDS], 1)
 
-    columns: dict[str, Any] = {
+    columns: dict[str, Any] = {  # by block, or one number that holds for the page
         "length": np.log1p(length),
         "words": np.log1p(words),
         "word_length": characters / words,
@@ -134,18 +134,18 @@ def measure(page: Blocks, declared: Declared) -> tuple[NDArray[np.float32], tupl
         "first_blocks": np.minimum(position, 200),
         "last_blocks": np.minimum(n - 1 - position, 200),
         "offset": (np.cumsum(length) - length) / total,
-        "page_blocks": np.full(n, np.log1p(n)),
-        "page_length": np.full(n, np.log1p(total)),
-        "page_good": np.full(n, np.log1p(good_length.sum())),
-        "page_link_density": np.full(n, linked.sum() / total),
-        "page_good_blocks": np.full(n, min(good.sum(), 200)),
+        "page_blocks": np.log1p(n),
+        "page_length": np.log1p(total),
+        "page_good": np.log1p(good_length.sum()),
+        "page_link_density": linked.sum() / total,
+        "page_good_blocks": min(good.sum(), 200),
         "title_match": match,
         "title_coverage": coverage,
         "described": described,
-        "description_best": np.full(n, described.max()),
+        "description_best": described.max(),
         "stated": stated,
-        "stated_length": np.full(n, np.log1p(len(declared.body))),
-        "stated_share": np.full(n, (length * (stated > 0.5)).sum() / total),
+        "stated_length": np.log1p(len(declared.body)),
+        "stated_share": (length * (stated > 0.5)).sum() / total,
     }
     _add_neighbours(columns, length, link_density, good, good_length, tag)
     _add_headings(columns, heading, link_density, match * coverage)
@@ -166,22 +166,18 @@ def measure(page: Blocks, declared: Declared) -> tuple[NDArray[np.float32], tupl
         columns[f"container{level}_own_share"] = length / np.maximum(held, 1)
     columns["container0_tag"] = _ORDER[nodes[containers[:, 0], t.TAG]]
     columns["container0_depth"] = nodes[containers[:, 0], t.DEPTH]
-    columns["best_score"] = np.full(n, np.log1p(highest))
+    columns["best_score"] = np.log1p(highest)
     columns["ancestor_score"] = best[0][node] / highest
     _add_best_container(columns, best[1][node], good, length)
     own = nodes[node, t.GROUPS] | blocks[:, t.INLINE_GROUPS]
-    matrix = np.empty((n, len(columns) + 2 * len(_GROUP_SHIFTS) + len(_ANCESTOR_SHIFTS)), np.float32)
-    for number, column in enumerate(columns.values()):
-        matrix[:, number] = column
+    rows = np.empty((len(columns) + len(_BIT_NAMES), n), np.float32)
+    for row, column in zip(rows, columns.values(), strict=False):
+        row[:] = column
     k = len(columns)
-    for shifts, bits in (
-        (_GROUP_SHIFTS, own),
-        (_GROUP_SHIFTS, ancestor_groups[node]),
-        (_ANCESTOR_SHIFTS, ancestors[node]),
-    ):
-        matrix[:, k : k + len(shifts)] = (bits[:, None] >> shifts) & 1
-        k += len(shifts)
-    return matrix, (*columns, *_BIT_NAMES)
+    for size, bits in ((_GROUPS, own), (_GROUPS, ancestor_groups[node]), (_ANCESTOR_GROUPS, ancestors[node])):
+        _spread_bits(bits.astype(np.int64), rows[k : k + size])
+        k += size
+    return rows.T, (*columns, *_BIT_NAMES)
 
 
 _BIT_NAMES: Final = (
@@ -195,16 +191,6 @@ def _points(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(bytearray(text, "utf-32-le"), np.uint32)
 
 
-def _shifted(values: NDArray[Any], by: int, fill: float) -> NDArray[np.float64]:
-    """The value of the block `by` places further on; `fill` beyond the ends."""
-    result = np.full(len(values), fill)
-    if by > 0:
-        result[:-by] = values[by:]
-    else:
-        result[-by:] = values[:by]
-    return result
-
-
 def _add_neighbours(
     columns: dict[str, Any],
     length: NDArray[np.float64],
@@ -214,29 +200,28 @@ def _add_neighbours(
     tag: NDArray[np.int32],
 ) -> None:
     n = len(length)
-    logs = columns["length"]
+    beyond = {"length": 0, "link_density": 1, "tag": -1, "last_class": -1}  # what stands beyond the ends
+    # Whole numbers: the trees were trained with neighbours' lengths and link densities rounded down.
+    padded = {name: np.full(n + 4, value, np.int64) for name, value in beyond.items()}
+    for name, values in padded.items():
+        values[2:-2] = columns[name]
     for by in (-2, -1, 1, 2):
-        side = f"{'before' if by < 0 else 'after'}{abs(by)}"
-        columns[f"{side}_length"] = _shifted(logs, by, 0) if n > abs(by) else np.zeros(n)
-        columns[f"{side}_link_density"] = _shifted(link_density, by, 1) if n > abs(by) else np.ones(n)
-        columns[f"{side}_tag"] = _shifted(columns["tag"], by, -1) if n > abs(by) else np.full(n, -1.0)
-        columns[f"{side}_last_class"] = _shifted(columns["last_class"], by, -1) if n > abs(by) else np.full(n, -1.0)
-    ends = {"length": length, "linked": length * link_density, "good": good_length}
+        for name, values in padded.items():
+            columns[f"{'before' if by < 0 else 'after'}{abs(by)}_{name}"] = values[2 + by : 2 + by + n]
     position = np.arange(n)
+    sums = np.zeros((3, n + 1))
+    np.cumsum((length, length * link_density, good_length), axis=1, out=sums[:, 1:])
     for reach in (3, 8, 20):
         low, high = np.maximum(position - reach, 0), np.minimum(position + reach + 1, n)
-        around = {}
-        for name, values in ends.items():
-            running = np.concatenate(([0.0], np.cumsum(values)))
-            around[name] = running[high] - running[low]
-        columns[f"window{reach}_length"] = np.log1p(around["length"])
-        columns[f"window{reach}_link_density"] = around["linked"] / around["length"]
-        columns[f"window{reach}_good"] = around["good"] / around["length"]
+        held, held_linked, held_good = sums[:, high] - sums[:, low]
+        columns[f"window{reach}_length"] = np.log1p(held)
+        columns[f"window{reach}_link_density"] = held_linked / held
+        columns[f"window{reach}_good"] = held_good / held
     last_good = np.maximum.accumulate(np.where(good, position, -100))
     next_good = np.minimum.accumulate(np.where(good, position, n + 100)[::-1])[::-1]
     columns["since_good"] = np.minimum(position - last_good, 100)
     columns["until_good"] = np.minimum(next_good - position, 100)
-    running = np.concatenate(([0.0], np.cumsum(length)))
+    running = sums[0]
     columns["length_since_good"] = np.where(
         last_good >= 0, running[position] - running[np.maximum(last_good, 0) + 1], 1e4
     )
@@ -260,14 +245,12 @@ def _add_headings(
     columns["heading_link_density"] = np.where(before >= 0, link_density[before], -1)
     columns["headings_before"] = np.minimum(np.cumsum(is_heading), 100)
     first = int(np.argmax(heading == 1)) if (heading == 1).any() else -1
-    columns["since_h1"] = np.clip(position - first, -200, 200) if first >= 0 else np.full(n, -201)
+    columns["since_h1"] = np.clip(position - first, -200, 200) if first >= 0 else -201
     weighted = title * np.where(is_heading, 1.5, 1.0)
     likely = int(np.argmax(weighted)) if weighted.max() > 0.3 else -1
-    columns["since_title"] = np.clip(position - likely, -200, 200) if likely >= 0 else np.full(n, -201)
+    columns["since_title"] = np.clip(position - likely, -200, 200) if likely >= 0 else -201
     columns["headings_since_title"] = (
-        np.clip(columns["headings_before"] - columns["headings_before"][likely], -20, 50)
-        if likely >= 0
-        else np.full(n, -21)
+        np.clip(columns["headings_before"] - columns["headings_before"][likely], -20, 50) if likely >= 0 else -21
     )
 
 
@@ -289,8 +272,16 @@ def _add_best_container(
         running = np.cumsum(length)
         columns["best_progress"] = np.clip((running - running[first]) / max(running[last] - running[first], 1.0), -1, 2)
     else:
-        columns["since_first_good"] = columns["until_last_good"] = np.full(n, -101)
-        columns["best_progress"] = np.full(n, -2)
+        columns["since_first_good"] = columns["until_last_good"] = -101
+        columns["best_progress"] = -2
+
+
+@kernel
+def _spread_bits(bits, rows):  # type: ignore[no-untyped-def]
+    """Each bit to a row of its own."""
+    for k in range(len(rows)):
+        for i in range(len(bits)):
+            rows[k, i] = (bits[i] >> k) & 1
 
 
 @kernel
