@@ -18,6 +18,7 @@ from pipeline.passes.deduplicate import deduplicate
 from pipeline.passes.layout import Layout
 from pipeline.passes.remove import remove
 from pipeline.passes.select import fates_of
+from pipeline.passes.survey import resolve_rules, surveyed
 from pipeline.plan import reselect
 from tests.outputs import over_some_files
 
@@ -86,8 +87,9 @@ def test_added_clusters_and_updates_are_the_same_however_a_group_is_cut(
     for name in ("annotated", "dropped", "histograms"):
         (tmp_path / name).symlink_to(runs["second"].root / name)
     (tmp_path / "run.json").symlink_to(runs["second"].run)
-    deduplicate(config, Layout(tmp_path), InlineExecutor(), {})
-    found = clustered(Layout(tmp_path))
+    layout, executor = Layout(tmp_path), InlineExecutor()
+    deduplicate(config, layout, executor, resolve_rules(config, layout, executor, {}, surveyed(layout)).languages)
+    found = clustered(layout)
     assert [table.num_rows for table in found] == [table.num_rows for table in expected]
     assert min(table.num_rows for table in expected) > 20
     assert found[0].equals(expected[0])

@@ -67,4 +67,4 @@ def test_percentiles_lie_between_those_of_the_reference_and_stop_at_its_ends() -
 
 def test_buckets_are_bounded_below_by_their_percentile() -> None:
     found = bucket_of(np.array([0.0, 29.99, 30.0, 59.99, 60.0, 100.0, np.nan]), 30, 60)
-    assert found == ["head", "head", "middle", "middle", "tail", "tail", None]
+    assert found.tolist() == ["head", "head", "middle", "middle", "tail", "tail", None]
