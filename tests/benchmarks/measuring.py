@@ -22,7 +22,7 @@ def cpu(function: Callable[[], object]) -> float:
 
 
 def cpu_and_elapsed(command: Sequence[str], environment: Mapping[str, str] | None = None) -> tuple[float, float]:
-    """CPU seconds, user and system, of a command and all processes that came of it; and seconds until it ended.
+    """CPU seconds, user and system, of a command and what came of it and was waited for; and seconds until it ended.
 
     Raises CalledProcessError after printing the end of its output.
     """

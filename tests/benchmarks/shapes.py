@@ -57,7 +57,7 @@ def _texts_by_label(files: Sequence[Path], folder: Path) -> dict[str, list[str]]
     for path in files:
         annotate(path, folder / "texts")
     for file in sorted((folder / "texts" / "annotated").glob("*.parquet")):
-        table = pq.readprint_table(file, columns=["label", "text"])
+        table = pq.read_table(file, columns=["label", "text"])
         for label, text in zip(table["label"].to_pylist(), table["text"].to_pylist(), strict=True):
             found[label].append(text)
     return found
