@@ -12,10 +12,14 @@ $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[ray,dev]'
+	touch $@
+
+# Kernels are compiled for their sources as they are: again when one of them has changed.
+$(VENV)/.warm: $(VENV)/.ready $(shell grep -rl --include=*.py '@kernel' pipeline)
 	$(BIN)/python -m pipeline.warm_up
 	touch $@
 
-setup: $(VENV)/.ready
+setup: $(VENV)/.warm
 
 demo: setup
 	rm -rf demo-output

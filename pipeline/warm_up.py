@@ -1,4 +1,4 @@
-"""Make what a machine needs once: kernels compiled and cached, block lists hashed. `python -m pipeline.warm_up`.
+"""Make what a machine needs once: kernels compiled ahead, block lists hashed. `python -m pipeline.warm_up`.
 
 `make setup` calls it, so that the first run is as quick as the next. It runs the whole pipeline on two pages that are
 copies of each other, whose cluster takes the kernels of deduplication along.
@@ -8,21 +8,28 @@ import logging
 import tempfile
 from pathlib import Path
 
+from pipeline.ahead import compile_ahead
 from pipeline.config import load_run_config
+from pipeline.kernels import Kernel
 from pipeline.plan import run
+from pipeline.text.extract import extract
 
+logger = logging.getLogger(__name__)
+
+PAGES = 2
 LINE = "The machine reads pages, finds words in them, and remembers which of them it has met before."
 
 
 def warm_up() -> None:
-    """Run all passes on pages made here; results are thrown away. Raises what `run` raises."""
+    """Run all passes on pages made here by Numba, and compile what that ran. Raises what `run` raises."""
+    Kernel.ahead_is_used = False
     lines = "".join(f"<p>{number} {LINE}</p>" for number in range(20))
     body = f"<html><body><article>{lines}</article></body></html>".encode()
     http = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n" + body
     with tempfile.TemporaryDirectory() as folder:
         warc = Path(folder) / "warm-up.warc"
         with warc.open("wb") as file:
-            for number in range(2):
+            for number in range(PAGES):
                 file.write(
                     b"WARC/1.0\r\nWARC-Type: response\r\nContent-Type: application/http; msgtype=response\r\n"
                     + f"WARC-Record-ID: <urn:glotmill:{number}>\r\n".encode()
@@ -31,7 +38,11 @@ def warm_up() -> None:
                     + http
                     + b"\r\n\r\n"
                 )
-        run(load_run_config(None, {"inputs": [str(warc)], "output": str(Path(folder) / "output")}))
+        extract(body)  # in this process: what the child compiles ends with it
+        layout = run(load_run_config(None, {"inputs": [str(warc)], "output": str(Path(folder) / "output")}))
+        if lost := [manifest["dropped"] for manifest in layout.manifests() if manifest["documents"] < PAGES]:
+            logger.warning("not all kernels were compiled: pages made for it were dropped, %s", lost[0])
+    compile_ahead(Kernel.made)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from pipeline.dedup.lsh import CHANCE_OF_EQUAL_BYTES
 from pipeline.errors import ConfigError
-from pipeline.kernels import kernel
+from pipeline.kernels import intrinsic, kernel
 
 IndexT = TypeVar("IndexT", np.uint32, np.uint64)
 IndexArray = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
@@ -54,13 +50,18 @@ def _number_kernel(roots: IndexArray, numbers: IndexArray, none: np.uint64) -> i
     return count
 
 
-def _lanes_in_llvm(context: Any, left: Any, row: Any, right: Any, seat: Any, place: Any) -> tuple[Any, Any]:
+@intrinsic
+def _equal_lanes(context: Any, left: Any, row: Any, right: Any, seat: Any, place: Any) -> tuple[Any, Any]:
     """How many of the LANES bytes of left[row] and right[seat] from `place` on are equal.
 
     In LLVM's words, as the compiler does not vectorise a loop that counts equal bytes: both as vectors, one comparison,
     a count of the bits that say yes. LLVM makes it of what the processor has; with vectors of 64 bytes four
     instructions.
     """
+
+    from llvmlite import ir
+    from numba import types
+    from numba.core import cgutils
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         get_item_pointer: Any = cgutils.get_item_pointer
@@ -76,9 +77,6 @@ def _lanes_in_llvm(context: Any, left: Any, row: Any, right: Any, seat: Any, pla
         return builder.ctpop(builder.bitcast(equal, ir.IntType(LANES)))
 
     return types.intp(left, row, right, seat, place), generate
-
-
-_equal_lanes: Any = intrinsic(_lanes_in_llvm)
 
 
 @kernel
