@@ -15,7 +15,7 @@ from resiliparse.parse.html import HTMLTree, NodeType, traverse_dom
 from pipeline.text.extract import EXTRACTORS, extract
 from pipeline.text.main_text import MODEL, Forest, main_text, read_declared, tokenise
 from pipeline.text.main_text import vocabulary as v
-from pipeline.text.main_text.features import measure
+from pipeline.text.main_text.features import NAMES, measure
 from pipeline.text.main_text.trees import SETTLED_AFTER
 from tests.benchmarks.gold import GOLD, OTHERS, WARC, load_kinds, load_pages
 
@@ -122,8 +122,8 @@ def test_every_html_character_reference_is_known() -> None:
 def test_the_committed_trees_were_trained_with_the_features_that_are_measured() -> None:
     source = site(prose())
     page = tokenise(source)
-    matrix, names = measure(page, read_declared(source, page))
-    assert Forest.load(MODEL).names == names
+    matrix = measure(page, read_declared(source, page))
+    assert Forest.load(MODEL).names == NAMES
     assert np.isfinite(matrix).all()
 
 
@@ -308,11 +308,11 @@ def test_training_again_on_the_same_pages_gives_the_same_bytes(tmp_path: object)
     pytest.importorskip("lightgbm")
     from scripts.train_extractor import examples, train
 
-    chosen, names = examples(load_pages(("gold-trafilatura-dev",))[:12] + load_pages(("gold-misc-dev",))[:12])
+    chosen = examples(load_pages(("gold-trafilatura-dev",))[:12] + load_pages(("gold-misc-dev",))[:12])
     for name in ("a", "b"):
-        train(chosen, names, trees=10).save(tmp_path / name)  # type: ignore[operator]
+        train(chosen, trees=10).save(tmp_path / name)  # type: ignore[operator]
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()  # type: ignore[operator]
-    assert Forest.load(tmp_path / "a").names == names  # type: ignore[operator]
+    assert Forest.load(tmp_path / "a").names == NAMES  # type: ignore[operator]
 
 
 COMPILED = """
