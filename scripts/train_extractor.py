@@ -21,7 +21,7 @@ import regex
 from numpy.typing import NDArray
 
 from pipeline.text.main_text import MODEL, Blocks, Forest, read_declared, tokenise
-from pipeline.text.main_text.features import measure
+from pipeline.text.main_text.features import NAMES, measure
 from tests.benchmarks.gold import GoldPage, load_kinds, load_pages, tokens
 
 HAN_KANA = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}]")
@@ -59,19 +59,18 @@ class Example:
     bare: tuple[NDArray[np.float32], NDArray[np.int8]] | None  # features and labels of some of its text without a site
 
 
-def examples(pages: Iterable[GoldPage]) -> tuple[list[Example], tuple[str, ...]]:
-    """Features and labels of the pages that show any text, and the features' names."""
+def examples(pages: Iterable[GoldPage]) -> list[Example]:
+    """Features and labels of the pages that show any text."""
     found: list[Example] = []
-    names: tuple[str, ...] = ()
     for page in pages:
         blocks = tokenise(page.html)
         if len(blocks.blocks) == 0:
             continue
         texts = [blocks.text(block) for block in range(len(blocks.blocks))]
-        matrix, names = measure(blocks, read_declared(page.html, blocks))
+        matrix = measure(blocks, read_declared(page.html, blocks))
         labels = snippet_labels(texts, page) if page.text is None else reference_labels(texts, page.text)
         found.append(Example(page, blocks, matrix, labels, _bare(page)))
-    return found, names
+    return found
 
 
 def _bare(page: GoldPage) -> tuple[NDArray[np.float32], NDArray[np.int8]] | None:
@@ -82,11 +81,11 @@ def _bare(page: GoldPage) -> tuple[NDArray[np.float32], NDArray[np.int8]] | None
     lines = lines[: 1 + zlib.crc32(page.id.encode()) % 6]
     source = "<html><body>" + "".join(f"<p>{html.escape(line)}</p>" for line in lines)
     blocks = tokenise(source)
-    matrix = measure(blocks, read_declared(source, blocks))[0]
+    matrix = measure(blocks, read_declared(source, blocks))
     return matrix, np.ones(len(matrix), np.int8)
 
 
-def train(chosen: Sequence[Example], names: tuple[str, ...], trees: int = TREES) -> Forest:
+def train(chosen: Sequence[Example], trees: int = TREES) -> Forest:
     """A forest from the labelled blocks of the examples."""
     import lightgbm
 
@@ -99,7 +98,7 @@ def train(chosen: Sequence[Example], names: tuple[str, ...], trees: int = TREES)
             parts.append((*example.bare, np.full(len(example.bare[0]), BARE_WEIGHT)))
     rows, labels, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
     data = lightgbm.Dataset(rows, label=labels, weight=weights)
-    return forest_of(lightgbm.train(dict(PARAMETERS), data, trees), names)
+    return forest_of(lightgbm.train(dict(PARAMETERS), data, trees), NAMES)
 
 
 def forest_of(booster: "lightgbm.Booster", names: tuple[str, ...]) -> Forest:  # type: ignore[name-defined]  # noqa: F821
@@ -226,10 +225,10 @@ def main() -> None:
     options = parser.parse_args()
     output: Path = options.output
     pages = [page for page in load_pages() + load_kinds() if page.corpus not in options.without]
-    chosen, names = examples(pages)
+    chosen = examples(pages)
     output.parent.mkdir(parents=True, exist_ok=True)
-    train(chosen, names).save(output)
-    print(f"{output}: {TREES} trees, {len(names)} features, {len(chosen)} pages, {output.stat().st_size:,} bytes")
+    train(chosen).save(output)
+    print(f"{output}: {TREES} trees, {len(NAMES)} features, {len(chosen)} pages, {output.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -95,13 +95,13 @@ def by_site(example: Example) -> int:
     return zlib.crc32(example.page.site.encode()) % FOLDS
 
 
-def read_unseen(known: Sequence[Example], names: tuple[str, ...], group: Callable[[Example], object]) -> Texts:
+def read_unseen(known: Sequence[Example], group: Callable[[Example], object]) -> Texts:
     """Texts of pages, each read by trees trained on the other groups of pages."""
     texts: Texts = {}
     for held in sorted({group(example) for example in known}, key=str):
         if held is None:
             continue
-        forest = train([example for example in known if group(example) != held], names)
+        forest = train([example for example in known if group(example) != held])
         for example in known:
             if group(example) == held:
                 rows = table_rows(example.blocks)
@@ -146,8 +146,8 @@ GROUPS: dict[str, Callable[[GoldPage], bool]] = {
 def tables(cache: Path | None, leave_language_out: bool) -> str:
     """All tables as Markdown."""
     pages, looked_at = load_pages(), load_kinds()
-    known, names = examples(pages + looked_at)
-    texts: dict[str, Texts] = {f"**{OURS}**, by site": read_unseen(known, names, by_site)}
+    known = examples(pages + looked_at)
+    texts: dict[str, Texts] = {f"**{OURS}**, by site": read_unseen(known, by_site)}
     cost = {f"**{OURS}**, by site": milliseconds(pages)}
     for name in OTHER_EXTRACTORS:
         texts[name], cost[name] = run_other(name, pages, cache)
@@ -176,7 +176,7 @@ def tables(cache: Path | None, leave_language_out: bool) -> str:
         lines.append(f"| {label}, {len(group)} | " + " | ".join(values) + " |")
     lines += ["", _difference(texts, pages)]
     if leave_language_out:
-        lines += ["", *_left_out(known, names, pages, texts["trafilatura, precision"])]
+        lines += ["", *_left_out(known, pages, texts["trafilatura, precision"])]
     lines += ["", *_kinds(looked_at, texts[f"**{OURS}**, by site"], cache)]
     return "\n".join(lines)
 
@@ -214,11 +214,9 @@ def _difference(texts: dict[str, Texts], pages: Sequence[GoldPage]) -> str:
     )
 
 
-def _left_out(known: Sequence[Example], names: tuple[str, ...], pages: Sequence[GoldPage], other: Texts) -> list[str]:
+def _left_out(known: Sequence[Example], pages: Sequence[GoldPage], other: Texts) -> list[str]:
     languages = ("ell", "eng", "pol", "rus", "zho")
-    texts = read_unseen(
-        known, names, lambda example: example.page.language if example.page.language in languages else None
-    )
+    texts = read_unseen(known, lambda example: example.page.language if example.page.language in languages else None)
     lines = [
         "Trees that saw no page in the language:",
         "",

@@ -15,8 +15,8 @@ from resiliparse.parse.html import HTMLTree, NodeType, traverse_dom
 from pipeline.text.extract import EXTRACTORS, extract
 from pipeline.text.main_text import MODEL, Forest, main_text, read_declared, tokenise
 from pipeline.text.main_text import vocabulary as v
-from pipeline.text.main_text.features import measure
-from pipeline.text.main_text.trees import SETTLED_AFTER
+from pipeline.text.main_text.features import NAMES, measure
+from pipeline.text.main_text.trees import SETTLED, SETTLED_AFTER, TILE
 from tests.benchmarks.gold import GOLD, OTHERS, WARC, load_kinds, load_pages
 
 UNREAD = frozenset(
@@ -122,24 +122,25 @@ def test_every_html_character_reference_is_known() -> None:
 def test_the_committed_trees_were_trained_with_the_features_that_are_measured() -> None:
     source = site(prose())
     page = tokenise(source)
-    matrix, names = measure(page, read_declared(source, page))
-    assert Forest.load(MODEL).names == names
+    matrix = measure(page, read_declared(source, page))
+    assert Forest.load(MODEL).names == NAMES
     assert np.isfinite(matrix).all()
 
 
-def test_trees_agree_with_an_obvious_evaluation() -> None:
+@pytest.mark.parametrize("rows", [1, TILE, 2 * TILE + 3])
+def test_trees_agree_with_an_obvious_evaluation(rows: int) -> None:
     forest = Forest.load(MODEL)
-    matrix = np.random.default_rng(1).normal(0, 3, (20, len(forest.names))).astype(np.float32)
-    few = Forest(forest.names, forest.roots[: SETTLED_AFTER - 1], *(getattr(forest, name) for name in
-                 ("features", "thresholds", "lower", "upper", "values")))  # fmt: skip
-    for row, probability in zip(matrix, few.probabilities(matrix), strict=True):
+    matrix = np.random.default_rng(1).normal(0, 3, (rows, len(forest.names))).astype(np.float32)
+    for row, probability in zip(matrix, forest.probabilities(matrix), strict=True):
         score = 0.0
-        for root in few.roots:
+        for tree, root in enumerate(forest.roots):
+            if tree == SETTLED_AFTER and abs(score) >= SETTLED:
+                break
             k = int(root)
             while k >= 0:
-                k = int((few.lower if row[few.features[k]] <= few.thresholds[k] else few.upper)[k])
-            score += float(few.values[~k])
-        assert probability == pytest.approx(1 / (1 + np.exp(-score)))
+                k = int((forest.lower if row[forest.features[k]] <= forest.thresholds[k] else forest.upper)[k])
+            score += float(forest.values[~k])
+        assert probability == pytest.approx(1 / (1 + np.exp(-score)), rel=1e-12)
 
 
 def test_an_article_is_kept_and_the_site_around_it_is_not() -> None:
@@ -308,11 +309,11 @@ def test_training_again_on_the_same_pages_gives_the_same_bytes(tmp_path: object)
     pytest.importorskip("lightgbm")
     from scripts.train_extractor import examples, train
 
-    chosen, names = examples(load_pages(("gold-trafilatura-dev",))[:12] + load_pages(("gold-misc-dev",))[:12])
+    chosen = examples(load_pages(("gold-trafilatura-dev",))[:12] + load_pages(("gold-misc-dev",))[:12])
     for name in ("a", "b"):
-        train(chosen, names, trees=10).save(tmp_path / name)  # type: ignore[operator]
+        train(chosen, trees=10).save(tmp_path / name)  # type: ignore[operator]
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()  # type: ignore[operator]
-    assert Forest.load(tmp_path / "a").names == names  # type: ignore[operator]
+    assert Forest.load(tmp_path / "a").names == NAMES  # type: ignore[operator]
 
 
 COMPILED = """

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.text.main_text import tokeniser as t
 from pipeline.text.main_text.assembly import assemble, table_rows
-from pipeline.text.main_text.features import effective_lengths, measure
+from pipeline.text.main_text.features import NAMES, effective_lengths, measure
 from pipeline.text.main_text.metadata import Declared, Metadata, read_declared
 from pipeline.text.main_text.tokeniser import Blocks, Utf8, as_utf8, tokenise
 from pipeline.text.main_text.trees import Forest
@@ -44,9 +44,9 @@ def main_text(html: str | Utf8, page: Blocks | None = None, declared: Declared |
         if len(page.blocks) == 0:
             return ""
     size = -(-len(page.blocks) // MOST_JUDGED)
-    matrix, names = measure(_bundled(page, size), declared or read_declared(html, page))
+    matrix = measure(_bundled(page, size), declared or read_declared(html, page))
     forest = _forest()
-    assert forest.names == names, "the model was trained with other features"
+    assert forest.names == NAMES, "the model was trained with other features"
     rows = table_rows(page)
     probabilities = np.repeat(forest.probabilities(matrix), size)[: len(page.blocks)]
     kept = choose(page, probabilities, rows)
