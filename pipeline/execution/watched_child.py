@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -56,7 +56,7 @@ class WatchedChild:
     def __exit__(self, *_: object) -> None:
         self.end()
 
-    def extract(self, pages: Sequence[str | Utf8]) -> Iterator[Extraction]:
+    def extract(self, pages: Iterable[str | Utf8]) -> Iterator[Extraction]:
         """Text or fault of each page, in order. Faults: cpu_limit, killed, or those of `extract`."""
         lot: list[Utf8] = []
         size = 0

@@ -3,18 +3,20 @@
 Every measurement is made here, in one pass; nothing is decided but what costs too much to measure.
 """
 
+import gc
 import hashlib
 import logging
 import re
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute  # pa.compute is there only once someone has imported it
 import pyarrow.parquet as pq
@@ -249,18 +251,30 @@ class _Verdicts:
         self.child = child
         self.known: dict[str, str] = read_json(path) if path.exists() else {}
 
-    def extract(self, pages: Sequence[Utf8]) -> Iterator[Extraction]:
-        known = [self.known.get(_key(page)) if self.known else None for page in pages]
-        answers = self.child.extract([page for page, fault in zip(pages, known, strict=True) if fault is None])
-        for page, fault in zip(pages, known, strict=True):
-            if fault is not None:
-                yield Extraction(fault=fault)
-                continue
-            answer = next(answers)
+    def extract(self, pages: Iterable[Utf8]) -> Iterator[Extraction]:
+        waiting: deque[tuple[Utf8, str | None]] = deque()  # a page and what is known of it, while the child reads ahead
+        answers = self.child.extract(self._unknown(pages, waiting))
+        for answer in answers:
+            yield from _replayed(waiting)
+            page, _ = waiting.popleft()
             if answer.fault in ("cpu_limit", "memory_limit", "killed"):
                 self.known[_key(page)] = answer.fault
                 write_json(self.path, self.known)
             yield answer
+        yield from _replayed(waiting)
+
+    def _unknown(self, pages: Iterable[Utf8], waiting: deque[tuple[Utf8, str | None]]) -> Iterator[Utf8]:
+        for page in pages:
+            fault = self.known.get(_key(page)) if self.known else None
+            waiting.append((page, fault))
+            if fault is None:
+                yield page
+
+
+def _replayed(waiting: deque[tuple[Utf8, str | None]]) -> Iterator[Extraction]:
+    """The verdicts of the pages that come before the next one without."""
+    while waiting and waiting[0][1] is not None:
+        yield Extraction(fault=waiting.popleft()[1])
 
 
 def _key(page: Utf8) -> str:
@@ -279,17 +293,19 @@ def _run(
     segment: list[pa.Table] = []
     lost: list[pa.Table] = []
     rows = size = 0
-    for table in _batches(_source_rows(config, source, books)):
+    for kept, gone in _batches(_source_rows(config, source, books)):
+        _lose(gone, lost, books)
         clock.lap("read_warc")
-        kept = table
         for stage in stages:
-            kept, gone = _part(apply(stage, _only_kept(kept, lost, books)))
-            _lose(gone, lost, books)
+            kept = apply(stage, kept)
             if stage.name == "extract_text":
-                kept = kept.drop_columns(list(PAYLOAD))
+                kept = kept.drop_columns(list(PAYLOAD))  # before rows are parted, which copies them
+            kept, gone = _part(kept)
+            _lose(gone, lost, books)
             clock.lap(stage.name)
-        kept = _only_kept(kept, lost, books).drop_columns(list(MEASURED))
+        kept = kept.drop_columns(list(MEASURED))
         segment.append(kept)
+        _freeze_loaded()
         rows += kept.num_rows
         size += kept.nbytes
         if rows >= config.execution.segment_records or size >= config.execution.segment_bytes:
@@ -299,10 +315,10 @@ def _run(
     _flush(segment, lost, books, documents, losses)
 
 
-def _only_kept(table: pa.Table, lost: list[pa.Table], books: _Books) -> pa.Table:
-    kept, gone = _part(table)
-    _lose(gone, lost, books)
-    return kept
+@cache
+def _freeze_loaded() -> None:
+    """Spare the garbage collector what a process has loaded by the end of its first batch: it is there to stay."""
+    gc.freeze()
 
 
 def _part(table: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -355,17 +371,35 @@ def _flush(
         documents.write_table(rows, row_group_size=10_000)
 
 
-def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[pa.Table]:
+def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Kept and dropped rows, so many at once."""
     batch: list[dict[str, Any]] = []
     size = 0
     for row in rows:
         batch.append(row)
         size += len(row["payload"] or b"")
         if len(batch) >= BATCH_RECORDS or size >= BATCH_BYTES:
-            yield pa.Table.from_pylist(batch, schema=SOURCE)
-            batch, size = [], 0
+            tables, batch, size = _tables(batch), [], 0
+            yield tables
     if batch:
-        yield pa.Table.from_pylist(batch, schema=SOURCE)
+        yield _tables(batch)
+
+
+def _tables(batch: list[dict[str, Any]]) -> tuple[pa.Table, pa.Table]:
+    kept = [row for row in batch if row["drop_reason"] is None]
+    gone = [row for row in batch if row["drop_reason"] is not None]
+    payloads = pa.chunked_array([_as_it_lies(row.pop("payload")) for row in kept], pa.large_binary())
+    place = SOURCE.get_field_index("payload")
+    table = pa.Table.from_pylist(kept, schema=SOURCE.remove(place)).add_column(place, SOURCE.field(place), payloads)
+    return table, pa.Table.from_pylist(gone, schema=SOURCE)
+
+
+def _as_it_lies(payload: bytes | None) -> pa.Array:
+    """A column of one row, which holds the bytes themselves: copies of all pages of a batch are 32 MB."""
+    if payload is None:
+        return pa.nulls(1, pa.large_binary())
+    bounds = np.array([0, len(payload)], np.int64)
+    return pa.Array.from_buffers(pa.large_binary(), 1, [None, pa.py_buffer(bounds), pa.py_buffer(payload)])
 
 
 def _source_rows(config: RunConfig, source: _Source, books: _Books) -> Iterator[dict[str, Any]]:

@@ -63,6 +63,7 @@ ESCAPES = re.compile(
 JAPANESE_ESCAPES = re.compile(rb"\x1b(\([BJI]|\$[@B]|\$\(D)")
 SNIFFED_BYTES = 4096
 DETECTED_BYTES = 65_536
+CHECKED_BYTES = 16_384  # more than a character has, so that each piece holds one at least
 TOLERATED_ERRORS = 0.01
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 # Different characters beyond ASCII in a page that is valid UTF-8 as a whole, from which that is no chance. Of common
@@ -121,10 +122,17 @@ def to_utf8(body: bytes, content_type: str = "") -> tuple[bytes | None, str | No
 
 
 def _is_utf8(body: bytes) -> bool:
+    """Whether a body is valid UTF-8, read piece by piece: the string of a whole page takes longer to be laid out."""
+    if body.isascii():
+        return True
+    view, position = memoryview(body), 0
     try:
-        return body.isascii() or bool(body.decode())
+        while position < len(body):
+            end = position + CHECKED_BYTES
+            position += codecs.utf_8_decode(view[position:end], "strict", end >= len(body))[1]
     except UnicodeDecodeError:
         return False
+    return True
 
 
 def _is_certainly_utf8(body: bytes) -> bool:
@@ -137,7 +145,8 @@ def _is_certainly_utf8(body: bytes) -> bool:
 def _read(body: bytes, encoding: str) -> bytes | None:
     """A body as UTF-8, None where the encoding does not fit."""
     if encoding == "utf-8" and _is_utf8(body):
-        replaced = body.count(REPLACEMENT.encode())  # that the page itself has
+        # That the page itself has: one byte is sought faster than three, and few pages have its first.
+        replaced = REPLACEMENT.encode()[:1] in body and REPLACEMENT.encode() in body
         return body if not replaced or _fits(body.decode()) else None
     text = body.decode(encoding, "replace")
     return text.encode("utf-8", "replace") if _fits(text) else None  # UTF-7 can name half a surrogate pair

@@ -13,12 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, overload
 
 from pipeline.text.characters import TERMINAL, special_count
-from pipeline.text.repetition import (
-    duplicate_n_gram_characters,
-    most_repeated_fraction,
-    repeated_fraction,
-    top_n_gram_characters,
-)
 from pipeline.text.view import TextView
 
 SHORT_LINE = 30  # characters; a line of this length is still short (FineWeb)
@@ -156,7 +150,7 @@ def mean_word_length(view: TextView) -> float | None:
     2.0
     """
     # Of the words as written: lower-casing can lengthen a word (U+0130).
-    return _ratio(view.known.plain_length, len(view.plain_words))
+    return _ratio(view.plain_length, len(view.plain_words))
 
 
 @metric
@@ -212,7 +206,7 @@ def alphabetic_word_fraction(view: TextView) -> float | None:
     >>> alphabetic_word_fraction(TextView.of("a 1"))
     0.5
     """
-    return _ratio(view.known.alphabetic_count, len(view.words))
+    return _ratio(view.alphabetic_count, len(view.words))
 
 
 @metric(high=100)
@@ -273,7 +267,7 @@ def duplicate_line_character_fraction(view: TextView) -> float | None:
 
 def _top_n_gram_metric(n: int) -> None:
     def function(view: TextView) -> float | None:
-        characters = top_n_gram_characters(view.spaced, n)
+        characters = view.repetition.top[n]
         return None if characters is None else _ratio(characters, len(view.text))
 
     function.__name__ = f"top_{n}_gram_character_fraction"
@@ -286,7 +280,7 @@ def _top_n_gram_metric(n: int) -> None:
 
 def _duplicate_n_gram_metric(n: int) -> None:
     def function(view: TextView) -> float | None:
-        characters = duplicate_n_gram_characters(view.joined, n)
+        characters = view.repetition.duplicate[n]
         return None if characters is None else _ratio(characters, len(view.text))
 
     function.__name__ = f"duplicate_{n}_gram_character_fraction"
@@ -443,7 +437,7 @@ def character_repetition_fraction(view: TextView) -> float | None:
     >>> character_repetition_fraction(TextView.of("a" * 20))
     1.0
     """
-    return most_repeated_fraction(view.characters, 10)
+    return view.repetition.repeated_characters
 
 
 @metric
@@ -455,7 +449,7 @@ def word_repetition_fraction(view: TextView) -> float | None:
     >>> word_repetition_fraction(TextView.of("a b c d e a b c d e"))
     0.3333333333333333
     """
-    return repeated_fraction(view.plain, 5)
+    return view.repetition.repeated_words
 
 
 @metric

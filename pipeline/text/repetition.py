@@ -35,59 +35,17 @@ _SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)  # golden ratio; its product wrap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HashedWords:
-    """Words end to end, each followed by the separator if there is one, with a hash up to the start of each word.
-
-    The separator behind the last word changes no comparison: two n-grams are equal with it where they are without.
-    """
-
-    prefixes: NDArray[np.uint64]  # (n_words + 1,)
-    bounds: NDArray[np.int64]  # (n_words + 1,) code points before each word
-    separator_length: int
-
-    @classmethod
-    def of(cls, words: list[str], separator: str) -> "HashedWords":
-        """Hash words joined by a separator."""
-        return cls.of_known(KnownWords.of(Words.of(words)), separator)
-
-    @classmethod
-    def of_known(cls, words: "KnownWords", separator: str) -> "HashedWords":
-        """Hash words whose own hashes are known, joined by one character or by nothing."""
-        code = ord(separator) if separator else -1
-        prefixes, bounds = _chain(words.hashes, words.lengths, _powers_for(words.longest), code)
-        return cls(prefixes, bounds, len(separator))
-
-    @classmethod
-    def of_characters(cls, codes: NDArray[np.uint32]) -> "HashedWords":
-        """Hash a text whose words are its single code points."""
-        return cls(_prefix_hashes(codes), np.arange(len(codes) + 1), 0)
-
-    @property
-    def word_count(self) -> int:
-        """Number of words."""
-        return len(self.bounds) - 1
-
-    @property
-    def powers(self) -> NDArray[np.uint64]:
-        """Powers of BASE up to the number of code points at least."""
-        return _powers_for(int(self.bounds[-1]))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class KnownWords:
-    """What the metrics ask of each word of a text, found in one pass over its code points; arrays are (n_words,)."""
+    """What lists and n-grams ask of words; arrays are (n_words,)."""
 
     hashes: NDArray[np.uint64]  # polynomial modulo 2**61 - 1
     lengths: NDArray[np.int64]  # code points
-    is_symbol: NDArray[np.bool_]  # no character but symbols, as `characters.is_symbol`
-    longest: int  # code points
-    alphabetic_count: int  # words with a letter, as `characters.is_alphabetic`
-    plain_length: int  # code points of the words that are not symbols
+    character_count: int  # of all of them, code points
 
     @classmethod
     def of(cls, words: Words) -> "KnownWords":
         """Look at each word."""
-        return cls(*_look_at_words(words.codes, words.starts, words.ends, character_classes()))
+        return LookedAt.of(words, words.codes).words
 
     def __len__(self) -> int:
         """Number of words."""
@@ -99,6 +57,95 @@ class KnownWords:
         return occurrences, different
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class LookedAt:
+    """What the metrics ask of the words of a text, found in one pass over its code points."""
+
+    words: KnownWords
+    plain_words: KnownWords  # those that are not symbols, in lower case
+    alphabetic_count: int  # words with a letter, as `characters.is_alphabetic`
+    plain_length: int  # code points of the words that are not symbols, as written
+
+    @classmethod
+    def of(cls, words: Words, lowered: NDArray[np.uint32] | None) -> "LookedAt":
+        """Look at each word; `lowered` are the words' codes in lower case, None where that changes their number."""
+        given = words.codes if lowered is None else lowered
+        hashes, lengths, is_symbol, alphabetic_count, plain_hashes, plain_lengths = _look_at_words(
+            words.codes, given, words.starts, words.ends, character_classes()
+        )
+        known = KnownWords(hashes, lengths, int(lengths.sum()))
+        plain = KnownWords(plain_hashes, plain_lengths, int(plain_lengths.sum()))
+        plain_length = plain.character_count
+        if lowered is None:
+            plain = KnownWords.of(words.only(~is_symbol).changed(str.lower))
+        return cls(known, plain, alphabetic_count, plain_length)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Repetition:
+    """How much of a text repeats, found at once, since a call of a kernel takes as long as a tiny text.
+
+    None stands where there are fewer words or characters than an n-gram has.
+
+    top: characters in all occurrences of the most frequent n-gram of words joined by a space, by n. Of equally
+    frequent n-grams the first to occur is taken, not the longest; occurrences may overlap, so the result may exceed
+    the text. Source: Gopher, arXiv:2112.11446, table A1, as in datatrove's find_top_duplicate.
+
+    duplicate: characters in n-grams of words joined by nothing that occurred before, no character twice, by n. From
+    left to right an n-gram seen before is counted and jumped over, another is remembered and the scan moves one word
+    on. Source: the same table, as in datatrove's find_all_duplicate.
+
+    repeated_words: occurrences of n-grams of plain words that occur twice or more, over all; in [0, 1]. Source: ROOTS,
+    arXiv:2303.03915, word repetition.
+
+    repeated_characters: occurrences of the k most frequent n-grams of characters, over all; in [0, 1]. k is the
+    number of distinct ones' square root, which keeps the fraction comparable between lengths, or the number of those
+    that occur twice or more if that is less. Source: the same, character repetition.
+
+    >>> words = KnownWords.of(Words.of(["x", "y", "x", "y"]))
+    >>> repetition = Repetition.of(words, words, Words.of(["ababab"]).codes, word_n=2, character_n=2)
+    >>> repetition.top[2], repetition.duplicate[5], repetition.repeated_words, repetition.repeated_characters
+    (6, None, 0.6666666666666666, 0.6)
+    """
+
+    top: dict[int, int | None]
+    duplicate: dict[int, int | None]
+    repeated_words: float | None
+    repeated_characters: float | None
+
+    @classmethod
+    def of(
+        cls,
+        words: KnownWords,
+        plain_words: KnownWords,
+        codes: NDArray[np.uint32],
+        top_ns: tuple[int, ...] = (2, 3, 4),
+        duplicate_ns: tuple[int, ...] = (5, 6, 7, 8, 9, 10),
+        word_n: int = 5,
+        character_n: int = 10,
+    ) -> "Repetition":
+        """Repetition of a text given as words, words that are not symbols in lower case, and code points."""
+        ns = (*top_ns, *duplicate_ns, word_n, character_n)
+        longest = max(known.character_count + len(known) for known in (words, plain_words))
+        found = _measure_repetition(
+            words.hashes,
+            words.lengths,
+            plain_words.hashes,
+            plain_words.lengths,
+            codes,
+            _powers(max(longest, character_n).bit_length()),
+            _ns(ns),
+            len(top_ns),
+        ).tolist()
+        counts = [None if count < 0 else count for count in found]
+        return cls(
+            dict(zip(top_ns, counts, strict=False)),
+            dict(zip(duplicate_ns, counts[len(top_ns) :], strict=False)),
+            None if counts[-2] is None else counts[-2] / (len(plain_words) - word_n + 1),
+            None if counts[-1] is None else counts[-1] / (len(codes) - character_n + 1),
+        )
+
+
 @lru_cache(maxsize=512)
 def _list_table(wanted: frozenset[str]) -> NDArray[np.uint64]:
     """A hash table of words; see `_find`."""
@@ -106,73 +153,14 @@ def _list_table(wanted: frozenset[str]) -> NDArray[np.uint64]:
     return table
 
 
-def top_n_gram_characters(words: HashedWords, n: int) -> int | None:
-    """Characters in all occurrences of the most frequent n-gram; None if there are fewer than n words.
-
-    Of equally frequent n-grams the first to occur is taken, not the longest; occurrences may overlap, so the
-    result may exceed the text. Source: Gopher, arXiv:2112.11446, table A1, as in datatrove's
-    find_top_duplicate.
-
-    >>> top_n_gram_characters(HashedWords.of(["x", "y", "x", "y"], " "), 2)
-    6
-    """
-    if words.word_count < n:
-        return None
-    return int(_top(words.prefixes, words.powers, words.bounds, n, words.separator_length))
-
-
-def duplicate_n_gram_characters(words: HashedWords, n: int) -> int | None:
-    """Characters in n-grams that occurred before, no character twice; None with fewer than n words.
-
-    Scans from left to right: an n-gram seen before is counted and jumped over, another is remembered and the
-    scan moves one word on. Source: Gopher, arXiv:2112.11446, table A1, as in datatrove's find_all_duplicate.
-
-    >>> duplicate_n_gram_characters(HashedWords.of(list("aaaaaaaa"), ""), 3)
-    6
-    """
-    if words.word_count < n:
-        return None
-    return int(_scan(words.prefixes, words.powers, words.bounds, n, words.separator_length))
-
-
-def repeated_fraction(words: HashedWords, n: int) -> float | None:
-    """Occurrences of n-grams that occur twice or more, over all; in [0, 1], None with fewer than n words.
-
-    Source: ROOTS, arXiv:2303.03915, word repetition.
-
-    >>> repeated_fraction(HashedWords.of(["a", "b", "a", "b"], " "), 2)
-    0.6666666666666666
-    """
-    total = words.word_count - n + 1
-    if total < 1:
-        return None
-    counts, _ = _repeated(words.prefixes, words.powers, words.bounds, n)
-    return int(counts.sum()) / total
-
-
-def most_repeated_fraction(words: HashedWords, n: int) -> float | None:
-    """Occurrences of the k most frequent n-grams, over all; in [0, 1], None if there are fewer than n words.
-
-    k = min(floor(sqrt(distinct n-grams)), n-grams that occur twice or more); the square root keeps the
-    fraction comparable between lengths. Source: ROOTS, arXiv:2303.03915, character repetition.
-
-    >>> most_repeated_fraction(HashedWords.of(list("ababab"), ""), 2)
-    0.6
-    """
-    total = words.word_count - n + 1
-    if total < 1:
-        return None
-    counts, distinct = _repeated(words.prefixes, words.powers, words.bounds, n)
-    return int(np.sort(counts)[::-1][: int(distinct**0.5)].sum()) / total
-
-
-def _powers_for(exponent: int) -> NDArray[np.uint64]:
-    """Powers of BASE from 0 to an exponent or more."""
-    return _powers(exponent.bit_length())
+@lru_cache
+def _ns(ns: tuple[int, ...]) -> NDArray[np.int64]:
+    return np.array(ns, np.int64)
 
 
 @lru_cache(maxsize=32)
 def _powers(bits: int) -> NDArray[np.uint64]:
+    """Powers of BASE from 0 to 2**bits - 1."""
     result: NDArray[np.uint64] = _compute_powers(1 << bits)
     return result
 
@@ -205,38 +193,41 @@ def _append(value: np.uint64, code: np.uint64) -> np.uint64:
 
 
 @kernel
-def _prefix_hashes(codes: NDArray[np.uint32]) -> NDArray[np.uint64]:
-    prefixes = np.empty(len(codes) + 1, np.uint64)
-    prefixes[0] = np.uint64(0)
-    for i in range(len(codes)):
-        prefixes[i + 1] = _append(prefixes[i], np.uint64(codes[i]))
-    return prefixes
-
-
-@kernel
 def _look_at_words(
-    codes: NDArray[np.uint32], starts: NDArray[np.int64], ends: NDArray[np.int64], table: NDArray[np.uint8]
-) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.bool_], int, int, int]:
-    """The fields of KnownWords."""
-    hashes = np.empty(len(starts), np.uint64)
-    lengths = np.empty(len(starts), np.int64)
+    codes: NDArray[np.uint32],
+    lowered: NDArray[np.uint32],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    table: NDArray[np.uint8],
+) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.bool_], int, NDArray[np.uint64], NDArray[np.int64]]:
+    """Hash and length of each word, whether it is a symbol, how many have a letter; the first two of plain words."""
+    hashes, lengths = np.empty(len(starts), np.uint64), np.empty(len(starts), np.int64)
+    plain_hashes, plain_lengths = np.empty(len(starts), np.uint64), np.empty(len(starts), np.int64)
     is_symbol = np.empty(len(starts), np.bool_)
-    longest = alphabetic_count = plain_length = 0
+    n_plain = alphabetic_count = 0
     for word in range(len(starts)):
         value = np.uint64(0)
         all_of, any_of = np.uint8(SYMBOL), np.uint8(0)
+        changes = False
         for position in range(starts[word], ends[word]):
             code = codes[position]
             value = _append(value, np.uint64(code))
             one = table[min(code, len(table) - 1)]
             all_of &= one
             any_of |= one
+            changes |= lowered[position] != code
         length = ends[word] - starts[word]
         hashes[word], lengths[word], is_symbol[word] = value, length, all_of != 0
-        longest = max(longest, length)
         alphabetic_count += any_of & ALPHABETIC != 0
-        plain_length += 0 if all_of else length
-    return hashes, lengths, is_symbol, longest, alphabetic_count, plain_length
+        if all_of:
+            continue
+        if changes:
+            value = np.uint64(0)
+            for position in range(starts[word], ends[word]):
+                value = _append(value, np.uint64(lowered[position]))
+        plain_hashes[n_plain], plain_lengths[n_plain] = value, length
+        n_plain += 1
+    return hashes, lengths, is_symbol, alphabetic_count, plain_hashes[:n_plain], plain_lengths[:n_plain]
 
 
 @kernel
@@ -341,15 +332,6 @@ def _count(
 
 
 @kernel
-def _repeated(
-    prefixes: NDArray[np.uint64], powers: NDArray[np.uint64], bounds: NDArray[np.int64], n: int
-) -> tuple[NDArray[np.int32], int]:
-    """Counts of the n-grams that occur twice or more, and the number of all distinct ones."""
-    counts, _ = _count(prefixes, powers, bounds, n)
-    return counts[counts > 1], len(counts)
-
-
-@kernel
 def _top(
     prefixes: NDArray[np.uint64], powers: NDArray[np.uint64], bounds: NDArray[np.int64], n: int, separator_length: int
 ) -> int:
@@ -382,3 +364,71 @@ def _scan(
             keys[slot] = key
             i += 1
     return characters
+
+
+@kernel
+def _most_repeated(codes: NDArray[np.uint32], powers: NDArray[np.uint64], n: int) -> int:
+    """Occurrences of the most frequent n-grams of code points; see Repetition.repeated_characters."""
+    total = len(codes) - n + 1
+    bits = _table_bits(total)
+    shift = np.uint64(64 - bits)
+    keys = np.zeros(1 << bits, np.uint64)
+    counts = np.zeros(1 << bits, np.int32)
+    slots = np.empty(total // 2, np.int64)  # of what occurs twice or more
+    distinct = n_repeated = most = 0
+    value = np.uint64(0)  # of the n code points that end here
+    for i in range(len(codes)):
+        value = _append(value, np.uint64(codes[i]))
+        if i >= n:
+            value += _MODULUS - _multiply(powers[n], np.uint64(codes[i - n]) + _U1)
+            value = value - _MODULUS if value >= _MODULUS else value
+        if i >= n - 1:
+            slot = _find(keys, value + _U1, shift)
+            keys[slot] = value + _U1
+            counts[slot] += 1
+            distinct += counts[slot] == 1
+            if counts[slot] == 2:
+                slots[n_repeated] = slot
+                n_repeated += 1
+            most = max(most, counts[slot])
+    histogram = np.zeros(most + 1, np.int64)
+    for slot in slots[:n_repeated]:
+        histogram[counts[slot]] += 1
+    left, occurrences = int(np.sqrt(distinct)), 0
+    for count in range(most, 1, -1):
+        taken = min(left, histogram[count])
+        occurrences += taken * count
+        left -= taken
+    return occurrences
+
+
+@kernel
+def _measure_repetition(
+    hashes: NDArray[np.uint64],
+    lengths: NDArray[np.int64],
+    plain_hashes: NDArray[np.uint64],
+    plain_lengths: NDArray[np.int64],
+    codes: NDArray[np.uint32],
+    powers: NDArray[np.uint64],
+    ns: NDArray[np.int64],
+    n_tops: int,
+) -> NDArray[np.int64]:
+    """What Repetition holds, as counts, -1 for None: for each n of top, of duplicate, of words and of characters."""
+    found = np.full(len(ns), -1, np.int64)
+    last = len(ns) - 1
+    prefixes, bounds = _chain(hashes, lengths, powers, ord(" "))
+    for i in range(n_tops):
+        if ns[i] <= len(hashes):
+            found[i] = _top(prefixes, powers, bounds, ns[i], 1)
+    prefixes, bounds = _chain(hashes, lengths, powers, -1)
+    for i in range(n_tops, last - 1):
+        if ns[i] <= len(hashes):
+            found[i] = _scan(prefixes, powers, bounds, ns[i], 0)
+    if ns[last - 1] <= len(plain_hashes):
+        prefixes, bounds = _chain(plain_hashes, plain_lengths, powers, ord(" "))
+        found[last - 1] = 0
+        for count in _count(prefixes, powers, bounds, ns[last - 1])[0]:
+            found[last - 1] += count if count > 1 else 0
+    if ns[last] <= len(codes):
+        found[last] = _most_repeated(codes, powers, ns[last])
+    return found

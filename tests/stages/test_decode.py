@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.text.decode import decode, python_codec
+from pipeline.text.decode import CHECKED_BYTES, decode, python_codec, to_utf8
 
 CHARSET = Path(__file__).resolve().parents[3] / "shared" / "data" / "charset"
 RUSSIAN = "Привет, мир. Это довольно длинный русский текст, чтобы угадать кодировку. " * 5
@@ -118,6 +118,21 @@ def test_japanese_with_half_width_kana_circled_numbers_and_jis_x_0212_is_read_as
 )
 def test_what_only_looks_like_an_escape_sequence_is_left_alone(text: str) -> None:
     assert decode(text.encode()) == (text, "utf-8", "utf8")
+
+
+@pytest.mark.parametrize("length", range(CHECKED_BYTES - 5, CHECKED_BYTES + 5))
+def test_characters_lie_across_the_pieces_in_which_utf_8_is_checked(length: int) -> None:
+    page = "\N{CYRILLIC SMALL LETTER A}" + "a" * (length - 2) + "\N{SNOWMAN}\N{PILE OF POO}"
+    body = page.encode()
+    assert to_utf8(body) == (body, "utf-8", "utf8")
+    for broken in (
+        body[:-1],
+        body + b"\xf0\x9f",
+        body + b"\x80",
+        body[:-4] + b"\xed\xa0\x80",
+        body.replace(b"\x98", b""),
+    ):
+        assert to_utf8(broken)[1:] != ("utf-8", "utf8")
 
 
 def test_a_header_that_does_not_fit_gives_way_to_the_meta_element() -> None:

@@ -20,17 +20,17 @@ from pipeline.text.characters import (
     SYMBOLS,
     character_classes,
     code_points,
+    is_alphabetic,
     is_special,
+    is_symbol,
 )
 from pipeline.text.metrics import METRICS, WordLists, measure
 from pipeline.text.repetition import (
     BASE,
     MODULUS,
-    HashedWords,
-    duplicate_n_gram_characters,
-    most_repeated_fraction,
-    repeated_fraction,
-    top_n_gram_characters,
+    KnownWords,
+    LookedAt,
+    Repetition,
 )
 from pipeline.text.view import TextView
 from pipeline.text.words import Words
@@ -78,24 +78,44 @@ def naive_duplicates(words: list[str], n: int) -> int | None:
 
 @given(WORDS, st.integers(1, 6))
 def test_kernels_agree_with_strings_and_counters(words: list[str], n: int) -> None:
-    spaced = HashedWords.of(words, " ")
-    assert top_n_gram_characters(spaced, n) == naive_top(words, n)
-    assert duplicate_n_gram_characters(HashedWords.of(words, ""), n) == naive_duplicates(words, n)
-    counts = Counter(" ".join(words[i : i + n]) for i in range(len(words) - n + 1))
-    repeated = sorted((count for count in counts.values() if count > 1), reverse=True)
-    total = sum(counts.values())
-    assert repeated_fraction(spaced, n) == (sum(repeated) / total if total else None)
-    k = int(len(counts) ** 0.5)
-    assert most_repeated_fraction(spaced, n) == (sum(repeated[:k]) / total if total else None)
+    known, text = KnownWords.of(Words.of(words)), "".join(words)
+    found = Repetition.of(known, known, code_points(text), (n,), (n,), n, n)
+    assert found.top == {n: naive_top(words, n)}
+    assert found.duplicate == {n: naive_duplicates(words, n)}
+    repeated, _ = repeated_counts([" ".join(words[i : i + n]) for i in range(len(words) - n + 1)])
+    assert found.repeated_words == (sum(repeated) / (len(words) - n + 1) if len(words) >= n else None)
+    repeated, distinct = repeated_counts([text[i : i + n] for i in range(len(text) - n + 1)])
+    k = int(distinct**0.5)
+    assert found.repeated_characters == (sum(repeated[:k]) / (len(text) - n + 1) if len(text) >= n else None)
 
 
-@given(st.text(max_size=50))
-def test_prefix_hashes_equal_python_integers(text: str) -> None:
-    value, expected = 0, [0]
-    for character in text:
-        value = (value * BASE + ord(character) + 1) % MODULUS
+def repeated_counts(grams: list[str]) -> tuple[list[int], int]:
+    """Falling counts of what occurs twice or more, and the number of distinct n-grams."""
+    counts = Counter(grams)
+    return sorted((count for count in counts.values() if count > 1), reverse=True), len(counts)
+
+
+@given(st.lists(st.text(), max_size=5))
+def test_hashes_of_words_equal_python_integers(words: list[str]) -> None:
+    expected = []
+    for word in words:
+        value = 0
+        for character in word:
+            value = (value * BASE + ord(character) + 1) % MODULUS
         expected.append(value)
-    assert HashedWords.of_characters(code_points(text)).prefixes.tolist() == expected
+    assert KnownWords.of(Words.of(words)).hashes.tolist() == expected
+
+
+@given(st.text(st.characters() | st.sampled_from("a .!\N{GREEK CAPITAL LETTER SIGMA}\u0391\u0130\ud800")))
+def test_plain_words_in_lower_case_of_a_whole_text_are_those_word_by_word(text: str) -> None:
+    view = TextView.of(text)
+    known = LookedAt.of(view.words, None)
+    assert view.plain_words.hashes.tolist() == known.plain_words.hashes.tolist()
+    assert view.plain_words.lengths.tolist() == known.plain_words.lengths.tolist()
+    lower = [word.lower() for word in view.words if not is_symbol(word)]
+    assert view.plain_words.hashes.tolist() == KnownWords.of(Words.of(lower)).hashes.tolist()
+    assert view.plain_length == sum(len(word) for word in view.words if not is_symbol(word))
+    assert view.alphabetic_count == sum(map(is_alphabetic, view.words))
 
 
 def test_classes_of_characters_are_those_of_python() -> None:

@@ -1,0 +1,43 @@
+"""annotate: verdicts on records that killed two children are kept by the page's bytes and replayed."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.config import load_run_config
+from pipeline.execution.manifests import write_json
+from pipeline.passes.annotate import annotate_shard, shard_name
+from tests.make_warc import Page, page_record_id, write_warc
+
+SENTENCE = "The weather was so fine that we all went for a long walk along the river, and it took us the whole day."
+
+
+@pytest.mark.parametrize("refused", [[], [0], [3], [0, 1, 3], [0, 1, 2, 3]])
+def test_a_page_that_killed_its_children_is_not_tried_again_and_the_others_keep_their_texts(
+    refused: Sequence[int], tmp_path: Path
+) -> None:
+    pages = [
+        Page(f"https://example.org/{number}", f"<html><body><p>{number} {SENTENCE}</p></body></html>".encode())
+        for number in range(4)
+    ]
+    warc = tmp_path / "a.warc.gz"
+    write_warc(warc, pages)
+    faults = {hashlib.sha256(pages[number].html).hexdigest(): "cpu_limit" for number in refused}
+    (tmp_path / "out" / "quarantine").mkdir(parents=True)
+    write_json(tmp_path / "out" / "quarantine" / f"{shard_name(str(warc))}.json", faults)
+
+    annotate_shard(load_run_config(None, {"inputs": [str(warc)]}), str(warc), tmp_path / "out")
+
+    texts, losses = (
+        pq.read_table(tmp_path / "out" / name / f"{shard_name(str(warc))}.parquet") for name in ("annotated", "dropped")
+    )
+    ids = list(map(page_record_id, pages))
+    assert dict(zip(losses["id"].to_pylist(), losses["drop_reason"].to_pylist(), strict=True)) == {
+        ids[number]: "cpu_limit" for number in refused
+    }
+    assert dict(zip(texts["id"].to_pylist(), texts["text"].to_pylist(), strict=True)) == {
+        ids[number]: f"{number} {SENTENCE}" for number in range(4) if number not in refused
+    }
