@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.measuring import ROOT, cpu_and_elapsed, glotmill, print_table
+from tests.benchmarks.measuring import ROOT, glotmill, print_table, sampled_cpu_and_elapsed
 from tests.benchmarks.pages import repeated, responses
 
 
 def measure_workers(files: Sequence[Path], options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Elapsed time of the whole command on two large shards: inline, Ray with one worker, Ray with two.
+    """Elapsed time and CPU of the whole command on two large shards: inline, Ray with one worker, Ray with two.
 
-    Says nothing on a machine that does other work. CPU is not told: raylet ends its workers in a way that loses it.
+    Elapsed time says nothing on a machine that does other work.
     """
     shards = [repeated(files, folder / f"shard-{number}.warc.gz", options.megabytes * 1e6) for number in (0, 1)]
     commands = {
@@ -25,22 +25,25 @@ def measure_workers(files: Sequence[Path], options: argparse.Namespace, folder: 
         "Ray, 1 worker": ["--executor", "ray", "--workers", "1"],
         "Ray, 2 workers": ["--executor", "ray", "--workers", "2"],
     }
-    elapsed: dict[str, list[float]] = defaultdict(list)
+    rounds: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for number in range(options.rounds):
         for name, how in commands.items():
-            elapsed[name].append(cpu_and_elapsed(glotmill(shards, folder / f"workers-{number}-{name}", *how))[1])
-    took = {name: statistics.median(values) for name, values in elapsed.items()}
+            rounds[name].append(sampled_cpu_and_elapsed(glotmill(shards, folder / f"workers-{number}-{name}", *how)))
+    used, took = (
+        {name: statistics.median(pair[which] for pair in pairs) for name, pairs in rounds.items()} for which in (0, 1)
+    )
     pages = 2 * sum(1 for _ in responses(shards[0]))
     rows = [
-        [name, f"{seconds:.0f}", f"{pages / seconds:.0f}", f"{took['Ray, 1 worker'] / seconds:.2f}"]
+        [name, f"{seconds:.0f}", f"{pages / seconds:.0f}", f"{took['Ray, 1 worker'] / seconds:.2f}",
+         f"{used[name]:.0f}", f"{used[name] / used['inline']:.2f}"]
         for name, seconds in took.items()
-    ]
+    ]  # fmt: skip
     print_table(
         f"Two shards of {options.megabytes} MB, {pages:,} pages together",
-        ["executor", "elapsed, s", "pages a second", "times one worker"],
+        ["executor", "elapsed, s", "pages a second", "times one worker", "CPU, s", "times inline"],
         rows,
     )
-    return {"elapsed_s": took, "pages": pages}
+    return {"elapsed_s": took, "cpu_s": used, "pages": pages}
 
 
 def measure_memory(files: Sequence[Path], options: argparse.Namespace, folder: Path) -> dict[str, Any]:
