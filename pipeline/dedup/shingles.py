@@ -14,6 +14,7 @@ These hashes end up in files. Whatever changes one of them needs a new `Signatur
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -26,6 +27,7 @@ from pipeline.kernels import kernel
 from pipeline.text.characters import ALPHANUMERIC, DIGIT, character_classes, code_points
 from pipeline.text.words import Words
 
+UInt32Array = npt.NDArray[np.uint32]
 UInt64Array = npt.NDArray[np.uint64]
 
 EXACT_HASH_SEED = 1
@@ -50,8 +52,17 @@ class NormalWords:
     @classmethod
     def of(cls, words: Iterable[str]) -> "NormalWords":
         """Normalise words as `normalise_words` does."""
-        folded = Words.of(words).changed(fold_text)
-        return cls(*_normalise(folded.codes, folded.starts, folded.ends, character_classes()))
+        words, is_folded = Words.of(words), False
+        while True:
+            data, starts, stopped = _normalise(
+                words.codes, words.starts, words.ends, character_classes(), _folded_characters(), is_folded
+            )
+            if stopped < 0:
+                return cls(data, starts)
+            if _folded_characters()[stopped, 0] == _UNSEEN:
+                _fold_characters(words.codes)
+            else:
+                words, is_folded = words.changed(fold_text), True
 
     @classmethod
     def spelled(cls, words: Iterable[str]) -> "NormalWords":
@@ -103,6 +114,41 @@ def fold_text(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
+# In place of what a character becomes: it is yet to be looked at; what it becomes depends on its neighbours.
+_UNSEEN = np.uint32(0)
+_DEPENDS = np.uint32(0xFFFFFFFF)
+_FOLDED_BYTES = 6  # of UTF-8 that a character becomes at most
+
+
+@cache
+def _folded_characters() -> UInt32Array:
+    """What `fold_text` makes of each code point, up to three with zeros behind; those that occur take memory."""
+    return np.zeros((0x110000, 3), np.uint32)
+
+
+def _fold_characters(codes: UInt32Array) -> None:
+    table = _folded_characters()
+    for code in set(codes[table[codes, 0] == _UNSEEN].tolist()):
+        folded = fold_text(chr(code))
+        if code and not any(map(_may_join, chr(code) + unicodedata.normalize("NFC", chr(code)) + folded)):
+            table[code, : len(folded)] = list(map(ord, folded))
+        else:
+            table[code, 0] = _DEPENDS
+
+
+def _may_join(character: str) -> bool:
+    """Whether NFC may join a character to one before it, or order it: marks, letters of Hangul, vowels of Kirat Rai.
+
+    One that is unassigned may be any of these to come.
+    """
+    code = ord(character)
+    return (
+        unicodedata.category(character) in ("Mn", "Mc", "Me", "Cn")
+        or 0x1100 <= code < 0x1200
+        or 0x16D40 <= code < 0x16D80
+    )
+
+
 @kernel
 def _put(data: npt.NDArray[np.uint8], size: int, code: np.uint32) -> int:
     """Write a code point as UTF-8 behind `size` bytes; the new size."""
@@ -131,21 +177,38 @@ def _normalise(
     starts: npt.NDArray[np.int64],
     ends: npt.NDArray[np.int64],
     classes: npt.NDArray[np.uint8],
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """NormalWords' data and starts, of folded words."""
+    table: UInt32Array,
+    is_folded: bool,
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], int]:
+    """NormalWords' data and starts, and -1, or a code point that cannot be folded by the table alone."""
     last = len(classes) - 1
-    data = np.empty(4 * (ends - starts).sum() + len(starts), np.uint8)
+    lengths = ends - starts
+    folded = np.empty(3 * (lengths.max() if len(lengths) else 0), np.uint32)  # a word
+    data = np.empty(_FOLDED_BYTES * lengths.sum() + len(starts), np.uint8)
     bounds = np.zeros(len(starts) + 1, np.int64)
     size = n_words = 0
     for word in range(len(starts)):
+        length = 0
         any_of = np.uint8(0)
         for position in range(starts[word], ends[word]):
-            any_of |= classes[min(codes[position], last)]
+            code = codes[position]
+            if not is_folded:
+                code = table[codes[position], 0]
+                if code in (_UNSEEN, _DEPENDS):
+                    return data[:0], bounds[:1], int(codes[position])
+            folded[length] = code
+            length += 1
+            any_of |= classes[min(code, last)]
+            if not is_folded:
+                for place in range(1, 3):
+                    if table[codes[position], place]:
+                        folded[length] = table[codes[position], place]
+                        any_of |= classes[min(folded[length], last)]
+                        length += 1
         if not any_of & ALPHANUMERIC:
             continue
         in_number = False
-        for position in range(starts[word], ends[word]):
-            code = codes[position]
+        for code in folded[:length]:
             if any_of & DIGIT and classes[min(code, last)] & DIGIT:
                 if not in_number:
                     size = _put(data, size, np.uint32(0x30))
@@ -157,7 +220,7 @@ def _normalise(
         size += 1
         n_words += 1
         bounds[n_words] = size
-    return data[:size], bounds[: n_words + 1]
+    return data[:size], bounds[: n_words + 1], -1
 
 
 def word_hashes(words: Iterable[str]) -> UInt64Array:

@@ -435,9 +435,8 @@ def _is_part_of(path: Path, record: Record) -> str | None:
 def _source_row(config: RunConfig, file_path: str, dump: str, ordinal: int, record: Record) -> dict[str, Any]:
     headers = record.headers
     stated = headers.get("warc-record-id", "").strip().strip("<>")
-    fallback = hashlib.sha256(f"{file_path} {record.offset} {ordinal}".encode()).hexdigest()
     row: dict[str, Any] = {
-        "id": f"<{stated}>" if stated else f"urn:glotmill:{fallback}",
+        "id": _valid(f"<{stated}>" if stated else _made_id(file_path, record.offset, ordinal)),
         "url": _valid(headers.get("warc-target-uri", "").strip().strip("<>")) or None,
         "date": headers.get("warc-date"),
         "dump": dump,
@@ -451,12 +450,15 @@ def _source_row(config: RunConfig, file_path: str, dump: str, ordinal: int, reco
         "payload": record.body,
         "drop_reason": record.fault,
     }
-    row["id"] = _valid(row["id"])
     if record.fault is None and record.body is not None:
         _open_payload(config, row, record)
     if row["drop_reason"] is not None:
         row["payload"] = None
     return row
+
+
+def _made_id(file_path: str, offset: int, ordinal: int) -> str:
+    return f"urn:glotmill:{hashlib.sha256(f'{file_path} {offset} {ordinal}'.encode()).hexdigest()}"
 
 
 def _open_payload(config: RunConfig, row: dict[str, Any], record: Record) -> None:

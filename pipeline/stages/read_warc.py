@@ -6,6 +6,7 @@ for the next record that starts at a compression member (or a version line) and 
 of the file belongs to a record or to a `Gap`.
 """
 
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -171,25 +172,22 @@ def _check_length(file: BinaryIO, record: Record) -> None:
     """
     if record.length == 0:
         return
-    file.seek(record.offset)
-    head = file.read(min(record.length, 1 << 16))
-    if head.startswith(GZIP_MAGIC):
-        try:
-            inflate = zlib.decompressobj(31)
-            start = inflate.decompress(head, USUAL_HEADER_BYTES)
-            if b"\r\n\r\n" not in start:
-                start += inflate.decompress(inflate.unconsumed_tail, (1 << 16) - USUAL_HEADER_BYTES)
-        except zlib.error:
-            return
-        file.seek(record.offset + record.length - 4)
-        held = int.from_bytes(file.read(4), "little")
-    elif head.startswith(VERSION_LINE):
-        start, held = head, record.length
-    else:
-        return
-    header = re.search(rb"\r?\n\r?\n", start)
+    descriptor = file.fileno()
+    for limit in (USUAL_HEADER_BYTES, 1 << 16):
+        start = head = os.pread(descriptor, min(record.length, limit), record.offset)
+        if head.startswith(GZIP_MAGIC):
+            try:
+                start = zlib.decompressobj(31).decompress(head, limit)
+            except zlib.error:
+                return
+        header = re.search(rb"\r?\n\r?\n", start)
+        if header is not None:
+            break
     if header is None or not start.startswith(VERSION_LINE):
         return
+    held = record.length
+    if head is not start:
+        held = int.from_bytes(os.pread(descriptor, 4, record.offset + record.length - 4), "little")
     rest = (held - header.end() - record.content_length) % 2**32
     if rest > TRAILING_BYTES_MAX:
         record.body, record.fault = None, "wrong_content_length"

@@ -84,7 +84,7 @@ def measure(view: TextView, lists: WordLists = _NO_LISTS) -> dict[str, Value]:
     values: dict[str, Value] = {}
     for name, entry in METRICS.items():
         value = entry.function(view, lists)
-        values[name] = round(value, DECIMALS) if isinstance(value, float) else value
+        values[name] = round(value, DECIMALS) if value and isinstance(value, float) else value
     return values
 
 

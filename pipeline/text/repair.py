@@ -105,6 +105,8 @@ def clean(text: str) -> str:
     >>> clean("a\r\nb\x00 e\u0301") == "a\nb \u00e9"
     True
     """
+    if text.replace("\n", "").isprintable():  # no control, surrogate or noncharacter: most texts and nearly all titles
+        return unicodedata.normalize("NFC", text)
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -70,12 +70,11 @@ class LookedAt:
     def of(cls, words: Words, lowered: NDArray[np.uint32] | None) -> "LookedAt":
         """Look at each word; `lowered` are the words' codes in lower case, None where that changes their number."""
         given = words.codes if lowered is None else lowered
-        hashes, lengths, is_symbol, alphabetic_count, plain_hashes, plain_lengths = _look_at_words(
-            words.codes, given, words.starts, words.ends, character_classes()
+        hashes, lengths, length, is_symbol, alphabetic_count, plain_hashes, plain_lengths, plain_length = (
+            _look_at_words(words.codes, given, words.starts, words.ends, character_classes())
         )
-        known = KnownWords(hashes, lengths, int(lengths.sum()))
-        plain = KnownWords(plain_hashes, plain_lengths, int(plain_lengths.sum()))
-        plain_length = plain.character_count
+        known = KnownWords(hashes, lengths, length)
+        plain = KnownWords(plain_hashes, plain_lengths, plain_length)
         if lowered is None:
             plain = KnownWords.of(words.only(~is_symbol).changed(str.lower))
         return cls(known, plain, alphabetic_count, plain_length)
@@ -199,12 +198,14 @@ def _look_at_words(
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
     table: NDArray[np.uint8],
-) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.bool_], int, NDArray[np.uint64], NDArray[np.int64]]:
-    """Hash and length of each word, whether it is a symbol, how many have a letter; the first two of plain words."""
+) -> tuple[
+    NDArray[np.uint64], NDArray[np.int64], int, NDArray[np.bool_], int, NDArray[np.uint64], NDArray[np.int64], int
+]:
+    """Hash and length of each word, all lengths, which are symbols, how many have a letter; the same of plain words."""
     hashes, lengths = np.empty(len(starts), np.uint64), np.empty(len(starts), np.int64)
     plain_hashes, plain_lengths = np.empty(len(starts), np.uint64), np.empty(len(starts), np.int64)
     is_symbol = np.empty(len(starts), np.bool_)
-    n_plain = alphabetic_count = 0
+    n_plain = alphabetic_count = total_length = plain_length = 0
     for word in range(len(starts)):
         value = np.uint64(0)
         all_of, any_of = np.uint8(SYMBOL), np.uint8(0)
@@ -218,6 +219,7 @@ def _look_at_words(
             changes |= lowered[position] != code
         length = ends[word] - starts[word]
         hashes[word], lengths[word], is_symbol[word] = value, length, all_of != 0
+        total_length += length
         alphabetic_count += any_of & ALPHABETIC != 0
         if all_of:
             continue
@@ -227,7 +229,9 @@ def _look_at_words(
                 value = _append(value, np.uint64(lowered[position]))
         plain_hashes[n_plain], plain_lengths[n_plain] = value, length
         n_plain += 1
-    return hashes, lengths, is_symbol, alphabetic_count, plain_hashes[:n_plain], plain_lengths[:n_plain]
+        plain_length += length
+    plain_hashes, plain_lengths = plain_hashes[:n_plain], plain_lengths[:n_plain]
+    return hashes, lengths, total_length, is_symbol, alphabetic_count, plain_hashes, plain_lengths, plain_length
 
 
 @kernel

@@ -49,9 +49,8 @@ class TextView:
         """View of a text whose words are given."""
         words = Words.of(words)
         codes, lower_text = code_points(text), text.lower()
-        looked_at = LookedAt.of(
-            words, _lowered(codes, text, lower_text) if np.array_equal(codes, words.codes) else None
-        )
+        is_of_text = len(codes) == len(words.codes) and bool((codes == words.codes).all())
+        looked_at = LookedAt.of(words, _lowered(codes, text, lower_text) if is_of_text else None)
         return cls(
             text=text,
             lower_text=lower_text,

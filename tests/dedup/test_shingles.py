@@ -9,7 +9,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.dedup.shingles import exact_hash, normalise_words, shingle_hashes, word_hashes
+from pipeline.dedup.shingles import exact_hash, fold_text, normalise_words, shingle_hashes, word_hashes
 from pipeline.errors import ConfigError
 
 KERNEL = settings(deadline=None)  # the first example may compile a kernel
@@ -144,6 +144,34 @@ def test_a_shingle_of_no_words_is_refused():
 @given(st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=40), max_size=20))
 def test_words_hash_as_one_by_one_with_the_xxhash_library(words: list[str]) -> None:
     assert word_hashes(words).tolist() == [xxhash.xxh64_intdigest(word.encode(), 0) for word in words]
+
+
+def test_every_character_that_nfc_may_join_or_order_is_folded_with_its_neighbours() -> None:
+    neighbours = {"A", "a", "\N{HANGUL CHOSEONG KIYEOK}", "\N{HANGUL SYLLABLE GA}"}  # and what begins a composition
+    seconds = set()
+    for code in range(sys.maxunicode + 1):
+        character = chr(code)
+        parts = unicodedata.normalize("NFD", character)
+        if len(parts) > 1 and unicodedata.normalize("NFC", parts) == character:
+            seconds.add(parts[-1])
+            neighbours.add(unicodedata.normalize("NFC", parts[:-1]))
+        if unicodedata.combining(character):
+            seconds.add(character)
+    assert len(seconds) > 800
+    for second in seconds:
+        words = [first + second + "a" for first in sorted(neighbours)]
+        assert normalise_words(words) == [fold_text(word) for word in words], hex(ord(second))
+
+
+def test_every_character_that_changes_is_folded_as_python_does() -> None:
+    changing = [
+        f"a{character}b" for character in map(chr, range(sys.maxunicode + 1)) if fold_text(character) != character
+    ]
+    assert len(changing) > 2000
+    for word in changing:  # one by one: a mark beside them would have them folded by Python
+        assert normalise_words([word]) == [fold_text(word)]
+        long = word[1] * 1000  # as long as words get in bytes
+        assert normalise_words([long]) == [fold_text(long)] or not any(map(str.isalnum, fold_text(long)))
 
 
 @given(st.lists(st.text(st.characters() | st.sampled_from("\nΣσς\u0301\u0345e=\u0338İ1٢")), max_size=12))
