@@ -223,6 +223,12 @@ def test_damaged_encodings_reach_the_repair_whole(text: str) -> None:
     assert main_text(f"<p>{damaged}</p>") == damaged
 
 
+def test_lines_of_preformatted_text_stay_lines_whatever_ends_them() -> None:
+    text = main_text("<pre>one\r\n  two\n\tthree</pre>")
+    assert text is not None
+    assert [line.strip() for line in text.split("\n")] == ["one", "two", "three"]
+
+
 def test_soft_hyphens_and_no_break_spaces_of_sound_text_are_hyphenation_and_space() -> None:
     assert main_text("<p>Donau\xaddampf\xa0schiff und\xa0mehr</p>") == "Donaudampf schiff und mehr"
 

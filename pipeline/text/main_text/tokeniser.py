@@ -44,6 +44,9 @@ _H_STYLE, _H_HIDDEN, _H_ARIA_HIDDEN, _H_HREF = (
     np.uint64(v.fnv1a(name)) for name in ("style", "hidden", "aria-hidden", "href")
 )
 _LONGEST_KNOWN: Final = len("aria-hidden")  # of these attributes
+_MAY_BE_KNOWN: Final = np.zeros((256, _LONGEST_KNOWN + 1), np.bool_)  # by first byte and length of the name
+for _name in ("class", "id", "role", "itemprop", "style", "hidden", "aria-hidden", "href"):
+    _MAY_BE_KNOWN[[ord(_name[0]), ord(_name[0].upper())], len(_name)] = True
 _ENDS_NAME: Final = np.array([chr(byte) in "=>/ \t\n\f\r" for byte in range(256)])
 _H_NONE, _H_TRUE = np.uint64(v.fnv1a("display:none")), np.uint64(v.fnv1a("true"))
 _T = v.TAG
@@ -163,19 +166,14 @@ def _hash_lower(source, start, end):  # type: ignore[no-untyped-def]
 def _next(source, i, c):  # type: ignore[no-untyped-def]
     """Position of the next c, the length of the source where there is none."""
     n = len(source)
-    near = min(i + 16, n)
-    while i < near and source[i] != c:
-        i += 1
-    if i < near:
-        return i
     wanted = np.uint8(c)
-    while i + 64 <= n:  # a loop without exits over as many bytes becomes one comparison of all
+    while i + 64 <= n:  # a loop without exits over so many bytes becomes one comparison of all
         part = source[i : i + 64]
-        found = 0
+        first = np.int32(64)
         for k in range(64):
-            found += part[k] == wanted
-        if found:
-            break
+            first = min(first, np.int32(k) if part[k] == wanted else np.int32(64))
+        if first < 64:
+            return i + first
         i += 64
     while i < n and source[i] != c:
         i += 1
@@ -609,6 +607,8 @@ def _tokenise(  # type: ignore[no-untyped-def]
                                 value_end = j
                         if is_end or attribute_length > _LONGEST_KNOWN:
                             continue
+                        if not _MAY_BE_KNOWN[source[attribute_start], attribute_length]:
+                            continue
                         attribute = _hash_lower(source, attribute_start, attribute_start + attribute_length)
                         if attribute == _H_CLASS or attribute == _H_ID:
                             found, letters = _class_groups(source, value_start, value_end, word_keys, word_values)
@@ -786,6 +786,9 @@ def _tokenise(  # type: ignore[no-untyped-def]
                     indent += 1
             else:
                 space = True
+                if not depths[_PRE] and not pending:
+                    while i < n and _is_space(source[i]):  # more of it, as in indented source
+                        i += 1
             continue
         elif looks == v.INVISIBLE and (c == 0xAD or c == 0xFEFF or pos == start):
             continue
@@ -818,10 +821,19 @@ def _tokenise(  # type: ignore[no-untyped-def]
         pos += 1
         counts[looks] += 1
         last = looks
+        more = 0
+        while not pending and i < n and 97 <= source[i] <= 122:  # most of what follows a letter is a small letter
+            stream[pos] = source[i]
+            pos += 1
+            i += 1
+            more += 1
+        if more:
+            counts[v.LETTER] += more
+            last = v.LETTER
         if depths[_LINK]:
-            link_characters += 1
+            link_characters += 1 + more
         if depths[_BOLD]:
-            bold_characters += 1
+            bold_characters += 1 + more
     if pos > start:
         n_blocks = _write(
             blocks, n_blocks, start, pos, node, flags, words, link_characters, links,
