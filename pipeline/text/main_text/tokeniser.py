@@ -106,17 +106,12 @@ def tokenise(html: str | Utf8, keep_noscript: bool = False) -> Blocks:
     """
     source = np.frombuffer(as_utf8(html), np.uint8)
     source.flags.writeable = False  # as those of bytes are: the kernel is compiled for one kind of array
-    tags = np.count_nonzero(source == _LT) + 2
-    stream = np.empty(len(source) + 2, np.uint32)  # what is not written to takes no memory
-    blocks = np.empty((tags, BLOCK_COLUMNS), np.int32)
-    nodes = np.empty((tags, NODE_COLUMNS), np.int32)
-    paths = np.empty(tags, np.uint64)
-    spans = np.empty((MAX_SPANS, 3), np.int32)
-    n_stream, n_blocks, n_nodes, n_spans = _tokenise(
-        source, keep_noscript, *v.tag_tables(), *v.reference_tables(), *v.class_word_tables(), v.character_classes(),
-        stream, blocks, nodes, paths, spans,
+    return Blocks(
+        *_tokenise(
+            source, keep_noscript, *v.tag_tables(), *v.reference_tables(), *v.class_word_tables(),
+            v.character_classes(),
+        )
     )  # fmt: skip
-    return Blocks(stream[:n_stream], blocks[:n_blocks], nodes[:n_nodes], paths[:n_nodes], spans[:n_spans])
 
 
 @kernel
@@ -530,12 +525,25 @@ def _write(  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _longer(table):  # type: ignore[no-untyped-def]
+    """A table with room for as many rows again."""
+    result = np.empty((2 * len(table), table.shape[1]), table.dtype)
+    result[: len(table)] = table
+    return result
+
+
+@kernel
 def _tokenise(  # type: ignore[no-untyped-def]
     source, keep_noscript, tag_keys, tag_numbers, behaviour, reference_keys, reference_values, word_keys, word_values,
-    character_class, stream, blocks, nodes, paths, spans,
+    character_class,
 ):  # fmt: skip
-    """Fill stream, blocks, nodes, paths and spans; returns how many entries of each are used."""
+    """Stream, blocks, nodes, paths and spans of a page, as `Blocks` has them."""
     n = len(source)
+    stream = np.empty(n + 2, np.uint32)  # what is not written to takes no memory
+    blocks = np.empty((16 + n // 256, BLOCK_COLUMNS), np.int32)
+    nodes = np.empty((16 + n // 256, NODE_COLUMNS), np.int32)
+    paths = np.empty((16 + n // 256, 1), np.uint64)
+    spans = np.empty((MAX_SPANS, 3), np.int32)
     stack = np.zeros((MAX_DEPTH + 2, 4), np.int64)  # tag, node, kinds, groups of inline elements
     names = np.zeros(MAX_DEPTH + 2, np.uint64)
     opened = np.zeros(len(behaviour), np.int64)
@@ -546,7 +554,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
     n_nodes = 1
     nodes[0, PARENT] = -1
     nodes[0, TAG] = nodes[0, GROUPS] = nodes[0, DEPTH] = 0
-    paths[0] = _OFFSET
+    paths[0, 0] = _OFFSET
     # the block being filled
     start = 0
     node = flags = words = link_characters = links = bold_characters = images = inline = first = last = 0
@@ -723,11 +731,15 @@ def _tokenise(  # type: ignore[no-untyped-def]
                                 names[sp] = name
                                 opened[tag] += 1
                                 if kind & v.BLOCK:
+                                    if n_nodes == len(nodes):
+                                        nodes, paths = _longer(nodes), _longer(paths)
                                     nodes[n_nodes, PARENT] = parent
                                     nodes[n_nodes, TAG] = tag
                                     nodes[n_nodes, GROUPS] = groups | above
                                     nodes[n_nodes, DEPTH] = nodes[parent, DEPTH] + 1
-                                    paths[n_nodes] = (((paths[parent] ^ np.uint64(tag)) * _PRIME) ^ shape) * _PRIME
+                                    paths[n_nodes, 0] = (
+                                        ((paths[parent, 0] ^ np.uint64(tag)) * _PRIME) ^ shape
+                                    ) * _PRIME
                                     stack[sp, 1] = n_nodes
                                     stack[sp, 3] = 0
                                     n_nodes += 1
@@ -739,6 +751,8 @@ def _tokenise(  # type: ignore[no-untyped-def]
                                     links += 1
                     if breaks:
                         if pos > start:
+                            if n_blocks == len(blocks):
+                                blocks = _longer(blocks)
                             n_blocks = _write(
                                 blocks, n_blocks, start, pos, node, flags, words, link_characters, links,
                                 bold_characters, images, inline, first, last, counts,
@@ -835,8 +849,10 @@ def _tokenise(  # type: ignore[no-untyped-def]
         if depths[_BOLD]:
             bold_characters += 1 + more
     if pos > start:
+        if n_blocks == len(blocks):
+            blocks = _longer(blocks)
         n_blocks = _write(
             blocks, n_blocks, start, pos, node, flags, words, link_characters, links,
             bold_characters, images, inline, first, last, counts,
         )  # fmt: skip
-    return pos, n_blocks, n_nodes, n_spans
+    return stream[:pos], blocks[:n_blocks], nodes[:n_nodes], paths[:n_nodes].ravel(), spans[:n_spans]
