@@ -18,6 +18,7 @@ from pipeline.text.main_text import vocabulary as v
 from pipeline.text.main_text.features import NAMES, measure
 from pipeline.text.main_text.trees import SETTLED, SETTLED_AFTER, TILE
 from tests.benchmarks.gold import GOLD, OTHERS, WARC, load_kinds, load_pages
+from tests.text.obvious_features import obvious_features
 
 UNREAD = frozenset(
     "script style title textarea iframe noembed noframes select svg template noscript rt rp datalist head".split()
@@ -127,6 +128,36 @@ def test_the_committed_trees_were_trained_with_the_features_that_are_measured() 
     assert np.isfinite(matrix).all()
 
 
+DECLARED = (
+    '<meta name="description" content="The river rose in the night."><script type="application/ld+json">'
+    '{"articleBody": "The people of the lower town left their houses before it was light."}</script>'
+)
+MEASURED = {
+    "an article": site(DECLARED + prose()),
+    "one block": "<p>one",
+    "headings that repeat": site("".join(f"<h{n % 3 + 1}>River</h{n % 3 + 1}>{prose(n % 4)}" for n in range(12))),
+    "a list of links and a table": site(
+        "<ul class='related'>" + "<li><a href='/a'>The river, again</a> 12<br>x" * 30 + "</ul>"
+        "<table><tr><td>a<td>b<td><img src=a></table><pre hidden>\n one</pre><b>bold</b>"
+    ),
+    "Han, Hangul and Cyrillic": site(
+        "<p>\u6cb3\u6c34\u4e0a\u6da8\u3002" * 60
+        + "<p>\uac15 \ubb3c <p>\u0420\u0435\u043a\u0430, \u0440\u0435\u043a\u0430."
+    ),
+    "many blocks": site((prose(1) + "<p>short <a href='/b'>link</a></p>") * 120),
+}
+
+
+@pytest.mark.parametrize("kind", MEASURED)
+def test_features_agree_with_an_obvious_version(kind: str) -> None:
+    page = tokenise(MEASURED[kind])
+    declared = read_declared(MEASURED[kind], page)
+    expected = obvious_features(page, declared)
+    assert set(expected) == set(NAMES)
+    for name, column in zip(NAMES, measure(page, declared).T, strict=True):
+        np.testing.assert_allclose(column, expected[name], rtol=1e-6, atol=1e-6, err_msg=name)
+
+
 @pytest.mark.parametrize("rows", [1, TILE, 2 * TILE + 3])
 def test_trees_agree_with_an_obvious_evaluation(rows: int) -> None:
     forest = Forest.load(MODEL)
@@ -221,6 +252,12 @@ def test_line_breaks_lists_and_preformatted_text_keep_their_lines() -> None:
 def test_damaged_encodings_reach_the_repair_whole(text: str) -> None:
     damaged = text.encode().decode("latin-1")
     assert main_text(f"<p>{damaged}</p>") == damaged
+
+
+def test_lines_of_preformatted_text_stay_lines_whatever_ends_them() -> None:
+    text = main_text("<pre>one\r\n  two\n\tthree</pre>")
+    assert text is not None
+    assert [line.strip() for line in text.split("\n")] == ["one", "two", "three"]
 
 
 def test_soft_hyphens_and_no_break_spaces_of_sound_text_are_hyphenation_and_space() -> None:

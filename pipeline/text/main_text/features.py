@@ -268,11 +268,19 @@ def _word_hashes(points, start, end, character_class, hashes):  # type: ignore[n
     count = 0
     h = t._OFFSET
     inside = False
-    for i in range(start, end + 1):
-        c = points[i] if i < end else np.uint32(32)
+    i = start
+    while i < end:
+        c = np.int64(points[i])
+        i += 1
         k = character_class[c] if c < len(character_class) else np.uint8(v.HAN_KANA)
-        wordlike = k <= v.UPPER or k in (v.DIGIT, v.SYLLABLE)
-        if inside and not wordlike:
+        if k <= v.UPPER or k in (v.DIGIT, v.SYLLABLE):
+            h = (h ^ np.uint64(t._lower(c))) * t._PRIME
+            inside = True
+            while i < end and 97 <= points[i] <= 122:  # most of what follows a letter is a small letter
+                h = (h ^ np.uint64(points[i])) * t._PRIME
+                i += 1
+            continue
+        if inside:
             hashes[count] = h
             count += 1
             h = t._OFFSET
@@ -280,9 +288,9 @@ def _word_hashes(points, start, end, character_class, hashes):  # type: ignore[n
         if k == v.HAN_KANA:
             hashes[count] = (t._OFFSET ^ np.uint64(c)) * t._PRIME
             count += 1
-        elif wordlike:
-            h = (h ^ np.uint64(t._lower(c))) * t._PRIME
-            inside = True
+    if inside:
+        hashes[count] = h
+        count += 1
     return count
 
 
@@ -332,6 +340,9 @@ def _add_matches(  # type: ignore[no-untyped-def]
     n = len(blocks)
     wanted = np.zeros(LONGEST_TITLE + 1, np.uint64)
     n_wanted = _word_hashes(points, 0, min(title_end, LONGEST_TITLE), character_class, wanted)
+    marks = np.uint64(0)  # a bit for the last six bits of each word's hash: most words of a page have none of them
+    for k in range(n_wanted):
+        marks |= np.uint64(1) << (wanted[k] & np.uint64(63))
     described, n_described = _pair_table(points[title_end:description_end], character_class)
     stated, n_stated = _pair_table(points[description_end:], character_class)
     longest = 0
@@ -351,6 +362,8 @@ def _add_matches(  # type: ignore[no-untyped-def]
             shared = 0
             seen[:n_wanted] = False
             for j in range(n_found):
+                if not (marks >> (found[j] & np.uint64(63))) & np.uint64(1):
+                    continue
                 for k in range(n_wanted):
                     if found[j] == wanted[k]:
                         shared += 1

@@ -6,6 +6,7 @@ Takes the source and the spans that the tokeniser noted; nothing is guessed from
 import html as entities
 import json
 import re
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -22,7 +23,6 @@ _ATTRIBUTE = re.compile(
     """,
     re.VERBOSE,
 )
-_OF_INTEREST = re.compile("hreflang|canonical", re.IGNORECASE)  # of links; most are style sheets and icons
 _DATE = re.compile(r"\s*(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 _TITLES = ("og:title", "twitter:title", "dc.title")
@@ -71,12 +71,16 @@ def read_declared(html: str | Utf8, page: Blocks) -> Declared:
     title = html_lang = canonical = None
     source = memoryview(t.as_utf8(html))
     for kind, start, end in page.spans.tolist():
+        if kind == t.SPAN_LINK:  # most are style sheets and icons
+            link = bytes(source[start:end]).lower()
+            if b"hreflang" not in link and b"canonical" not in link:
+                continue
         span = str(source[start : min(end, start + 4 * LONGEST_JSON)], "utf-8", "ignore")[:LONGEST_JSON]
         if kind == t.SPAN_TITLE:
             title = title or _text(span)
         elif kind == t.SPAN_JSON:
             _read_json(span, named, bodies)
-        elif kind != t.SPAN_LINK or _OF_INTEREST.search(span):
+        else:
             attributes = _attributes(span)
             if kind == t.SPAN_META:
                 name = attributes.get("property") or attributes.get("name") or attributes.get("itemprop") or ""
@@ -91,11 +95,10 @@ def read_declared(html: str | Utf8, page: Blocks) -> Declared:
                 alternates.setdefault(attributes.get("href", ""), attributes["hreflang"])
             elif attributes.get("rel", "").lower() == "canonical":
                 canonical = attributes.get("href")
-    author = next((value for name in _AUTHORS if (value := _text(named.get(name, ""))) and "://" not in value), None)
     metadata = Metadata(
-        title=next((value for name in _TITLES if (value := _text(named.get(name, "")))), None) or title,
-        published=next((value for name in _DATES if (value := _iso_date(named.get(name, "")))), None),
-        author=author,
+        title=_first(_TITLES, named, _text) or title,
+        published=_first(_DATES, named, _iso_date),
+        author=_first(_AUTHORS, named, _person),
         html_lang=_language(html_lang),
         og_locale=_language(named.get("og:locale")),
         hreflang=_language(alternates.get(canonical or named.get("og:url") or "")),
@@ -111,8 +114,21 @@ def _attributes(tag: str) -> dict[str, str]:
     return found
 
 
+def _first(names: Iterable[str], named: Mapping[str, str], read: Callable[[str], str | None]) -> str | None:
+    """What the first of the names says that says anything that can be read."""
+    for name in names:
+        if name in named and (value := read(named[name])):
+            return value
+    return None
+
+
 def _text(value: str) -> str | None:
     return " ".join(entities.unescape(value[:LONGEST_VALUE]).split()) or None
+
+
+def _person(value: str) -> str | None:
+    name = _text(value)
+    return name if name and "://" not in name else None
 
 
 def _iso_date(value: str) -> str | None:

@@ -44,6 +44,9 @@ _H_STYLE, _H_HIDDEN, _H_ARIA_HIDDEN, _H_HREF = (
     np.uint64(v.fnv1a(name)) for name in ("style", "hidden", "aria-hidden", "href")
 )
 _LONGEST_KNOWN: Final = len("aria-hidden")  # of these attributes
+_MAY_BE_KNOWN: Final = np.zeros((256, _LONGEST_KNOWN + 1), np.bool_)  # by first byte and length of the name
+for _name in ("class", "id", "role", "itemprop", "style", "hidden", "aria-hidden", "href"):
+    _MAY_BE_KNOWN[[ord(_name[0]), ord(_name[0].upper())], len(_name)] = True
 _ENDS_NAME: Final = np.array([chr(byte) in "=>/ \t\n\f\r" for byte in range(256)])
 _H_NONE, _H_TRUE = np.uint64(v.fnv1a("display:none")), np.uint64(v.fnv1a("true"))
 _T = v.TAG
@@ -103,17 +106,12 @@ def tokenise(html: str | Utf8, keep_noscript: bool = False) -> Blocks:
     """
     source = np.frombuffer(as_utf8(html), np.uint8)
     source.flags.writeable = False  # as those of bytes are: the kernel is compiled for one kind of array
-    tags = np.count_nonzero(source == _LT) + 2
-    stream = np.empty(len(source) + 2, np.uint32)  # what is not written to takes no memory
-    blocks = np.empty((tags, BLOCK_COLUMNS), np.int32)
-    nodes = np.empty((tags, NODE_COLUMNS), np.int32)
-    paths = np.empty(tags, np.uint64)
-    spans = np.empty((MAX_SPANS, 3), np.int32)
-    n_stream, n_blocks, n_nodes, n_spans = _tokenise(
-        source, keep_noscript, *v.tag_tables(), *v.reference_tables(), *v.class_word_tables(), v.character_classes(),
-        stream, blocks, nodes, paths, spans,
+    return Blocks(
+        *_tokenise(
+            source, keep_noscript, *v.tag_tables(), *v.reference_tables(), *v.class_word_tables(),
+            v.character_classes(),
+        )
     )  # fmt: skip
-    return Blocks(stream[:n_stream], blocks[:n_blocks], nodes[:n_nodes], paths[:n_nodes], spans[:n_spans])
 
 
 @kernel
@@ -163,19 +161,14 @@ def _hash_lower(source, start, end):  # type: ignore[no-untyped-def]
 def _next(source, i, c):  # type: ignore[no-untyped-def]
     """Position of the next c, the length of the source where there is none."""
     n = len(source)
-    near = min(i + 16, n)
-    while i < near and source[i] != c:
-        i += 1
-    if i < near:
-        return i
     wanted = np.uint8(c)
-    while i + 64 <= n:  # a loop without exits over as many bytes becomes one comparison of all
+    while i + 64 <= n:  # a loop without exits over so many bytes becomes one comparison of all
         part = source[i : i + 64]
-        found = 0
+        first = np.int32(64)
         for k in range(64):
-            found += part[k] == wanted
-        if found:
-            break
+            first = min(first, np.int32(k) if part[k] == wanted else np.int32(64))
+        if first < 64:
+            return i + first
         i += 64
     while i < n and source[i] != c:
         i += 1
@@ -532,12 +525,25 @@ def _write(  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _longer(table):  # type: ignore[no-untyped-def]
+    """A table with room for as many rows again."""
+    result = np.empty((2 * len(table), table.shape[1]), table.dtype)
+    result[: len(table)] = table
+    return result
+
+
+@kernel
 def _tokenise(  # type: ignore[no-untyped-def]
     source, keep_noscript, tag_keys, tag_numbers, behaviour, reference_keys, reference_values, word_keys, word_values,
-    character_class, stream, blocks, nodes, paths, spans,
+    character_class,
 ):  # fmt: skip
-    """Fill stream, blocks, nodes, paths and spans; returns how many entries of each are used."""
+    """Stream, blocks, nodes, paths and spans of a page, as `Blocks` has them."""
     n = len(source)
+    stream = np.empty(n + 2, np.uint32)  # what is not written to takes no memory
+    blocks = np.empty((16 + n // 256, BLOCK_COLUMNS), np.int32)
+    nodes = np.empty((16 + n // 256, NODE_COLUMNS), np.int32)
+    paths = np.empty((16 + n // 256, 1), np.uint64)
+    spans = np.empty((MAX_SPANS, 3), np.int32)
     stack = np.zeros((MAX_DEPTH + 2, 4), np.int64)  # tag, node, kinds, groups of inline elements
     names = np.zeros(MAX_DEPTH + 2, np.uint64)
     opened = np.zeros(len(behaviour), np.int64)
@@ -548,7 +554,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
     n_nodes = 1
     nodes[0, PARENT] = -1
     nodes[0, TAG] = nodes[0, GROUPS] = nodes[0, DEPTH] = 0
-    paths[0] = _OFFSET
+    paths[0, 0] = _OFFSET
     # the block being filled
     start = 0
     node = flags = words = link_characters = links = bold_characters = images = inline = first = last = 0
@@ -608,6 +614,8 @@ def _tokenise(  # type: ignore[no-untyped-def]
                                     j += 1
                                 value_end = j
                         if is_end or attribute_length > _LONGEST_KNOWN:
+                            continue
+                        if not _MAY_BE_KNOWN[source[attribute_start], attribute_length]:
                             continue
                         attribute = _hash_lower(source, attribute_start, attribute_start + attribute_length)
                         if attribute == _H_CLASS or attribute == _H_ID:
@@ -723,11 +731,15 @@ def _tokenise(  # type: ignore[no-untyped-def]
                                 names[sp] = name
                                 opened[tag] += 1
                                 if kind & v.BLOCK:
+                                    if n_nodes == len(nodes):
+                                        nodes, paths = _longer(nodes), _longer(paths)
                                     nodes[n_nodes, PARENT] = parent
                                     nodes[n_nodes, TAG] = tag
                                     nodes[n_nodes, GROUPS] = groups | above
                                     nodes[n_nodes, DEPTH] = nodes[parent, DEPTH] + 1
-                                    paths[n_nodes] = (((paths[parent] ^ np.uint64(tag)) * _PRIME) ^ shape) * _PRIME
+                                    paths[n_nodes, 0] = (
+                                        ((paths[parent, 0] ^ np.uint64(tag)) * _PRIME) ^ shape
+                                    ) * _PRIME
                                     stack[sp, 1] = n_nodes
                                     stack[sp, 3] = 0
                                     n_nodes += 1
@@ -739,6 +751,8 @@ def _tokenise(  # type: ignore[no-untyped-def]
                                     links += 1
                     if breaks:
                         if pos > start:
+                            if n_blocks == len(blocks):
+                                blocks = _longer(blocks)
                             n_blocks = _write(
                                 blocks, n_blocks, start, pos, node, flags, words, link_characters, links,
                                 bold_characters, images, inline, first, last, counts,
@@ -786,6 +800,9 @@ def _tokenise(  # type: ignore[no-untyped-def]
                     indent += 1
             else:
                 space = True
+                if not depths[_PRE] and not pending:
+                    while i < n and _is_space(source[i]):  # more of it, as in indented source
+                        i += 1
             continue
         elif looks == v.INVISIBLE and (c == 0xAD or c == 0xFEFF or pos == start):
             continue
@@ -818,13 +835,24 @@ def _tokenise(  # type: ignore[no-untyped-def]
         pos += 1
         counts[looks] += 1
         last = looks
+        more = 0
+        while not pending and i < n and 97 <= source[i] <= 122:  # most of what follows a letter is a small letter
+            stream[pos] = source[i]
+            pos += 1
+            i += 1
+            more += 1
+        if more:
+            counts[v.LETTER] += more
+            last = v.LETTER
         if depths[_LINK]:
-            link_characters += 1
+            link_characters += 1 + more
         if depths[_BOLD]:
-            bold_characters += 1
+            bold_characters += 1 + more
     if pos > start:
+        if n_blocks == len(blocks):
+            blocks = _longer(blocks)
         n_blocks = _write(
             blocks, n_blocks, start, pos, node, flags, words, link_characters, links,
             bold_characters, images, inline, first, last, counts,
         )  # fmt: skip
-    return pos, n_blocks, n_nodes, n_spans
+    return stream[:pos], blocks[:n_blocks], nodes[:n_nodes], paths[:n_nodes].ravel(), spans[:n_spans]
