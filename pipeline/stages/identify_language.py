@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import cache
 
 import pyarrow as pa
 
@@ -22,8 +23,8 @@ class IdentifyLanguage:
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config
-        self.identifier = LanguageIdentifier(name=config.lid.model)
-        self.gate = LanguageIdentifier(name=config.lid.gate.model) if config.lid.gate else None
+        self.identifier = _identifier(config.lid.model)
+        self.gate = _identifier(config.lid.gate.model) if config.lid.gate else None
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Drop reasons: language_gate, language_unknown, language_not_wanted; the dropped row has label and score.
@@ -70,3 +71,9 @@ class IdentifyLanguage:
         if (wanted.include and label not in wanted.include) or label in wanted.exclude:
             return "language_not_wanted"
         return None
+
+
+@cache
+def _identifier(name: str) -> LanguageIdentifier:
+    """The model of a name, kept from shard to shard."""
+    return LanguageIdentifier(name=name)

@@ -1,5 +1,6 @@
 """text -> perplexity (KenLM), for the languages that have a model; language by language, one model mapped at a time."""
 
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -7,7 +8,7 @@ import pyarrow as pa
 from pipeline.columns import LANGUAGE, MEASURED, PERPLEXITY, schema
 from pipeline.config import RunConfig
 from pipeline.stages.contract import add_columns
-from pipeline.text.perplexity import LanguageModel, available_models
+from pipeline.text.perplexity import CALIBRATION_FILE, LanguageModel, available_models
 
 MODELS = Path(__file__).resolve().parent.parent / "models" / "lm"
 
@@ -22,7 +23,7 @@ class ScorePerplexity:
     def __init__(self, config: RunConfig) -> None:
         folder = Path(config.models) if config.models else MODELS
         found = available_models(folder) if config.perplexity else {}
-        self.models = {label: LanguageModel(path) for label, path in found.items()}
+        self.models = {label: _model(path, _changed(path)) for label, path in found.items()}
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Never drops a row."""
@@ -35,3 +36,13 @@ class ScorePerplexity:
                     for name, value in zip(PERPLEXITY, scores, strict=True):
                         columns[name][row] = value
         return add_columns(table, self.adds, columns, [None] * table.num_rows)
+
+
+@cache
+def _model(folder: Path, _changed: int) -> LanguageModel:
+    """The model of a folder, kept from shard to shard until it is trained again."""
+    return LanguageModel(folder)
+
+
+def _changed(folder: Path) -> int:
+    return (folder / CALIBRATION_FILE).stat().st_mtime_ns

@@ -1,5 +1,8 @@
 """The switches that recipes turn: what each changes in the rows of annotate, and what it leaves alone."""
 
+import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +16,7 @@ from pipeline.stages.contract import apply
 from pipeline.stages.extract_text import ExtractText
 from pipeline.stages.identify_language import IdentifyLanguage
 from pipeline.stages.measure_quality import MeasureQuality
+from pipeline.stages.score_perplexity import MODELS, ScorePerplexity
 from pipeline.text.extract import extract
 from pipeline.text.refine import splice
 
@@ -127,3 +131,15 @@ def test_the_segmenter_of_the_config_counts_the_words() -> None:
     by_icu, by_space = (annotated(config_with(segmenter=name), [THAI]) for name in ("icu", "whitespace"))
     assert by_space["segment_count"].to_pylist() == [2]
     assert by_icu["segment_count"].to_pylist()[0] > 10
+
+
+def test_models_are_kept_from_shard_to_shard_and_a_model_that_was_trained_again_is_another(tmp_path: Path) -> None:
+    config = load_run_config(None)
+    assert IdentifyLanguage(config).identifier is IdentifyLanguage(config).identifier
+    folder = tmp_path / "tur_Latn"
+    shutil.copytree(MODELS / "tur_Latn", folder)
+    config = load_run_config(None, {"models": str(tmp_path)})
+    first = ScorePerplexity(config).models["tur_Latn"]
+    assert ScorePerplexity(config).models["tur_Latn"] is first
+    os.utime(folder / "calibration.json", ns=(1, 1))
+    assert ScorePerplexity(config).models["tur_Latn"] is not first
