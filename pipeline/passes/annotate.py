@@ -394,7 +394,7 @@ def _tables(batch: list[dict[str, Any]]) -> tuple[pa.Table, pa.Table]:
     return table, pa.Table.from_pylist(gone, schema=SOURCE)
 
 
-def _as_it_lies(payload: bytes | None) -> pa.Array:
+def _as_it_lies(payload: bytes | memoryview | None) -> pa.Array:
     """A column of one row, which holds the bytes themselves: copies of all pages of a batch are 32 MB."""
     if payload is None:
         return pa.nulls(1, pa.large_binary())
@@ -468,7 +468,7 @@ def _open_payload(config: RunConfig, row: dict[str, Any], record: Record) -> Non
         message: HttpMessage = parse_http(record.body or b"", config.read.max_record_bytes)
         row["http_status"] = message.status or None
         row["content_type"] = kind = message.headers.get("content-type", "")
-        row["payload"] = message.payload
+        row["payload"] = memoryview(message.block)[message.start :]  # no copy
         row["drop_reason"] = message.fault if message.status in (0, 200) else "http_status"
     if row["drop_reason"] is None and not _wanted_type(record, kind):
         row["drop_reason"] = "not_html"

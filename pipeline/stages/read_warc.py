@@ -51,12 +51,18 @@ class Gap:
 
 @dataclass(slots=True)
 class HttpMessage:
-    """A parsed HTTP response; header names are lower case."""
+    """A parsed HTTP response; header names are lower case. The payload is `block` from `start` on."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
-    payload: bytes = b""
+    block: bytes = b""
+    start: int = 0
     fault: str | None = None
+
+    @property
+    def payload(self) -> bytes:
+        """A copy of the payload, or the block where it is all of it."""
+        return self.block[self.start :]
 
 
 def read_records(path: Path, max_record_bytes: int) -> Iterator[Record | Gap]:
@@ -285,21 +291,21 @@ def parse_http(block: bytes, max_bytes: int) -> HttpMessage:
     `fault` names what could not be undone; the payload is then what was readable.
     """
     match = re.search(rb"\r?\n\r?\n", block)
-    head, payload = (block[: match.start()], block[match.end() :]) if match else (block, b"")
+    head, start = (block[: match.start()], match.end()) if match else (block, len(block))
     lines = head.splitlines()
     status = re.match(rb"HTTP/\S+\s+(\d{3})", lines[0]) if lines else None
     if status is None:
-        return HttpMessage(0, {}, b"", "bad_http_header")
+        return HttpMessage(0, fault="bad_http_header")
     headers: dict[str, str] = {}
     for line in lines[1:]:
         name, colon, value = line.partition(b":")
         if colon:
             headers.setdefault(name.strip().decode("latin-1").lower(), value.strip().decode("latin-1"))
-    message = HttpMessage(int(status[1]), headers, payload)
+    message = HttpMessage(int(status[1]), headers, block, start)
     if "chunked" in headers.get("transfer-encoding", "").lower():
-        message.payload = _dechunk(payload)
+        message.block, message.start = _dechunk(message.payload), 0
     encoding = headers.get("content-encoding", "").lower().strip()
-    if encoding in ("gzip", "x-gzip", "deflate") and message.payload:
+    if encoding in ("gzip", "x-gzip", "deflate") and message.start < len(message.block):
         _inflate(message, encoding, max_bytes)
     elif encoding not in ("", "identity", "utf-8", "none", "gzip", "x-gzip", "deflate"):
         message.fault = "unsupported_content_encoding"
@@ -322,7 +328,7 @@ def _dechunk(payload: bytes) -> bytes:
 
 
 def _inflate(message: HttpMessage, encoding: str, max_bytes: int) -> None:
-    if encoding != "deflate" and not message.payload.startswith(b"\x1f\x8b"):
+    if encoding != "deflate" and not message.block.startswith(b"\x1f\x8b", message.start):
         return  # already decoded by the crawler
     for wbits in (47, -15):
         try:
@@ -330,7 +336,7 @@ def _inflate(message: HttpMessage, encoding: str, max_bytes: int) -> None:
             data = inflate.decompress(message.payload, max_bytes)
         except zlib.error:
             continue
-        message.payload = data
+        message.block, message.start = data, 0
         message.fault = "record_too_large" if inflate.unconsumed_tail else None
         return
     message.fault = "bad_content_encoding"
