@@ -18,12 +18,13 @@ logger = logging.getLogger(__name__)
 
 PAGES = 2
 LINE = "The machine reads pages, finds words in them, and remembers which of them it has met before."
+UNCOMMON = "q\N{COMBINING ACUTE ACCENT}"  # of which NFC makes no one character
 
 
 def warm_up() -> None:
     """Run all passes on pages made here by Numba, and compile what that ran. Raises what `run` raises."""
     Kernel.ahead_is_used = False
-    lines = "".join(f"<p>{number} {LINE}</p>" for number in range(20))
+    lines = "".join(f"<p>{number} {LINE} {UNCOMMON}</p>" for number in range(20))
     body = f"<html><body><article>{lines}</article></body></html>".encode()
     http = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n" + body
     with tempfile.TemporaryDirectory() as folder:
