@@ -68,7 +68,10 @@ class NormalWords:
     def spelled(cls, words: Iterable[str]) -> "NormalWords":
         """Words that are normal already."""
         encoded = [f"{word} ".encode() for word in words]
-        return cls(np.frombuffer(b"".join(encoded), np.uint8), np.cumsum([0, *map(len, encoded)]))
+        data = np.frombuffer(
+            bytearray().join(encoded), np.uint8
+        )  # writable as `of`'s: a kernel is compiled for one kind
+        return cls(data, np.cumsum([0, *map(len, encoded)]))
 
     def hashes(self) -> UInt64Array:
         """XXH64 of each word's UTF-8 bytes, seed 0; (n_words,) uint64."""

@@ -1,5 +1,6 @@
-"""annotate: verdicts on records that killed two children are kept by the page's bytes and replayed."""
+"""annotate: verdicts that are replayed, and what a process keeps from shard to shard."""
 
+import gc
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,3 +42,14 @@ def test_a_page_that_killed_its_children_is_not_tried_again_and_the_others_keep_
     assert dict(zip(texts["id"].to_pylist(), texts["text"].to_pylist(), strict=True)) == {
         ids[number]: f"{number} {SENTENCE}" for number in range(4) if number not in refused
     }
+
+
+def test_what_is_loaded_is_frozen_once_a_process_and_nothing_of_later_shards(tmp_path: Path) -> None:
+    counts = []
+    for name in ("a", "b"):
+        warc = tmp_path / f"{name}.warc.gz"
+        write_warc(warc, [Page(f"https://example.org/{name}", f"<p>{SENTENCE}</p>".encode())])
+        annotate_shard(load_run_config(None, {"inputs": [str(warc)]}), str(warc), tmp_path / "out")
+        counts.append(gc.get_freeze_count())
+    assert counts[0] > 10_000
+    assert counts[1] <= counts[0]
