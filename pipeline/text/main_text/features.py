@@ -46,11 +46,11 @@ def _numbers(names: tuple[str, ...]) -> Any:
 
 # In the order of the columns. What a feature is stands where a kernel computes it.
 NAMES: Final[tuple[str, ...]] = (
-    # _add_own
+    # _add_own and _add_repeats
     *"length words word_length link_density links unlinked_length upper digits commas comma_count terminals".split(),
     *"terminals_per_length symbols han_kana bold images first_class last_class after_break hidden preformatted".split(),
     *"good repeats tag heading depth position first_blocks last_blocks offset".split(),
-    # _add_page
+    # _add_own, but for page_link_density: measure
     *"page_blocks page_length page_good page_link_density page_good_blocks".split(),
     # _add_matches
     *"title_match title_coverage described description_best stated stated_length stated_share".split(),
@@ -173,7 +173,7 @@ def _measure(  # type: ignore[no-untyped-def]
     _add_own(blocks, nodes, length, link_density, linked, good_length, running, columns, logs)
     _add_repeats(stream, blocks, columns)
     title_end, description_end = title_length, title_length + description_length
-    likeness = _add_matches(stream, blocks, points, title_end, description_end, character_class, length, columns, logs)
+    likeness = _add_matches(stream, blocks, points, title_end, description_end, character_class, running, columns, logs)
     _add_neighbours(length, link_density, linked, good_length, running, columns, logs)
     _add_headings(link_density, likeness, columns)
     _add_paths(paths, blocks, length, linked, good_length, columns)
@@ -232,10 +232,11 @@ def _add_own(blocks, nodes, length, link_density, linked, good_length, running, 
         columns[F.offset, i] = running[i] / total
         page_good += good_length[i]
         good_blocks += good_length[i] > 0
-    logs[L.page_blocks] = n
-    logs[L.page_length] = total
-    logs[L.page_good] = page_good
-    columns[F.page_good_blocks] = min(good_blocks, 200)
+    for i in range(n):
+        logs[L.page_blocks, i] = n
+        logs[L.page_length, i] = total
+        logs[L.page_good, i] = page_good
+        columns[F.page_good_blocks, i] = min(good_blocks, 200)
 
 
 @kernel
@@ -334,7 +335,7 @@ def _shared_pairs(words, n_words, table):  # type: ignore[no-untyped-def]
 
 @kernel
 def _add_matches(  # type: ignore[no-untyped-def]
-    stream, blocks, points, title_end, description_end, character_class, length, columns, logs
+    stream, blocks, points, title_end, description_end, character_class, running, columns, logs
 ):
     """Words that a block shares with what the page declares; returns how like the title each block is, 0 to 1."""
     n = len(blocks)
@@ -359,17 +360,19 @@ def _add_matches(  # type: ignore[no-untyped-def]
             n_found = _word_hashes(stream, blocks[i, t.START], blocks[i, t.END], character_class, found)
         match = coverage = 0.0
         if n_wanted and is_short and n_found:
-            shared = 0
-            seen[:n_wanted] = False
+            shared = covered = 0
+            for k in range(n_wanted):
+                seen[k] = False
             for j in range(n_found):
                 if not (marks >> (found[j] & np.uint64(63))) & np.uint64(1):
                     continue
                 for k in range(n_wanted):
                     if found[j] == wanted[k]:
                         shared += 1
+                        covered += not seen[k]
                         seen[k] = True
                         break
-            match, coverage = shared / n_found, seen[:n_wanted].sum() / n_wanted
+            match, coverage = shared / n_found, covered / n_wanted
         columns[F.title_match, i] = match  # share of the block's words that the title has
         columns[F.title_coverage, i] = coverage  # share of the title's words that the block has
         likeness[i] = match * coverage
@@ -379,10 +382,11 @@ def _add_matches(  # type: ignore[no-untyped-def]
         share = _shared_pairs(found, n_found, stated) if n_stated else 0.0
         columns[F.stated, i] = share
         if share > 0.5:
-            held += length[i]
-    columns[F.description_best] = best
-    logs[L.stated_length] = len(points) - description_end
-    columns[F.stated_share] = held / length.sum()
+            held += running[i + 1] - running[i]
+    for i in range(n):
+        columns[F.description_best, i] = best
+        logs[L.stated_length, i] = len(points) - description_end
+        columns[F.stated_share, i] = held / running[n]
     return likeness
 
 
@@ -391,7 +395,9 @@ def _add_neighbours(length, link_density, linked, good_length, running, columns,
     """The two blocks on either side, sums over windows of blocks, and how far the nearest good blocks are."""
     n = len(length)
     # Whole numbers: the trees were trained with neighbours' lengths and link densities rounded down.
-    whole_length, whole_density = np.log1p(length).astype(np.int64), link_density.astype(np.int64)
+    whole_length, whole_density = np.empty(n, np.int64), np.empty(n, np.int64)
+    for i in range(n):
+        whole_length[i], whole_density[i] = int(np.log1p(length[i])), int(link_density[i])
     for place in range(4):
         by = place - 2 if place < 2 else place - 1
         column = F.before2_length + place * (F.before1_length - F.before2_length)
@@ -549,7 +555,6 @@ def _add_containers(blocks, nodes, length, linked, good_length, running, columns
             columns[F.container0_good_blocks + column, i] = min(held_goods[k], 100)
             columns[F.container0_score + column, i] = scores[k] / highest
             columns[F.container0_own_share + column, i] = length[i] / characters
-    logs[L.best_score] = highest
     above = np.zeros(n_nodes)  # highest score of a node and those around it
     inside = np.zeros(n_nodes, np.bool_)  # the best container
     ancestors, groups = np.zeros(n_nodes, np.int64), np.zeros(n_nodes, np.int64)
@@ -567,6 +572,7 @@ def _add_containers(blocks, nodes, length, linked, good_length, running, columns
         k = blocks[i, t.NODE]
         columns[F.container0_tag, i] = _ORDER[nodes[containers[0, i], t.TAG]]
         columns[F.container0_depth, i] = nodes[containers[0, i], t.DEPTH]
+        logs[L.best_score, i] = highest
         columns[F.ancestor_score, i] = above[k] / highest
         columns[F.in_best, i] = inside[k]
         _spread_bits(nodes[k, t.GROUPS] | blocks[i, t.INLINE_GROUPS], i, columns, _OWN, _AROUND)

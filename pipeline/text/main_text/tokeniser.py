@@ -528,7 +528,9 @@ def _write(  # type: ignore[no-untyped-def]
 def _longer(table):  # type: ignore[no-untyped-def]
     """A table with room for as many rows again."""
     result = np.empty((2 * len(table), table.shape[1]), table.dtype)
-    result[: len(table)] = table
+    for i in range(len(table)):
+        for column in range(table.shape[1]):
+            result[i, column] = table[i, column]
     return result
 
 
