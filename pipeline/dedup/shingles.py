@@ -70,7 +70,7 @@ class NormalWords:
         encoded = [f"{word} ".encode() for word in words]
         data = np.frombuffer(
             bytearray().join(encoded), np.uint8
-        )  # writable as `of`'s: a kernel is compiled for one kind
+        )  # can be written to as that of `of`: one kind of array
         return cls(data, np.cumsum([0, *map(len, encoded)]))
 
     def hashes(self) -> UInt64Array:
