@@ -545,6 +545,7 @@ def main() -> None:
     # What libraries make when they load stays; with the usual thresholds it is looked through again and again: 0.1 s.
     set_threshold(50_000, 20, 20)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nobody multiplies matrices, and without threads we can fork
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it asks every installed package for one
     atexit.register(freeze)  # the last collection looks through all that was loaded, for nothing: 0.2 s
     from pydantic import ValidationError
 

@@ -132,7 +132,7 @@ def normalise_for_lm(text: str, strip_marks: bool = False) -> str:
     out = np.empty(len(codes), np.uint32)
     size = _translate(codes, table, out)
     if size < 0:
-        unseen = [code for code in map(int, np.unique(codes)) if table[code] == _UNSEEN]
+        unseen = sorted(set(codes[table[codes] == _UNSEEN].tolist()))
         table[unseen] = [_translated(code, strip_marks) for code in unseen]
         size = _translate(codes, table, out)
     return unicodedata.normalize("NFC", out[:size].tobytes().decode("utf-32-le"))
