@@ -672,7 +672,13 @@ class _Runs:
 
 @contextmanager
 def _run_writer(path: Location, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    with committed(path) as temporary, pq.ParquetWriter(temporary, schema, compression="lz4") as writer:
+    """A run is read once: no dictionaries, and statistics only of what row groups are chosen by."""
+    with (
+        committed(path) as temporary,
+        pq.ParquetWriter(
+            temporary, schema, compression="lz4", use_dictionary=False, write_statistics=["label", *ORDER[:2]]
+        ) as writer,
+    ):
         yield writer
 
 

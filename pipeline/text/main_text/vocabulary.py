@@ -4,7 +4,6 @@ Kernels look names up by a 64-bit FNV-1a hash in open-addressing tables, built h
 """
 
 import html.entities
-import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
@@ -12,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.text.characters import TERMINAL
+from pipeline.text.characters import TERMINAL, by_category
 
 FNV_OFFSET: Final = 0xCBF29CE484222325
 FNV_PRIME: Final = 0x100000001B3
@@ -164,11 +163,9 @@ def class_word_tables() -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
 @lru_cache(maxsize=1)
 def character_classes() -> NDArray[np.uint8]:
     """The class of every code point of planes 0 and 1; (CHARACTERS,) uint8."""
-    by_category = {"Lu": UPPER, "Lt": UPPER, "Nd": DIGIT, "Nl": DIGIT, "No": DIGIT, "Cc": SPACE, "Cf": INVISIBLE}
-    by_initial = {"L": LETTER, "M": OTHER, "P": SYMBOL, "S": SYMBOL, "Z": SPACE}
-    categories = list(map(unicodedata.category, map(chr, range(CHARACTERS))))
-    by_category = {name: by_category.get(name, by_initial.get(name[0], OTHER)) for name in set(categories)}
-    classes = np.fromiter(map(by_category.__getitem__, categories), np.uint8, CHARACTERS)
+    values = {"L": LETTER, "Lu": UPPER, "Lt": UPPER, "M": OTHER, "N": DIGIT, "P": SYMBOL, "S": SYMBOL, "Z": SPACE}
+    values |= {"C": OTHER, "Cc": SPACE, "Cf": INVISIBLE}
+    classes = by_category(values)[:CHARACTERS]
     for first, last in (
         (0x2E80, 0x2FDF),
         (0x3005, 0x3007),
