@@ -7,6 +7,8 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -15,35 +17,41 @@ from tests.benchmarks.pages import repeated, responses
 
 
 def measure_workers(files: Sequence[Path], options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Elapsed time and CPU of the whole command on two large shards: inline, Ray with one worker, Ray with two.
+    """Elapsed time and CPU of the whole command on two large shards.
 
-    Elapsed time says nothing on a machine that does other work.
+    Inline and Ray with one worker run at the same time, a core each, so that what slows the machine slows both alike:
+    run in turn, the same command differs by 15 % within minutes. One worker and two run alone.
     """
     shards = [repeated(files, folder / f"shard-{number}.warc.gz", options.megabytes * 1e6) for number in (0, 1)]
-    commands = {
-        "inline": [],
-        "Ray, 1 worker": ["--executor", "ray", "--workers", "1"],
-        "Ray, 2 workers": ["--executor", "ray", "--workers", "2"],
-    }
-    rounds: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for number in range(options.rounds):
-        for name, how in commands.items():
-            rounds[name].append(sampled_cpu_and_elapsed(glotmill(shards, folder / f"workers-{number}-{name}", *how)))
-    used, took = (
-        {name: statistics.median(pair[which] for pair in pairs) for name, pairs in rounds.items()} for which in (0, 1)
-    )
     pages = 2 * sum(1 for _ in responses(shards[0]))
-    rows = [
-        [name, f"{seconds:.0f}", f"{pages / seconds:.0f}", f"{took['Ray, 1 worker'] / seconds:.2f}",
-         f"{used[name]:.0f}", f"{used[name] / used['inline']:.2f}"]
-        for name, seconds in took.items()
-    ]  # fmt: skip
-    print_table(
-        f"Two shards of {options.megabytes} MB, {pages:,} pages together",
-        ["executor", "elapsed, s", "pages a second", "times one worker", "CPU, s", "times inline"],
-        rows,
+    title = f"Two shards of {options.megabytes} MB, {pages:,} pages together"
+    result: dict[str, Any] = {"pages": pages}
+    inline, one, two = (
+        lambda out, how=how: glotmill(shards, folder / out, *how)
+        for how in ([], ["--executor", "ray", "--workers", "1"], ["--executor", "ray", "--workers", "2"])
     )
-    return {"elapsed_s": took, "cpu_s": used, "pages": pages}
+    together: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    alone: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for number in range(options.rounds):
+        pair = {"inline": inline(f"{number}-inline"), "Ray, 1 worker": one(f"{number}-beside")}
+        with ProcessPoolExecutor(len(pair), get_context("spawn")) as processes:  # each counts what comes of its own
+            for name, found in zip(pair, processes.map(sampled_cpu_and_elapsed, pair.values()), strict=True):
+                together[name].append(found)
+        alone["Ray, 1 worker"].append(sampled_cpu_and_elapsed(one(f"{number}-one")))
+        alone["Ray, 2 workers"].append(sampled_cpu_and_elapsed(two(f"{number}-two")))
+    for how, rounds in {"at the same time": together, "alone": alone}.items():
+        used, took = (
+            {name: statistics.median(pair[which] for pair in pairs) for name, pairs in rounds.items()}
+            for which in (0, 1)
+        )
+        first = next(iter(took))
+        rows = [
+            [name, f"{seconds:.0f}", f"{pages / seconds:.0f}", f"{seconds / took[first]:.3f}", f"{used[name]:.0f}"]
+            for name, seconds in took.items()
+        ]
+        print_table(f"{title}, {how}", ["executor", "elapsed, s", "pages a second", f"times {first}", "CPU, s"], rows)
+        result[how] = {"elapsed_s": took, "cpu_s": used}
+    return result
 
 
 def measure_memory(files: Sequence[Path], options: argparse.Namespace, folder: Path) -> dict[str, Any]:
