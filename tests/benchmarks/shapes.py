@@ -13,8 +13,9 @@ from tests.benchmarks.measuring import print_table
 from tests.benchmarks.steps import annotate
 from tests.make_warc import Page, write_warc
 
+LATIN = "Latin"
 SHAPES = {  # label of the texts, bytes of text a page, pages
-    "Latin": ("deu_Latn", 20_000, 60),
+    LATIN: ("deu_Latn", 20_000, 60),
     "Cyrillic": ("rus_Cyrl", 20_000, 60),
     "Arabic": ("ara_Arab", 20_000, 60),
     "Thai": ("tha_Thai", 20_000, 60),
@@ -30,24 +31,28 @@ SHAPES = {  # label of the texts, bytes of text a page, pages
 def measure(files: Sequence[Path], options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """annotate on pages of one kind, made of the texts of the files; per page and per kilobyte of it."""
     texts = _texts_by_label(files, folder)
-    rows, result = [], {}
-    latin = None
+    warcs: dict[str, Path] = {}
+    kilobytes: dict[str, float] = {}
     for name, (label, size, count) in SHAPES.items():
         if label not in texts:
             print(f"{name}: no text in {label}")
             continue
-        warc = folder / f"shape-{name.replace(' ', '-')}.warc.gz"
-        kilobytes = write_pages(warc, texts[label], size, count) / 1e3
-        costs = []
-        for number in range(options.rounds + 1):
+        warcs[name] = folder / f"shape-{name.replace(' ', '-')}.warc.gz"
+        kilobytes[name] = write_pages(warcs[name], texts[label], size, count) / 1e3
+    costs: dict[str, list[float]] = defaultdict(list)
+    for number in range(options.rounds + 1):  # the first loads models and tables
+        for name, warc in warcs.items():
             steps = annotate(warc, folder / f"{warc.stem}-{number}")
-            costs.append(sum(steps.values()) - steps["start"])
-        seconds = statistics.median(costs[1:])
-        latin = latin or seconds / kilobytes
-        ratio = seconds / kilobytes / latin
-        numbers = (kilobytes / count, 1e3 * seconds / count, 1e3 * seconds / kilobytes, ratio)
+            costs[name].append(sum(steps.values()) - steps["start"])
+    rows, result = [], {}
+    for name, seconds in costs.items():
+        count = SHAPES[name][2]
+        each = 1e3 * statistics.median(seconds[1:]) / count
+        pairs = zip(seconds[1:], costs[LATIN][1:], strict=True)
+        ratio = statistics.median(one / latin for one, latin in pairs) * kilobytes[LATIN] / kilobytes[name]
+        numbers = (kilobytes[name] / count, each, each * count / kilobytes[name], ratio)
         rows.append([name, *(f"{number:.3g}" for number in numbers)])
-        result[name] = {"ms_a_page": 1e3 * seconds / count, "times_latin_a_kilobyte": ratio}
+        result[name] = {"ms_a_page": each, "times_latin_a_kilobyte": ratio}
     print_table("annotate by shape of page", ["pages", "kB a page", "ms a page", "ms a kB", "times Latin a kB"], rows)
     return result
 
