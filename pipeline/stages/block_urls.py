@@ -63,7 +63,7 @@ def _hashes() -> np.ndarray:  # (n,) uint64, sorted
 def _listed(text: str) -> bool:
     key = np.uint64(xxhash.xxh64_intdigest(text.encode("utf-8", "surrogatepass")))
     hashes = _hashes()
-    position = int(np.searchsorted(hashes, key))
+    position = int(hashes.searchsorted(key))
     return position < len(hashes) and bool(hashes[position] == key)
 
 
@@ -93,11 +93,12 @@ def block_reason(url: str) -> str | None:
     if _listed(lowered):
         return "blocked_url"
     banned, soft, subwords = _word_lists()
-    words = set(NON_WORD.split(lowered))
+    parts = NON_WORD.split(lowered)
+    words = set(parts)
     if words & banned:
         return "blocked_word"
     if len(words & soft) >= SOFT_WORDS_NEEDED:
         return "blocked_soft_words"
-    if subwords.search(NON_WORD.sub("", lowered)):
+    if subwords.search("".join(parts)):
         return "blocked_subword"
     return None

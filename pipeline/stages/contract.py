@@ -25,22 +25,27 @@ class Stage(Protocol):
 
 def apply(stage: Stage, table: pa.Table) -> pa.Table:
     """Call a stage and check both sides of its contract. Raises SchemaError with the offending column."""
-    for field in stage.reads:
-        if field.name not in table.column_names or table.schema.field(field.name).type != field.type:
-            raise SchemaError(f"{stage.name} reads {field.name} ({field.type}), which its input does not have")
+    if field := _first_absent(stage.reads, table.schema):
+        raise SchemaError(f"{stage.name} reads {field.name} ({field.type}), which its input does not have")
     result = stage(table)
     if result.num_rows != table.num_rows:
         raise SchemaError(f"{stage.name} returned {result.num_rows} rows for {table.num_rows}")
-    for field in stage.adds:
-        if field.name not in result.column_names or result.schema.field(field.name).type != field.type:
-            raise SchemaError(f"{stage.name} did not add {field.name} ({field.type})")
+    if field := _first_absent(stage.adds, result.schema):
+        raise SchemaError(f"{stage.name} did not add {field.name} ({field.type})")
     return result
+
+
+def _first_absent(wanted: pa.Schema, schema: pa.Schema) -> pa.Field | None:
+    """The first field of which a schema has none with the same name and type."""
+    types = dict(zip(schema.names, schema.types, strict=True))
+    return next((field for field in wanted if types.get(field.name) != field.type), None)
 
 
 def add_columns(
     table: pa.Table, adds: pa.Schema, columns: dict[str, list[object]], drops: list[str | None]
 ) -> pa.Table:
     """Append columns, and write `drops` over the null `drop_reason`s."""
-    for field in adds:
-        table = table.append_column(field, pa.array(columns[field.name], type=field.type))
-    return table.set_column(table.column_names.index("drop_reason"), "drop_reason", pa.array(drops, type=pa.string()))
+    found = dict(zip(table.column_names, table.columns, strict=True))
+    found["drop_reason"] = pa.array(drops, type=pa.string())
+    arrays = [*found.values(), *(pa.array(columns[field.name], type=field.type) for field in adds)]
+    return pa.Table.from_arrays(arrays, schema=pa.schema([*table.schema, *adds]))

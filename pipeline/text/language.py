@@ -124,7 +124,7 @@ def script_fractions(text: str) -> dict[str, float]:
     names, table = _script_table()
     code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)  # (n_characters,)
     counted = np.bincount(table[code_points], minlength=len(names))
-    counts = {names[i]: int(counted[i]) for i in np.flatnonzero(counted) if i}
+    counts = {names[i]: int(counted[i]) for i in counted.nonzero()[0].tolist() if i}
     total = sum(counts.values())
     kana = counts.pop("Hira", 0) + counts.pop("Kana", 0)
     han = counts.pop("Hani", 0)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,9 +44,9 @@ def cpu_and_elapsed(command: Sequence[str], environment: Mapping[str, str] | Non
 
 
 def sampled_cpu_and_elapsed(command: Sequence[str]) -> tuple[float, float]:
-    """As `cpu_and_elapsed`, for processes that are not waited for, as those of Ray: looked at twice a second.
+    """As `cpu_and_elapsed`, for processes that are not waited for, as those of Ray: looked at every two seconds.
 
-    What a process does in its last half second is lost. Raises CalledProcessError.
+    What a process does after it was last looked at is lost. Raises CalledProcessError.
     """
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     began = time.perf_counter()
@@ -53,7 +54,8 @@ def sampled_cpu_and_elapsed(command: Sequence[str]) -> tuple[float, float]:
     seen: dict[tuple[int, int], float] = {}
     while process.poll() is None:
         seen |= _cpu_of_descendants(os.getpid())
-        time.sleep(0.5)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(2.0)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, list(command))
     return sum(seen.values()), time.perf_counter() - began
