@@ -672,7 +672,7 @@ class _Runs:
 
 @contextmanager
 def _run_writer(path: Location, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    """A run is read once: no dictionaries, and statistics only of what row groups are chosen by."""
+    """A run is short-lived: no dictionaries, and statistics only of what row groups are chosen by."""
     with (
         committed(path) as temporary,
         pq.ParquetWriter(

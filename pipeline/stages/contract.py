@@ -45,7 +45,6 @@ def add_columns(
     table: pa.Table, adds: pa.Schema, columns: dict[str, list[object]], drops: list[str | None]
 ) -> pa.Table:
     """Append columns, and write `drops` over the null `drop_reason`s."""
-    found = dict(zip(table.column_names, table.columns, strict=True))
-    found["drop_reason"] = pa.array(drops, type=pa.string())
-    arrays = [*found.values(), *(pa.array(columns[field.name], type=field.type) for field in adds)]
-    return pa.Table.from_arrays(arrays, schema=pa.schema([*table.schema, *adds]))
+    for field in adds:
+        table = table.append_column(field, pa.array(columns[field.name], type=field.type))
+    return table.set_column(table.column_names.index("drop_reason"), "drop_reason", pa.array(drops, type=pa.string()))

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from functools import cache
+from string import ascii_lowercase
 from typing import Final
 
 import numpy as np
@@ -44,52 +45,17 @@ PUNCTUATION: Final = _characters(_PUNCTUATION)
 TERMINAL: Final = _characters(_TERMINAL)
 SYMBOLS: Final = PUNCTUATION | TERMINAL
 
-# Unicode categories that ROOTS calls special: punctuation, digits, white space, symbols. Emoji are symbols.
+# Unicode categories that stand in for the characters that ROOTS lists one by one as special
+# (`parameters_filtering.py`), so that digits and marks of every script are treated as those of ASCII:
+# punctuation, decimal digits, white space, symbols, of which emoji are.
 _SPECIAL_CATEGORIES: Final = frozenset(
     ("Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Nd", "Zs", "Zl", "Zp", "Sm", "Sc", "Sk", "So")
 )
 # Planes 0 to 3 hold every letter and special character; a higher code point is read as the last entry, a noncharacter.
 _TABLE_SIZE: Final = 0x40000
 _BLOCK: Final = 256
-_HAN: Final = range(0x4E00, 0xA000, _BLOCK)
-_HANGUL: Final = range(0xAC00, 0xD700, _BLOCK)
-_ONLY_HAN: Final = 0x20000  # planes 2 and 3 have ideographs and code points without a character
+_ALIKE_FROM: Final = 0x20000  # planes 2 and 3 have ideographs and code points without a character
 _LETTER: Final = re.compile(r"\w")
-_CATEGORIES: Final = (
-    *("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po"),
-    *("Sm", "Sc", "Sk", "So", "Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Co", "Cn"),
-)
-
-
-def is_symbol(word: str) -> bool:
-    """Whether a word has no character outside PUNCTUATION and TERMINAL; datatrove's test for a symbol word.
-
-    >>> is_symbol("?!"), is_symbol("a!")
-    (True, False)
-    """
-    return SYMBOLS.issuperset(word)
-
-
-def is_alphabetic(word: str) -> bool:
-    """Whether a word has at least one letter; combining vowel signs alone are not letters.
-
-    >>> is_alphabetic("4th"), is_alphabetic("42")
-    (True, False)
-    """
-    return word.isalpha() or any(map(str.isalpha, word))
-
-
-def is_special(character: str) -> bool:
-    """Whether ROOTS counts a character as special: punctuation, decimal digit, white space, symbol or emoji.
-
-    ROOTS lists its characters one by one (`parameters_filtering.py`); Unicode categories stand in for the
-    list, so that digits and marks of every script are treated as those of ASCII.
-
-    >>> [is_special(character) for character in "a1 !"]
-    [False, True, True, True]
-    """
-    return unicodedata.category(character) in _SPECIAL_CATEGORIES or character.isspace()
-
 
 SPECIAL: Final = 1
 SYMBOL: Final = 2
@@ -106,8 +72,7 @@ def _categories() -> NDArray[np.uint16]:
     letters = []
     for start in range(0, _TABLE_SIZE, _BLOCK):
         block = every[start : start + _BLOCK]
-        alike = start in _HAN or start in _HANGUL or start >= _ONLY_HAN and block.isalpha()
-        if alike or start >= _ONLY_HAN and not _LETTER.search(block):
+        if start >= _ALIKE_FROM and (block.isalpha() or not _LETTER.search(block)):
             letters.append(unicodedata.category(block[0]) * _BLOCK)
         else:
             letters.append("".join(map(unicodedata.category, block)))
@@ -122,8 +87,9 @@ def by_category(values: Mapping[str, int]) -> NDArray[np.uint8]:
     [1, 2, 0]
     """
     table = np.zeros(2**16, np.uint8)
-    for name in _CATEGORIES:
-        table[np.frombuffer(name.encode(), np.uint16)] = values.get(name, values.get(name[0], 0))
+    for name in sorted(values, key=len):
+        alike = [name] if len(name) == 2 else [name + second for second in ascii_lowercase]
+        table[np.frombuffer("".join(alike).encode(), np.uint16)] = values[name]
     return table[_categories()]
 
 

@@ -456,7 +456,7 @@ def word_repetition_fraction(view: TextView) -> float | None:
 def special_character_fraction(view: TextView) -> float | None:
     """Fraction of characters that are punctuation, digit, white space or symbol; in [0, 1], None if empty.
 
-    Source: ROOTS; by Unicode category in place of a list, see `characters.is_special`.
+    Source: ROOTS; by Unicode category in place of a list, see `characters`.
 
     >>> special_character_fraction(TextView.of("ab !"))
     0.5

@@ -8,7 +8,6 @@ not comparable between languages.
 
 import hashlib
 import json
-import math
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
@@ -26,7 +25,6 @@ SENTENCEPIECE_FILE: Final = "sp.model"
 KENLM_FILE: Final = "lm.binary"
 CALIBRATION_FILE: Final = "calibration.json"
 FORMAT: Final = 1
-MOST_LOG10: Final = 300.0  # of a perplexity; a model can give a line next to no probability
 
 # CCNet (`text_normalizer.py`, UNICODE_PUNCT) without its error, that maps a full-width 1 to a quotation mark,
 # and with the marks of Arabic, Devanagari and Ethiopic. Code point in hexadecimal, replacement.
@@ -255,11 +253,12 @@ def _perplexity(lines: list[tuple[float, int]]) -> Perplexity | None:
     """Perplexity from log10 p and number of tokens of each line."""
     if not lines:
         return None
-    # Numbers of Python: an array of the few lines that most pages have takes longer to make than to use.
-    of_lines = sorted([10.0 ** min(-log / count, MOST_LOG10) for log, count in lines])
-    document = 10.0 ** min(-math.fsum([log for log, _ in lines]) / sum([count for _, count in lines]), MOST_LOG10)
+    logs = np.array([log for log, _ in lines])  # (n_lines,) float64
+    counts = np.array([count for _, count in lines])  # (n_lines,) int64
+    of_lines = sorted((10.0 ** (-logs / counts)).tolist())
+    document = 10.0 ** (-logs.sum() / counts.sum())
     middle = (of_lines[(len(of_lines) - 1) // 2] + of_lines[len(of_lines) // 2]) / 2
-    return Perplexity(round(document, 4), round(middle, 4), round(_ninetieth(of_lines), 4))
+    return Perplexity(round(float(document), 4), round(middle, 4), round(_ninetieth(of_lines), 4))
 
 
 def _ninetieth(ordered: list[float]) -> float:

@@ -63,7 +63,7 @@ class LookedAt:
 
     words: KnownWords
     plain_words: KnownWords  # those that are not symbols, in lower case
-    alphabetic_count: int  # words with a letter, as `characters.is_alphabetic`
+    alphabetic_count: int  # words with a letter; vowel signs alone are none
     plain_length: int  # code points of the words that are not symbols, as written
 
     @classmethod

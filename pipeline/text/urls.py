@@ -58,8 +58,7 @@ def _rules() -> dict[str, list[str]]:
     rules: dict[str, list[str]] = {}
     with open(PSLFILE, encoding="utf-8") as file:
         for line in file:
-            if not line.isspace() and not line.startswith("//"):
-                rule = line.split(None, 1)[0]
+            if rule := line.partition("//")[0].partition(" ")[0].strip().lower():
                 rules.setdefault(rule.rpartition(".")[2], []).append(rule)
     return rules
 

@@ -45,15 +45,17 @@ def measure(files: Sequence[Path], options: argparse.Namespace, folder: Path) ->
             steps = annotate(warc, folder / f"{warc.stem}-{number}")
             costs[name].append(sum(steps.values()) - steps["start"])
     rows, result = [], {}
+    first = next(iter(costs), LATIN)  # Latin, or whatever the files have
     for name, seconds in costs.items():
         count = SHAPES[name][2]
         each = 1e3 * statistics.median(seconds[1:]) / count
-        pairs = zip(seconds[1:], costs[LATIN][1:], strict=True)
-        ratio = statistics.median(one / latin for one, latin in pairs) * kilobytes[LATIN] / kilobytes[name]
+        pairs = zip(seconds[1:], costs[first][1:], strict=True)
+        ratio = statistics.median(one / latin for one, latin in pairs) * kilobytes[first] / kilobytes[name]
         numbers = (kilobytes[name] / count, each, each * count / kilobytes[name], ratio)
         rows.append([name, *(f"{number:.3g}" for number in numbers)])
-        result[name] = {"ms_a_page": each, "times_latin_a_kilobyte": ratio}
-    print_table("annotate by shape of page", ["pages", "kB a page", "ms a page", "ms a kB", "times Latin a kB"], rows)
+        result[name] = {"ms_a_page": each, "times_first_a_kilobyte": ratio}
+    header = ["pages", "kB a page", "ms a page", "ms a kB", f"times {first} a kB"]
+    print_table("annotate by shape of page", header, rows)
     return result
 
 

@@ -17,6 +17,8 @@ from tests.benchmarks.pages import repeated, responses
 
 NICE = ("nice", "-n", "15")  # as Ray's workers are, which otherwise wait for whatever else there is
 
+RAY = ("--executor", "ray", "--workers")
+
 
 def measure_workers(files: Sequence[Path], options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Elapsed time and CPU of the whole command on two large shards.
@@ -28,19 +30,19 @@ def measure_workers(files: Sequence[Path], options: argparse.Namespace, folder: 
     pages = 2 * sum(1 for _ in responses(shards[0]))
     title = f"Two shards of {options.megabytes} MB, {pages:,} pages together"
     result: dict[str, Any] = {"pages": pages}
-    inline, one, two = (
-        lambda out, how=how: glotmill(shards, folder / out, *how)
-        for how in ([], ["--executor", "ray", "--workers", "1"], ["--executor", "ray", "--workers", "2"])
-    )
+
+    def run(name: str, *how: str) -> list[str]:
+        return glotmill(shards, folder / name, *how)
+
     together: dict[str, list[tuple[float, float]]] = defaultdict(list)
     alone: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for number in range(options.rounds):
-        pair = {"inline": [*NICE, *inline(f"{number}-inline")], "Ray, 1 worker": one(f"{number}-beside")}
+        pair = {"inline": [*NICE, *run(f"{number}-inline")], "Ray, 1 worker": run(f"{number}-beside", *RAY, "1")}
         with ProcessPoolExecutor(len(pair), get_context("spawn")) as processes:  # each counts what comes of its own
             for name, found in zip(pair, processes.map(sampled_cpu_and_elapsed, pair.values()), strict=True):
                 together[name].append(found)
-        alone["Ray, 1 worker"].append(sampled_cpu_and_elapsed(one(f"{number}-one")))
-        alone["Ray, 2 workers"].append(sampled_cpu_and_elapsed(two(f"{number}-two")))
+        alone["Ray, 1 worker"].append(sampled_cpu_and_elapsed(run(f"{number}-one", *RAY, "1")))
+        alone["Ray, 2 workers"].append(sampled_cpu_and_elapsed(run(f"{number}-two", *RAY, "2")))
     for how, rounds in {"at the same time": together, "alone": alone}.items():
         used, took = (
             {name: statistics.median(pair[which] for pair in pairs) for name, pairs in rounds.items()}

@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import re
+import unicodedata
 from collections import Counter
 from random import Random
 
@@ -18,11 +19,9 @@ from pipeline.text.characters import (
     SPECIAL,
     SYMBOL,
     SYMBOLS,
+    by_category,
     character_classes,
     code_points,
-    is_alphabetic,
-    is_special,
-    is_symbol,
 )
 from pipeline.text.metrics import METRICS, WordLists, measure
 from pipeline.text.repetition import (
@@ -50,6 +49,7 @@ SCRIPTS = {
     "blank": " \n\n ",
     "broken": "a\ud800b\x00\ufffd\U0001f600",
 }
+SPECIAL_CATEGORIES = {*("Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Nd", "Zs", "Zl", "Zp", "Sm", "Sc", "Sk", "So")}
 WORDS = st.lists(st.text("ab \u0e01", min_size=1, max_size=3), max_size=40)
 
 
@@ -112,19 +112,29 @@ def test_plain_words_in_lower_case_of_a_whole_text_are_those_word_by_word(text: 
     known = LookedAt.of(view.words, None)
     assert view.plain_words.hashes.tolist() == known.plain_words.hashes.tolist()
     assert view.plain_words.lengths.tolist() == known.plain_words.lengths.tolist()
-    lower = [word.lower() for word in view.words if not is_symbol(word)]
+    plain = [word for word in view.words if not SYMBOLS.issuperset(word)]
+    lower = [word.lower() for word in plain]
     assert view.plain_words.hashes.tolist() == KnownWords.of(Words.of(lower)).hashes.tolist()
-    assert view.plain_length == sum(len(word) for word in view.words if not is_symbol(word))
-    assert view.alphabetic_count == sum(map(is_alphabetic, view.words))
+    assert view.plain_length == sum(map(len, plain))
+    assert view.alphabetic_count == sum(any(map(str.isalpha, word)) for word in view.words)
 
 
 def test_classes_of_characters_are_those_of_python() -> None:
     classes = character_classes()
     for code in range(0x110000):
         one = chr(code)
-        expected = SPECIAL * is_special(one) | SYMBOL * (one in SYMBOLS) | ALPHABETIC * one.isalpha()
+        special = one.isspace() or unicodedata.category(one) in SPECIAL_CATEGORIES
+        expected = SPECIAL * special | SYMBOL * (one in SYMBOLS) | ALPHABETIC * one.isalpha()
         expected |= ALPHANUMERIC * one.isalnum() | SPACE * one.isspace() | DIGIT * one.isdecimal()
         assert classes[min(code, len(classes) - 1)] == expected, hex(code)
+
+
+def test_values_by_category_are_those_of_each_character() -> None:
+    values = {"L": 1, "Lu": 2, "N": 3, "Nd": 4, "Cc": 5, "Po": 6, "Zs": 7}
+    table = by_category(values)
+    for code in range(len(table)):
+        category = unicodedata.category(chr(code))
+        assert table[code] == values.get(category, values.get(category[0], 0)), hex(code)
 
 
 @given(st.lists(st.text(st.characters() | st.sampled_from("\nΣΑİ.'\u00ad"))))
