@@ -1,10 +1,10 @@
 """Language identification with any fastText model: texts in, labels, scores and scripts out.
 
-The model that comes with the package is lid.176.ftz; GlotLID v3 and OpenLID are known by name. GlotLID takes text as
-it is, OpenLID v2 and v3 were trained on lower case without digits and punctuation and get it so. A truncated
-fastText file loads and answers nonsense, so the checksum (where known) and golden sentences are checked
-before the first answer. Weakness: lid.176 has no label for Hausa or Zulu and gives such text to a neighbour;
-see pipeline/models/README.md.
+The model that comes with the package is lid.176.ftz, whose kind has a kernel of ours (`compressed_lid`); GlotLID v3
+and OpenLID are known by name, and fastText runs them. GlotLID takes text as it is, OpenLID v2 and v3 were trained on
+lower case without digits and punctuation and get it so. A truncated fastText file loads and answers nonsense, so the
+checksum (where known) and golden sentences are checked before the first answer. Weakness: lid.176 has no label for
+Hausa or Zulu and gives such text to a neighbour; see pipeline/models/README.md.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.errors import ModelError
+from pipeline.text.compressed_lid import MAGIC, CompressedModel
 from pipeline.text.language import dominant_script, label_for, normalise_label, script_fractions
 
 EMBEDDED: Final = "lid.176"
@@ -41,7 +42,6 @@ HUB_MODELS: Final = {
     "openlid-v2": HubModel("laurievb/OpenLID-v2", "model.bin", letters_only=True),
     "openlid-v3": HubModel("HPLT/OpenLID-v3", "openlid-v3.bin", letters_only=True),
 }
-_MAGIC: Final = 793712314  # fastText, src/fasttext.cc: FASTTEXT_FILEFORMAT_MAGIC_INT32
 _GOLDEN: Final = (
     ("eng", "The weather was so fine that we all went for a long walk along the river."),
     ("fra", "Nous avons vu un petit restaurant devant la gare avec nos amis, mais il est toujours plein."),
@@ -141,7 +141,8 @@ def _identification(top: list[tuple[str, float]], fractions: dict[str, float]) -
 
 def _one_line(text: str) -> str:
     # fastText ends a text at a line break; a lone surrogate has no UTF-8.
-    return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
+    line = " ".join(text.split())
+    return line if line.isascii() else line.encode("utf-8", "replace").decode("utf-8")
 
 
 class _Letters(dict[int, int | None]):
@@ -184,26 +185,31 @@ def _load(path: Path, sha256: str | None) -> Any:
         raise ModelError(f"{path}: no such language identification model; {remedy}")
     with path.open("rb") as file:
         head = file.read(4)
-        if len(head) < 4 or struct.unpack("<i", head)[0] != _MAGIC:
+        if len(head) < 4 or struct.unpack("<i", head)[0] != MAGIC:
             raise ModelError(f"{path}: not a fastText model; {remedy}")
         file.seek(0)
         found = hashlib.file_digest(file, "sha256").hexdigest() if sha256 else None
     if found != sha256:
         raise ModelError(f"{path}: truncated or another file: SHA-256 is {found}, not {sha256}; {remedy}")
+    try:
+        model = CompressedModel.read(path) or load_by_fasttext(path)
+        labels = {normalise_label(label).partition("_")[0] for label in model.get_labels()}
+        answers, _ = model.predict([text for _, text in _GOLDEN], k=1, threshold=0.0)
+    except (ValueError, RuntimeError, MemoryError, OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: cannot be loaded ({error}); {remedy}") from error
+    known = [
+        bool(answer) and normalise_label(answer[0]).startswith(code)
+        for (code, _), answer in zip(_GOLDEN, answers, strict=True)
+        if code in labels
+    ]
+    if 2 * sum(known) < len(known):
+        raise ModelError(f"{path}: knows {sum(known)} of {len(known)} golden sentences, so it is truncated; {remedy}")
+    return model
+
+
+def load_by_fasttext(path: Path) -> Any:
+    """fastText's own model of a file of any kind. Raises what fastText raises: ValueError, MemoryError."""
     import fasttext
 
     fasttext.FastText.eprint = lambda *_args, **_named: None  # a notice about the API, printed at each load
-    try:
-        model = fasttext.load_model(str(path))
-        labels = {normalise_label(label).partition("_")[0] for label in model.get_labels()}
-        golden = [(code, text) for code, text in _GOLDEN if code in labels]
-        answers, _ = model.predict([text for _, text in golden], k=1) if golden else ([], None)
-    except (ValueError, RuntimeError, MemoryError, OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: cannot be loaded ({error}); {remedy}") from error
-    right = sum(
-        bool(answer) and normalise_label(answer[0]).startswith(code)
-        for (code, _), answer in zip(golden, answers, strict=True)
-    )
-    if golden and 2 * right < len(golden):
-        raise ModelError(f"{path}: knows {right} of {len(golden)} golden sentences, so it is truncated; {remedy}")
-    return model
+    return fasttext.load_model(str(path))

@@ -41,7 +41,7 @@ def _parts(warc: Path) -> Iterator[tuple[str, float]]:
     from pipeline.dedup.minhash import SignatureScheme, sign_many
     from pipeline.dedup.shingles import NormalWords
     from pipeline.text.extract import extract
-    from pipeline.text.lid import LanguageIdentifier
+    from pipeline.text.lid import EMBEDDED, LanguageIdentifier, load_by_fasttext, resolve_model
     from pipeline.text.metrics import WordLists, measure
     from pipeline.text.segment import segment_with_icu
     from pipeline.text.view import TextView
@@ -65,7 +65,10 @@ def _parts(warc: Path) -> Iterator[tuple[str, float]]:
     texts = [text for page in pages if (text := clean(extract(page)[0] or "").strip())]
     identifier = LanguageIdentifier()
     identifier.identify(texts[:1])
-    yield "Glotmill: language (lid.176, 2,000 characters)", cpu(lambda: identifier.identify(texts))
+    yield "Glotmill: language and script (lid.176, 2,000 characters)", cpu(lambda: identifier.identify(texts))
+    fasttext = load_by_fasttext(resolve_model(EMBEDDED)[0])
+    lines = [" ".join(text[:2000].split()) for text in texts]
+    yield "fastText: language (lid.176, 2,000 characters)", cpu(lambda: fasttext.predict(lines, k=10, threshold=0.01))
     yield "Glotmill: words (ICU)", cpu(lambda: [segment_with_icu(text) for text in texts])
     if tokenizer := _spacy():
         yield "spaCy: words", cpu(lambda: [tokenizer(text) for text in texts])

@@ -5,11 +5,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pipeline.errors import ModelError
-from pipeline.text.lid import EMBEDDED_SHA256, Identification, LanguageIdentifier, resolve_model
+from pipeline.text.compressed_lid import CompressedModel
+from pipeline.text.lid import EMBEDDED_SHA256, Identification, LanguageIdentifier, load_by_fasttext, resolve_model
 
 SENTENCES = [
     ("The committee will meet again next week to discuss the plans.", "eng_Latn"),
@@ -91,6 +95,83 @@ def test_a_truncated_model_is_refused_with_its_path(tmp_path: Path, fraction: fl
 def test_a_missing_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="absent.bin"):
         LanguageIdentifier(tmp_path / "absent.bin").load()
+
+
+# ----- our kernel and fastText -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["lid.176", "small"])
+def compressed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A compressed model with a tree of labels: ours, and one whose vectors do not divide into equal parts."""
+    if request.param == "lid.176":
+        return resolve_model("lid.176")[0]
+    folder = tmp_path_factory.mktemp("compressed")
+    lines = [f"__label__{label} {text}" for text, label in SENTENCES]
+    lines += [f"__label__{label} {' '.join(reversed(text.split()))}" for text, label in SENTENCES[::2]]
+    (folder / "train.txt").write_text("\n".join(lines * 30) + "\n", encoding="utf-8")
+    code = (
+        "import fasttext\n"
+        "options = dict(dim=7, epoch=20, lr=0.5, minn=1, maxn=3, bucket=5_000, thread=1, verbose=0, loss='hs')\n"
+        "model = fasttext.train_supervised('train.txt', **options)\n"
+        "model.save_model('whole.bin')\n"
+        "model.quantize('train.txt', dsub=2, cutoff=900, thread=1)\n"
+        "model.save_model('small.ftz')"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+    return folder / "small.ftz"
+
+
+def assert_answers_as_fasttext(path: Path, texts: list[str]) -> None:
+    ours = CompressedModel.read(path)
+    assert ours is not None
+    theirs = load_by_fasttext(path)
+    assert ours.get_labels() == theirs.get_labels()
+    for text, names, scores, names_there, scores_there in zip(
+        texts, *ours.predict(texts, 10, 0.01), *theirs.predict(texts, k=10, threshold=0.01), strict=True
+    ):
+        found, expected = dict(zip(names, scores, strict=True)), dict(zip(names_there, scores_there, strict=True))
+        assert scores == sorted(scores, reverse=True)
+        least = min([*scores, *scores_there], default=0.0)
+        for name in found.keys() | expected.keys():  # the last of ten may be another of the same score
+            assert found.get(name, least) == pytest.approx(expected.get(name, least), abs=2e-6), (text, name)
+        assert len(found) == len(expected)
+
+
+def test_the_kernel_answers_as_fasttext_in_every_script(compressed: Path) -> None:
+    texts = [text for text, _ in SENTENCES]
+    odd = ["", "a", "</s>", "a </s> b c", "__label__en hello", "hello __label__fr", "\0", "a\0b\tc\x0bd", "x" * 5_000]
+    assert_answers_as_fasttext(compressed, [*texts, *odd, " ".join(texts), " ".join(texts * 30)])
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\n") | st.sampled_from(" de"))))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_kernel_answers_as_fasttext_on_any_text(compressed: Path, texts: list[str]) -> None:
+    assert_answers_as_fasttext(compressed, ["the", *texts])
+
+
+def test_models_of_other_kinds_are_left_to_fasttext(compressed: Path, glotlid_like: Path) -> None:
+    assert CompressedModel.read(glotlid_like) is None
+    whole = compressed.with_name("whole.bin")
+    if whole.exists():  # a tree of labels, not compressed
+        assert CompressedModel.read(whole) is None
+        assert LanguageIdentifier(whole).identify([SENTENCES[0][0]])[0].label == "eng_Latn"
+
+
+def test_a_compressed_model_with_wrong_bytes_is_refused_or_answers(compressed: Path, tmp_path: Path) -> None:
+    whole = compressed.read_bytes()
+    random = Random(1)
+    path = tmp_path / "wrong.ftz"
+    refused = 0
+    for _ in range(200):
+        place = random.randrange(min(len(whole), 60 if random.random() < 0.3 else 300_000))
+        path.write_bytes(whole[:place] + random.randbytes(4) + whole[place + 4 :])
+        try:
+            if model := CompressedModel.read(path):
+                names, scores = model.predict([SENTENCES[0][0]], 10, 0.01)
+                assert len(names[0]) == len(scores[0])
+        except ValueError:
+            refused += 1
+    assert refused
 
 
 GLOTLID_NAMES = {"ara_Arab": "arb_Arab", "zho_Hani": "cmn_Hani"}
