@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.text.refine import REFINEMENTS, find_spans, splice
+from pipeline.text.refine import _IP, REFINEMENTS, _find_ips, find_spans, splice
 
 CASES: list[dict[str, str]] = tomllib.loads(
     (Path(__file__).parents[1] / "cases" / "masking.toml").read_text(encoding="utf-8")
@@ -46,6 +46,11 @@ def test_spans_lie_apart_and_refining_twice_changes_nothing_more(text: str) -> N
     spans = find_spans(text)
     assert all(first[1] <= second[0] for first, second in zip(spans, spans[1:], strict=False))
     assert refined(refined(text)) == refined(text)
+
+
+@given(st.text(st.sampled_from("0125.  a@:\u0e01"), max_size=40) | st.text())
+def test_ips_are_those_that_a_search_at_every_character_finds(text: str) -> None:
+    assert [match.span() for match in _find_ips(text)] == [match.span() for match in _IP.finditer(text)]
 
 
 def test_overlapping_spans_are_refused() -> None:
