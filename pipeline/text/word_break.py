@@ -112,17 +112,19 @@ def _find_breaks(codes: NDArray[np.uint32], classes: NDArray[np.uint8], breaks: 
     line = 0  # where it starts
     needs_dictionary = False
     before = last = _OTHER  # the two classes before, without those that extend them
+    previous = _LF  # the class before, whatever it is
     regionals = 0  # how many Regional_Indicator end here
     breaks[:] = True
     for i in range(len(codes)):
         kind = classes[codes[i]]
         needs_dictionary |= kind == _DICTIONARY
-        previous = classes[codes[i - 1]] if i else _LF
-        starts_line = previous in (_CR, _LF, _NEWLINE)
-        if kind in (_CR, _LF, _NEWLINE):
+        if kind == _LETTER and previous == _LETTER:  # WB5, by far the most
+            breaks[i] = False
+            before, regionals = _LETTER, 0
+        elif kind in (_CR, _LF, _NEWLINE):
             breaks[i] = not (kind == _LF and previous == _CR)  # WB3, WB3b
             before = last = _OTHER
-        elif starts_line:  # WB3a
+        elif previous in (_CR, _LF, _NEWLINE):  # WB3a
             before, last = _OTHER, (_OTHER if kind in (_EXTEND, _ZWJ) else kind)
             regionals = 1 if kind == _REGIONAL else 0
         elif kind in (_EXTEND, _ZWJ):
@@ -142,6 +144,7 @@ def _find_breaks(codes: NDArray[np.uint32], classes: NDArray[np.uint8], breaks: 
             )
             before, last = last, kind
             regionals = regionals + 1 if kind == _REGIONAL else 0
+        previous = kind
         if kind == _LF or i == len(codes) - 1:
             if needs_dictionary:
                 if n_runs and runs[n_runs - 1, 1] == line:
