@@ -87,7 +87,6 @@ def free_ports(count: int) -> list[int]:
 def cluster() -> Iterator[tuple[str, dict[str, str]]]:
     """`ray start --head` with a token, apart from any other Ray here; gives the dashboard's address and environment."""
     pytest.importorskip("ray")
-    dashboard, agent, client, metrics = free_ports(4)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")} | {
         "PYTHONPATH": str(ROOT),  # of this checkout, for the job and its workers
         "RAY_AUTH_MODE": "token",
@@ -95,26 +94,37 @@ def cluster() -> Iterator[tuple[str, dict[str, str]]]:
         "RAY_USAGE_STATS_ENABLED": "0",
     }
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:  # Ray wants short paths
-        options = f"""--head --block --port=0 --num-cpus=2 --object-store-memory=100000000 --temp-dir={folder}
-            --dashboard-host=127.0.0.1 --dashboard-port={dashboard} --dashboard-agent-listen-port={agent}
-            --ray-client-server-port={client} --metrics-export-port={metrics}"""
-        log = Path(folder) / "start.log"
-        command = [sys.executable, "-m", "ray.scripts.scripts", "start", *options.split()]
-        with log.open("w") as output:
-            head = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
+        head, address = start_head(Path(folder), environment)
         try:
-            deadline = time.monotonic() + 60
-            while "Ray runtime started" not in log.read_text():
-                assert head.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.2)
-            yield f"http://127.0.0.1:{dashboard}", environment
+            yield address, environment
         finally:
             head.terminate()
             try:
                 head.wait(timeout=60)
             finally:
                 os.killpg(head.pid, signal.SIGKILL) if head.poll() is None else None
+
+
+def start_head(folder: Path, environment: dict[str, str]) -> tuple[subprocess.Popen[bytes], str]:
+    """The process and the address of its dashboard; tried three times, as a port that was free can be taken by now."""
+    for attempt in range(3):
+        dashboard, agent, client, metrics = free_ports(4)
+        options = f"""--head --block --port=0 --num-cpus=2 --object-store-memory=100000000 --temp-dir={folder}
+            --dashboard-host=127.0.0.1 --dashboard-port={dashboard} --dashboard-agent-listen-port={agent}
+            --ray-client-server-port={client} --metrics-export-port={metrics}"""
+        log = folder / f"start-{attempt}.log"
+        command = [sys.executable, "-m", "ray.scripts.scripts", "start", *options.split()]
+        with log.open("w") as output:
+            head = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
+        deadline = time.monotonic() + 60
+        while head.poll() is None and time.monotonic() < deadline:
+            if "Ray runtime started" in log.read_text():
+                return head, f"http://127.0.0.1:{dashboard}"
+            time.sleep(0.2)
+        if head.poll() is None:
+            os.killpg(head.pid, signal.SIGKILL)
+            head.wait()
+    raise AssertionError(f"Ray's head did not start: {log.read_text()}")
 
 
 def submit(address: str, environment: dict[str, str], *entrypoint: str) -> subprocess.CompletedProcess[str]:
