@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ModelError
@@ -100,11 +101,9 @@ def test_a_missing_model_is_named(tmp_path: Path) -> None:
 # ----- our kernel and fastText -------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=["lid.176", "small"])
-def compressed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A compressed model with a tree of labels: ours, and one whose vectors do not divide into equal parts."""
-    if request.param == "lid.176":
-        return resolve_model("lid.176")[0]
+@pytest.fixture(scope="module")
+def small_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder: whole.bin has a tree of labels, small.ftz is the same compressed, in parts of unequal length."""
     folder = tmp_path_factory.mktemp("compressed")
     lines = [f"__label__{label} {text}" for text, label in SENTENCES]
     lines += [f"__label__{label} {' '.join(reversed(text.split()))}" for text, label in SENTENCES[::2]]
@@ -118,13 +117,22 @@ def compressed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         "model.save_model('small.ftz')"
     )
     subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
-    return folder / "small.ftz"
+    return folder
 
 
-def assert_answers_as_fasttext(path: Path, texts: list[str]) -> None:
-    ours = CompressedModel.read(path)
-    assert ours is not None
-    theirs = load_by_fasttext(path)
+@pytest.fixture(scope="module", params=["lid.176", "small"])
+def compressed(request: pytest.FixtureRequest, small_models: Path) -> Path:
+    return resolve_model("lid.176")[0] if request.param == "lid.176" else small_models / "small.ftz"
+
+
+@pytest.fixture(scope="module")
+def ours_and_fasttexts(compressed: Path) -> tuple[Any, Any]:
+    """The same model, for our kernel and for fastText."""
+    return CompressedModel.read(compressed), load_by_fasttext(compressed)
+
+
+def assert_answers_alike(models: tuple[Any, Any], texts: list[str]) -> None:
+    ours, theirs = models
     assert ours.get_labels() == theirs.get_labels()
     for text, names, scores, names_there, scores_there in zip(
         texts, *ours.predict(texts, 10, 0.01), *theirs.predict(texts, k=10, threshold=0.01), strict=True
@@ -137,24 +145,22 @@ def assert_answers_as_fasttext(path: Path, texts: list[str]) -> None:
         assert len(found) == len(expected)
 
 
-def test_the_kernel_answers_as_fasttext_in_every_script(compressed: Path) -> None:
+def test_the_kernel_answers_as_fasttext_in_every_script(ours_and_fasttexts: tuple[Any, Any]) -> None:
     texts = [text for text, _ in SENTENCES]
     odd = ["", "a", "</s>", "a </s> b c", "__label__en hello", "hello __label__fr", "\0", "a\0b\tc\x0bd", "x" * 5_000]
-    assert_answers_as_fasttext(compressed, [*texts, *odd, " ".join(texts), " ".join(texts * 30)])
+    assert_answers_alike(ours_and_fasttexts, [*texts, *odd, " ".join(texts), " ".join(texts * 30)])
+    assert_answers_alike(ours_and_fasttexts, [""])
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\n") | st.sampled_from(" de"))))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_kernel_answers_as_fasttext_on_any_text(compressed: Path, texts: list[str]) -> None:
-    assert_answers_as_fasttext(compressed, ["the", *texts])
+def test_the_kernel_answers_as_fasttext_on_any_text(ours_and_fasttexts: tuple[Any, Any], texts: list[str]) -> None:
+    assert_answers_alike(ours_and_fasttexts, ["the", *texts])
 
 
-def test_models_of_other_kinds_are_left_to_fasttext(compressed: Path, glotlid_like: Path) -> None:
-    assert CompressedModel.read(glotlid_like) is None
-    whole = compressed.with_name("whole.bin")
-    if whole.exists():  # a tree of labels, not compressed
-        assert CompressedModel.read(whole) is None
-        assert LanguageIdentifier(whole).identify([SENTENCES[0][0]])[0].label == "eng_Latn"
+def test_models_of_other_kinds_are_left_to_fasttext(small_models: Path, glotlid_like: Path) -> None:
+    for other in (small_models / "whole.bin", glotlid_like):  # a tree of labels that is not compressed; no tree
+        assert CompressedModel.read(other) is None
+        assert LanguageIdentifier(other).identify([SENTENCES[0][0]])[0].label == "eng_Latn"
 
 
 def test_a_compressed_model_with_wrong_bytes_is_refused_or_answers(compressed: Path, tmp_path: Path) -> None:
