@@ -16,7 +16,6 @@ from tests.benchmarks.measuring import ROOT, glotmill, print_table, sampled_cpu_
 from tests.benchmarks.pages import repeated, responses
 
 NICE = ("nice", "-n", "15")  # as Ray's workers are, which otherwise wait for whatever else there is
-
 RAY = ("--executor", "ray", "--workers")
 
 
