@@ -3,8 +3,8 @@
 An n-gram is compared as the string it spells, as datatrove does, so two ways to cut the same characters into
 words are one n-gram. Building those strings for nine values of n would dominate the pipeline's time; instead
 every n-gram gets a polynomial hash modulo 2**61 - 1 over its code points, in constant time from hashes of
-prefixes. Weakness: two n-grams with equal hashes would count as one, which for a document of a million words
-has a chance below 1 in 10**6.
+prefixes; n-grams of characters, which are short, get one modulo 2**64. Weakness: two n-grams with equal hashes would
+count as one, which for a document of a million words has a chance below 1 in 10**6.
 """
 
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ MODULUS: Final = 2**61 - 1
 BASE: Final = 0x243F6A8885A308D3 % MODULUS
 
 _U1: Final = np.uint64(1)
+_U5: Final = np.uint64(5)
 _U30: Final = np.uint64(30)
 _U31: Final = np.uint64(31)
 _U61: Final = np.uint64(61)
@@ -31,6 +32,8 @@ _LOW30: Final = np.uint64(2**30 - 1)
 _LOW31: Final = np.uint64(2**31 - 1)
 _MODULUS: Final = np.uint64(MODULUS)
 _BASE: Final = np.uint64(BASE)
+# All 64 of them; a test goes through all n-grams of ten characters that differ in one or two places.
+CHARACTER_BASE: Final = np.uint64(0x243F6A8885A308D3)
 _SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)  # golden ratio; its product wraps modulo 2**64
 
 
@@ -254,12 +257,36 @@ def _chain(
 
 
 @kernel
-def _ngram(
-    prefixes: NDArray[np.uint64], powers: NDArray[np.uint64], bounds: NDArray[np.int64], n: int, i: int
-) -> np.uint64:
-    """Hash of the n-gram that begins with word i, plus 1."""
-    value = prefixes[i + n] + _MODULUS - _multiply(prefixes[i], powers[bounds[i + n] - bounds[i]])
-    return (value - _MODULUS if value >= _MODULUS else value) + _U1  # type: ignore[no-any-return]
+def _ngrams(
+    prefixes: NDArray[np.uint64], powers: NDArray[np.uint64], bounds: NDArray[np.int64], n: int
+) -> NDArray[np.uint64]:
+    """Hash of each n-gram of words, plus 1; (n_words - n + 1,)."""
+    values = np.empty(len(bounds) - n, np.uint64)
+    for i in range(len(values)):
+        value = prefixes[i + n] + _MODULUS - _multiply(prefixes[i], powers[bounds[i + n] - bounds[i]])
+        values[i] = (value - _MODULUS if value >= _MODULUS else value) + _U1
+    return values
+
+
+@kernel
+def _character_ngrams(codes: NDArray[np.uint32], n: int) -> NDArray[np.uint64]:
+    """Hash of each n-gram of code points, polynomial modulo 2**64, at least 1; (n_characters - n + 1,).
+
+    This modulus costs nothing, and for the few characters of an n-gram it is as good as a prime.
+    """
+    values = np.empty(len(codes) - n + 1, np.uint64)
+    first = _U1  # what the oldest code point has been multiplied by
+    for _ in range(n):
+        first *= CHARACTER_BASE
+    value = np.uint64(0)
+    for i in range(n - 1):
+        value = value * CHARACTER_BASE + np.uint64(codes[i])
+    oldest = np.uint64(0)
+    for i in range(len(values)):
+        value = value * CHARACTER_BASE + (np.uint64(codes[i + n - 1]) - oldest * first)
+        oldest = np.uint64(codes[i])
+        values[i] = max(value, _U1)
+    return values
 
 
 @kernel
@@ -309,20 +336,41 @@ def _count_listed(hashes: NDArray[np.uint64], keys: NDArray[np.uint64]) -> tuple
 
 
 @kernel
-def _count(
-    prefixes: NDArray[np.uint64], powers: NDArray[np.uint64], bounds: NDArray[np.int64], n: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Count and first position of each distinct n-gram, by first occurrence; two (n_distinct,)."""
-    total = len(bounds) - n
-    bits = _table_bits(total)
+def _suspects(values: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Positions of all values that occur twice or more, in order, and of a few others.
+
+    Most n-grams of a text occur once. Two bits for each value say so, and lie in the cache where a table would not.
+    """
+    bits = _table_bits(len(values)) + 3  # 16 cells or more for each value
+    shift = np.uint64(64 - bits)
+    cells = np.zeros(1 << (bits - 5), np.uint64)  # 32 cells each: one bit for what has been met, one for met again
+    for value in values:
+        cell = (value * _SPREAD) >> shift
+        place = (cell & _U31) << _U1
+        word = cells[cell >> _U5]
+        cells[cell >> _U5] = word | (_U1 << ((word >> place) & _U1)) << place
+    positions = np.empty(len(values), np.int64)
+    size = np.int64(0)
+    for i in range(len(values)):
+        cell = (values[i] * _SPREAD) >> shift
+        positions[size] = i
+        size += np.int64(cells[cell >> _U5] >> (((cell & _U31) << _U1) | _U1) & _U1)
+    return positions[:size]
+
+
+@kernel
+def _count(values: NDArray[np.uint64]) -> tuple[NDArray[np.int32], NDArray[np.int64], int]:
+    """Count and first position of each distinct suspect, by first occurrence; how many distinct values there are."""
+    positions = _suspects(values)
+    bits = _table_bits(len(positions))
     shift = np.uint64(64 - bits)
     keys = np.zeros(1 << bits, np.uint64)
     indices = np.empty(1 << bits, np.int32)
-    counts = np.empty(total, np.int32)
-    firsts = np.empty(total, np.int32)
+    counts = np.empty(len(positions), np.int32)
+    firsts = np.empty(len(positions), np.int64)
     distinct = 0
-    for i in range(total):
-        key = _ngram(prefixes, powers, bounds, n, i)
+    for position in positions:
+        key = values[position]
         slot = _find(keys, key, shift)
         if keys[slot] == key:
             counts[indices[slot]] += 1
@@ -330,76 +378,53 @@ def _count(
             keys[slot] = key
             indices[slot] = distinct
             counts[distinct] = 1
-            firsts[distinct] = i
+            firsts[distinct] = position
             distinct += 1
-    return counts[:distinct], firsts[:distinct]
+    return counts[:distinct], firsts[:distinct], len(values) - len(positions) + distinct
 
 
 @kernel
-def _top(
-    prefixes: NDArray[np.uint64], powers: NDArray[np.uint64], bounds: NDArray[np.int64], n: int, separator_length: int
-) -> int:
-    counts, firsts = _count(prefixes, powers, bounds, n)
-    best = 0
-    for i in range(1, len(counts)):
-        if counts[i] > counts[best]:
-            best = i
-    first = firsts[best]
-    return (bounds[first + n] - bounds[first] - separator_length) * counts[best]  # type: ignore[no-any-return]
+def _top(values: NDArray[np.uint64], bounds: NDArray[np.int64], n: int) -> int:
+    """Characters of the most frequent n-gram of words joined by a space, times its occurrences."""
+    counts, firsts, _ = _count(values)
+    most, first = 1, 0
+    for i in range(len(counts)):
+        if counts[i] > most:
+            most, first = counts[i], firsts[i]
+    return (bounds[first + n] - bounds[first] - 1) * most  # type: ignore[no-any-return]
 
 
 @kernel
-def _scan(
-    prefixes: NDArray[np.uint64], powers: NDArray[np.uint64], bounds: NDArray[np.int64], n: int, separator_length: int
-) -> int:
-    total = len(bounds) - n
-    bits = _table_bits(total)
+def _scan(values: NDArray[np.uint64], bounds: NDArray[np.int64], n: int) -> int:
+    """Characters of n-grams that occurred before, none twice; see Repetition.duplicate."""
+    positions = _suspects(values)
+    bits = _table_bits(len(positions))
     shift = np.uint64(64 - bits)
     keys = np.zeros(1 << bits, np.uint64)
-    characters = 0
-    i = 0
-    while i < total:
-        key = _ngram(prefixes, powers, bounds, n, i)
+    characters = np.int64(0)
+    end = np.int64(0)  # of the last that was counted
+    for position in positions:
+        if position < end:
+            continue
+        key = values[position]
         slot = _find(keys, key, shift)
         if keys[slot] == key:
-            characters += bounds[i + n] - bounds[i] - separator_length
-            i += n
+            end = position + n
+            characters += bounds[end] - bounds[position]
         else:
             keys[slot] = key
-            i += 1
-    return characters
+    return characters  # type: ignore[return-value]
 
 
 @kernel
-def _most_repeated(codes: NDArray[np.uint32], powers: NDArray[np.uint64], n: int) -> int:
+def _most_repeated(values: NDArray[np.uint64]) -> int:
     """Occurrences of the most frequent n-grams of code points; see Repetition.repeated_characters."""
-    total = len(codes) - n + 1
-    bits = _table_bits(total)
-    shift = np.uint64(64 - bits)
-    keys = np.zeros(1 << bits, np.uint64)
-    counts = np.zeros(1 << bits, np.int32)
-    slots = np.empty(total // 2, np.int64)  # of what occurs twice or more
-    distinct = n_repeated = most = 0
-    value = np.uint64(0)  # of the n code points that end here
-    for i in range(len(codes)):
-        value = _append(value, np.uint64(codes[i]))
-        if i >= n:
-            value += _MODULUS - _multiply(powers[n], np.uint64(codes[i - n]) + _U1)
-            value = value - _MODULUS if value >= _MODULUS else value
-        if i >= n - 1:
-            slot = _find(keys, value + _U1, shift)
-            keys[slot] = value + _U1
-            counts[slot] += 1
-            distinct += counts[slot] == 1
-            if counts[slot] == 2:
-                slots[n_repeated] = slot
-                n_repeated += 1
-            most = max(most, counts[slot])
-    histogram = np.zeros(most + 1, np.int64)
-    for slot in slots[:n_repeated]:
-        histogram[counts[slot]] += 1
+    counts, _, distinct = _count(values)
+    histogram = np.zeros(counts.max() + 1 if len(counts) else 1, np.int64)
+    for count in counts:
+        histogram[count] += 1
     left, occurrences = int(np.sqrt(distinct)), 0
-    for count in range(most, 1, -1):
+    for count in range(len(histogram) - 1, 1, -1):
         taken = min(left, histogram[count])
         occurrences += taken * count
         left -= taken
@@ -423,16 +448,17 @@ def _measure_repetition(
     prefixes, bounds = _chain(hashes, lengths, powers, ord(" "))
     for i in range(n_tops):
         if ns[i] <= len(hashes):
-            found[i] = _top(prefixes, powers, bounds, ns[i], 1)
+            found[i] = _top(_ngrams(prefixes, powers, bounds, ns[i]), bounds, ns[i])
     prefixes, bounds = _chain(hashes, lengths, powers, -1)
     for i in range(n_tops, last - 1):
         if ns[i] <= len(hashes):
-            found[i] = _scan(prefixes, powers, bounds, ns[i], 0)
+            found[i] = _scan(_ngrams(prefixes, powers, bounds, ns[i]), bounds, ns[i])
     if ns[last - 1] <= len(plain_hashes):
         prefixes, bounds = _chain(plain_hashes, plain_lengths, powers, ord(" "))
+        counts, _, _ = _count(_ngrams(prefixes, powers, bounds, ns[last - 1]))
         found[last - 1] = 0
-        for count in _count(prefixes, powers, bounds, ns[last - 1])[0]:
+        for count in counts:
             found[last - 1] += count if count > 1 else 0
     if ns[last] <= len(codes):
-        found[last] = _most_repeated(codes, powers, ns[last])
+        found[last] = _most_repeated(_character_ngrams(codes, ns[last]))
     return found

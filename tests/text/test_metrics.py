@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ from pipeline.text.characters import (
 from pipeline.text.metrics import METRICS, WordLists, measure
 from pipeline.text.repetition import (
     BASE,
+    CHARACTER_BASE,
     MODULUS,
     KnownWords,
     LookedAt,
@@ -78,15 +80,27 @@ def naive_duplicates(words: list[str], n: int) -> int | None:
 
 @given(WORDS, st.integers(1, 6))
 def test_kernels_agree_with_strings_and_counters(words: list[str], n: int) -> None:
+    check_repetition(words, n, n)
+
+
+@pytest.mark.parametrize("vocabulary", [5, 300, 100_000])
+def test_kernels_agree_with_strings_and_counters_on_long_texts(vocabulary: int) -> None:
+    random = Random(vocabulary)
+    for n in (2, 5):
+        check_repetition([f"{random.randrange(vocabulary):x}" for _ in range(5_000)], n, 10)
+
+
+def check_repetition(words: list[str], n: int, character_n: int) -> None:
     known, text = KnownWords.of(Words.of(words)), "".join(words)
-    found = Repetition.of(known, known, code_points(text), (n,), (n,), n, n)
+    found = Repetition.of(known, known, code_points(text), (n,), (n,), n, character_n)
     assert found.top == {n: naive_top(words, n)}
     assert found.duplicate == {n: naive_duplicates(words, n)}
     repeated, _ = repeated_counts([" ".join(words[i : i + n]) for i in range(len(words) - n + 1)])
     assert found.repeated_words == (sum(repeated) / (len(words) - n + 1) if len(words) >= n else None)
-    repeated, distinct = repeated_counts([text[i : i + n] for i in range(len(text) - n + 1)])
+    n_grams = len(text) - character_n + 1
+    repeated, distinct = repeated_counts([text[i : i + character_n] for i in range(n_grams)])
     k = int(distinct**0.5)
-    assert found.repeated_characters == (sum(repeated[:k]) / (len(text) - n + 1) if len(text) >= n else None)
+    assert found.repeated_characters == (sum(repeated[:k]) / n_grams if n_grams > 0 else None)
 
 
 def repeated_counts(grams: list[str]) -> tuple[list[int], int]:
@@ -153,6 +167,14 @@ def test_no_two_pairs_of_characters_have_the_same_hash() -> None:
     # Pairs (a, b) and (c, d) collide if (a - c) * BASE = d - b, and no difference of code points is above 0x10FFFF.
     products = (difference * BASE % MODULUS for difference in range(1, 0x110000))
     assert min(min(product, MODULUS - product) for product in products) > 0x10FFFF
+
+
+def test_no_two_n_grams_of_characters_that_differ_in_one_or_two_places_have_the_same_hash() -> None:
+    # They collide if a * B**i + b * B**j = 0 modulo 2**64 for differences a and b of code points, as B is odd.
+    differences = np.arange(1, 0x110000, dtype=np.uint64)
+    for distance in range(1, 10):
+        products = differences * np.uint64(pow(int(CHARACTER_BASE), distance, 2**64))
+        assert np.minimum(products, -products).min() > 0x10FFFF
 
 
 @given(st.text(st.characters() | st.sampled_from("a b\n.|#{\u2026\u0e01"), max_size=200))
