@@ -234,19 +234,29 @@ def bands_and_rows(threshold: float, minima_count: int = 112) -> tuple[int, int]
 def sign_documents(words_per_document: Iterable[Iterable[str]], scheme: SignatureScheme) -> Signatures:
     """Sign n documents given as words, not yet normalised: all that the deduplication of them needs.
 
+    What is taken is the words of one document, or `Words` of several.
+
     A document with fewer normalised words (or characters) than a shingle has null bands and only its exact hash; one
-    without words has neither, and is a cluster of its own. Documents are taken one by one, so that they can be made
+    without words has neither, and is a cluster of its own. Documents are taken as they come, so that they can be made
     then.
 
     >>> sign_documents([["One", "two"], []], SignatureScheme()).has_shingles.tolist()
     [False, False]
     """
-    hashes, exact = [], []
+    hashes: list[UInt64Array] = []
+    exact: list[int] = []
+    counts: list[int] = []
     for words in words_per_document:
         normal = NormalWords.of(words)
-        exact.append(normal.exact_hash())
-        hashes.append(normal.hashes() if scheme.shingle_unit == "word" else normal.character_hashes())
-    offsets = np.cumsum([0, *map(len, hashes)])
+        exact += normal.exact_hashes()
+        if scheme.shingle_unit == "word":
+            hashes.append(normal.hashes())
+            counts += np.diff(normal.bounds).tolist()
+        else:
+            of_texts = [text.character_hashes() for text in normal.texts()]
+            hashes += of_texts
+            counts += map(len, of_texts)
+    offsets = np.cumsum([0, *counts])
     minima = sign_many(np.concatenate(hashes) if hashes else np.empty(0, dtype=np.uint64), offsets, scheme)
     return Signatures(
         bands=band_digests(minima, scheme),

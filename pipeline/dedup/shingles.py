@@ -12,7 +12,7 @@ These hashes end up in files. Whatever changes one of them needs a new `Signatur
 """
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -41,24 +41,31 @@ _CHAIN_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NormalWords:
-    """The words that shingles are made of, as one text: UTF-8, a space behind each word.
+    """The words that the shingles of texts are made of, end to end: UTF-8, a space behind each word.
 
-    Word i is data[starts[i] : starts[i + 1] - 1]; starts is (n_words + 1,).
+    Word i is data[starts[i] : starts[i + 1] - 1]; text t has those from bounds[t] to bounds[t + 1].
     """
 
     data: npt.NDArray[np.uint8]
-    starts: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]  # (n_words + 1,)
+    bounds: npt.NDArray[np.int64]  # (n_texts + 1,) from 0 to n_words
 
     @classmethod
     def of(cls, words: Iterable[str]) -> "NormalWords":
         """Normalise words as `normalise_words` does."""
         words, is_folded = Words.of(words), False
         while True:
-            data, starts, stopped = _normalise(
-                words.codes, words.starts, words.ends, character_classes(), _folded_characters(), is_folded
+            data, starts, bounds, stopped = _normalise(
+                words.codes,
+                words.starts,
+                words.ends,
+                words.bounds,
+                character_classes(),
+                _folded_characters(),
+                is_folded,
             )
             if stopped < 0:
-                return cls(data, starts)
+                return cls(data, starts, bounds)
             if _folded_characters()[stopped, 0] == _UNSEEN:
                 _fold_characters(words.codes)
             else:
@@ -66,19 +73,25 @@ class NormalWords:
 
     @classmethod
     def spelled(cls, words: Iterable[str]) -> "NormalWords":
-        """Words that are normal already."""
+        """Words of one text that are normal already."""
         encoded = [f"{word} ".encode() for word in words]
         data = np.frombuffer(
             bytearray().join(encoded), np.uint8
         )  # can be written to as that of `of`: one kind of array
-        return cls(data, np.cumsum([0, *map(len, encoded)]))
+        return cls(data, np.cumsum([0, *map(len, encoded)]), np.array([0, len(encoded)]))
+
+    def texts(self) -> Iterator["NormalWords"]:
+        """The words of each text."""
+        for first, last in pairwise(self.bounds.tolist()):
+            start, end = self.starts[first], self.starts[last]
+            yield NormalWords(self.data[start:end], self.starts[first : last + 1] - start, np.array([0, last - first]))
 
     def hashes(self) -> UInt64Array:
         """XXH64 of each word's UTF-8 bytes, seed 0; (n_words,) uint64."""
         return hash_words(self.data, self.starts)
 
     def character_hashes(self) -> UInt64Array:
-        """Hash each code point of the words joined by one space, as `hashes` would a word of that one.
+        """Hash each code point of one text's words joined by one space, as `hashes` would a word of that one.
 
         >>> words, characters = NormalWords.of(["a", "b", "c"]), NormalWords.of(["ab", "c"])
         >>> set(words.hashes().tolist()) < set(characters.character_hashes().tolist())
@@ -89,12 +102,16 @@ class NormalWords:
         hashes: UInt64Array = NormalWords.spelled(map(chr, different)).hashes()[places]
         return hashes
 
-    def exact_hash(self) -> int:
-        """XXH64 of the words joined by one space, UTF-8, seed 1; 0 to 2**64 - 1.
+    def exact_hashes(self) -> list[int]:
+        """XXH64 of each text's words joined by one space, UTF-8, seed 1; 0 to 2**64 - 1.
 
         0 is the null of a document without words, which never matches; a true 0 is stored as 1.
         """
-        return len(self.data) and (xxhash.xxh64_intdigest(self.data[:-1].data, EXACT_HASH_SEED) or 1)
+        data = self.data.data
+        return [
+            (xxhash.xxh64_intdigest(data[start : end - 1], EXACT_HASH_SEED) or 1) if start < end else 0
+            for start, end in pairwise(self.starts[self.bounds].tolist())
+        ]
 
 
 def normalise_words(words: Iterable[str]) -> list[str]:
@@ -179,51 +196,54 @@ def _normalise(
     codes: npt.NDArray[np.uint32],
     starts: npt.NDArray[np.int64],
     ends: npt.NDArray[np.int64],
+    bounds: npt.NDArray[np.int64],
     classes: npt.NDArray[np.uint8],
     table: UInt32Array,
     is_folded: bool,
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], int]:
-    """NormalWords' data and starts, and -1, or a code point that cannot be folded by the table alone."""
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
+    """NormalWords' data, starts and bounds, and -1, or a code point that cannot be folded by the table alone."""
     last = len(classes) - 1
     lengths = ends - starts
     folded = np.empty(3 * (lengths.max() if len(lengths) else 0), np.uint32)  # a word
     data = np.empty(_FOLDED_BYTES * lengths.sum() + len(starts), np.uint8)
-    bounds = np.zeros(len(starts) + 1, np.int64)
+    normal_starts, normal_bounds = np.zeros(len(starts) + 1, np.int64), np.zeros(len(bounds), np.int64)
     size = n_words = 0
-    for word in range(len(starts)):
-        length = 0
-        any_of = np.uint8(0)
-        for position in range(starts[word], ends[word]):
-            code = codes[position]
-            if not is_folded:
-                code = table[codes[position], 0]
-                if code in (_UNSEEN, _DEPENDS):
-                    return data[:0], bounds[:1], int(codes[position])
-            folded[length] = code
-            length += 1
-            any_of |= classes[min(code, last)]
-            if not is_folded:
-                for place in range(1, 3):
-                    if table[codes[position], place]:
-                        folded[length] = table[codes[position], place]
-                        any_of |= classes[min(folded[length], last)]
-                        length += 1
-        if not any_of & ALPHANUMERIC:
-            continue
-        in_number = False
-        for code in folded[:length]:
-            if any_of & DIGIT and classes[min(code, last)] & DIGIT:
-                if not in_number:
-                    size = _put(data, size, np.uint32(0x30))
-                in_number = True
-            else:
-                size = _put(data, size, code)
-                in_number = False
-        data[size] = 0x20
-        size += 1
-        n_words += 1
-        bounds[n_words] = size
-    return data[:size], bounds[: n_words + 1], -1
+    for text in range(len(bounds) - 1):
+        for word in range(bounds[text], bounds[text + 1]):
+            length = 0
+            any_of = np.uint8(0)
+            for position in range(starts[word], ends[word]):
+                code = codes[position]
+                if not is_folded:
+                    code = table[codes[position], 0]
+                    if code in (_UNSEEN, _DEPENDS):
+                        return data[:0], normal_starts[:1], normal_bounds, int(codes[position])
+                folded[length] = code
+                length += 1
+                any_of |= classes[min(code, last)]
+                if not is_folded:
+                    for place in range(1, 3):
+                        if table[codes[position], place]:
+                            folded[length] = table[codes[position], place]
+                            any_of |= classes[min(folded[length], last)]
+                            length += 1
+            if not any_of & ALPHANUMERIC:
+                continue
+            in_number = False
+            for code in folded[:length]:
+                if any_of & DIGIT and classes[min(code, last)] & DIGIT:
+                    if not in_number:
+                        size = _put(data, size, np.uint32(0x30))
+                    in_number = True
+                else:
+                    size = _put(data, size, code)
+                    in_number = False
+            data[size] = 0x20
+            size += 1
+            n_words += 1
+            normal_starts[n_words] = size
+        normal_bounds[text + 1] = n_words
+    return data[:size], normal_starts[: n_words + 1], normal_bounds, -1
 
 
 def word_hashes(words: Iterable[str]) -> UInt64Array:
@@ -236,12 +256,12 @@ def word_hashes(words: Iterable[str]) -> UInt64Array:
 
 
 def exact_hash(words: Iterable[str]) -> int:
-    """Hash normalised words joined by one space; see `NormalWords.exact_hash`.
+    """Hash normalised words joined by one space; see `NormalWords.exact_hashes`.
 
     >>> exact_hash([])
     0
     """
-    return NormalWords.spelled(words).exact_hash()
+    return NormalWords.spelled(words).exact_hashes()[0]
 
 
 @kernel

@@ -1,6 +1,6 @@
 """text -> every metric, MinHash signature and spans: words are split once and shared by all three."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,10 +13,12 @@ from pipeline.dedup.minhash import SignatureScheme, sign_documents
 from pipeline.stages.contract import add_columns
 from pipeline.text.metrics import WordLists, measure
 from pipeline.text.refine import find_spans, splice
-from pipeline.text.segment import segmenter_for
+from pipeline.text.segment import segment_all
 from pipeline.text.urls import host_of, normalize_url, registered_domain
 from pipeline.text.view import TextView
 from pipeline.text.words import Words
+
+CHUNK_CHARACTERS = 32_768
 
 
 @lru_cache(maxsize=256)
@@ -56,20 +58,37 @@ class MeasureQuality:
         return add_columns(table, self.adds, columns, [None] * table.num_rows)
 
     def _words(self, table: pa.Table, columns: dict[str, list[object]]) -> Iterator[Words]:
-        """The words to be signed, document by document; appends metrics and spans to the columns meanwhile."""
+        """The words to be signed, of some documents at a time; appends metrics and spans to the columns meanwhile."""
         config = self.config
-        rows = zip(*(table[name].to_pylist() for name in ("text", "measured_text", "label")), strict=True)
-        for text, measured, label in rows:
-            split = segmenter_for(label, config.segmenter)
-            view = TextView.from_words(measured, split(measured))
-            for name, value in measure(view, _lists(label, config.language_configs)).items():
-                columns[name].append(value)
-            spans = find_spans(text, config.refinements)
-            changes = spans and config.refine == "before_signing"
-            columns["span_starts"].append([span[0] for span in spans])
-            columns["span_ends"].append([span[1] for span in spans])
-            columns["span_texts"].append([span[2] for span in spans])
-            yield split(splice(text, spans)) if changes else view.words
+        texts, measured, labels = (table[name].to_pylist() for name in ("text", "measured_text", "label"))
+        for first, last in _chunks(measured):
+            words = segment_all(measured[first:last], labels[first:last], config.segmenter)
+            signed = 0  # texts of the chunk whose words have been given
+            for place, view in enumerate(TextView.of_all(measured[first:last], words)):
+                text, label = texts[first + place], labels[first + place]
+                for name, value in measure(view, _lists(label, config.language_configs)).items():
+                    columns[name].append(value)
+                spans = find_spans(text, config.refinements)
+                columns["span_starts"].append([span[0] for span in spans])
+                columns["span_ends"].append([span[1] for span in spans])
+                columns["span_texts"].append([span[2] for span in spans])
+                if spans and config.refine == "before_signing":
+                    yield words.texts(signed, place)
+                    yield segment_all([splice(text, spans)], [label], config.segmenter)
+                    signed = place + 1
+            yield words.texts(signed, last - first)
+
+
+def _chunks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """First and behind the last of texts that are looked at together: few enough characters to stay in the cache."""
+    first = size = 0
+    for place, text in enumerate(texts):
+        if place > first and size + len(text) > CHUNK_CHARACTERS:
+            yield first, place
+            first, size = place, 0
+        size += len(text)
+    if texts:
+        yield first, len(texts)
 
 
 def hash64(text: str) -> int:

@@ -116,7 +116,7 @@ def segment_count(view: TextView) -> int:
     >>> segment_count(TextView.of("Yes, yes."))
     4
     """
-    return len(view.words)
+    return view.segment_count
 
 
 @metric(high=1_000_000)
@@ -126,7 +126,7 @@ def word_count(view: TextView) -> int:
     >>> word_count(TextView.of("Yes, yes."))
     2
     """
-    return len(view.plain_words)
+    return view.word_count
 
 
 @metric(high=100_000)
@@ -150,7 +150,7 @@ def mean_word_length(view: TextView) -> float | None:
     2.0
     """
     # Of the words as written: lower-casing can lengthen a word (U+0130).
-    return _ratio(view.plain_length, len(view.plain_words))
+    return _ratio(view.plain_length, view.word_count)
 
 
 @metric
@@ -160,7 +160,7 @@ def hash_per_word(view: TextView) -> float | None:
     >>> hash_per_word(TextView.of("a #b"))
     0.3333333333333333
     """
-    return _ratio(view.text.count("#"), len(view.words))
+    return _ratio(view.text.count("#"), view.segment_count)
 
 
 @metric
@@ -170,7 +170,7 @@ def ellipsis_per_word(view: TextView) -> float | None:
     >>> ellipsis_per_word(TextView.from_words("a...", ["a", "..."]))
     0.5
     """
-    return _ratio(view.text.count("...") + view.text.count("\N{HORIZONTAL ELLIPSIS}"), len(view.words))
+    return _ratio(view.text.count("...") + view.text.count("\N{HORIZONTAL ELLIPSIS}"), view.segment_count)
 
 
 @metric
@@ -206,7 +206,7 @@ def alphabetic_word_fraction(view: TextView) -> float | None:
     >>> alphabetic_word_fraction(TextView.of("a 1"))
     0.5
     """
-    return _ratio(view.alphabetic_count, len(view.words))
+    return _ratio(view.alphabetic_count, view.segment_count)
 
 
 @metric(high=100)
@@ -216,7 +216,7 @@ def stop_word_count(view: TextView, lists: WordLists) -> int | None:
     >>> stop_word_count(TextView.of("the cat and the dog"), WordLists(frozenset({"the", "and", "of"})))
     2
     """
-    return view.known.listed(lists.stop_words)[1] if lists.stop_words else None
+    return view.listed_words(lists.stop_words)[1] if lists.stop_words else None
 
 
 # ---- Gopher repetition (table A1) ------------------------------------------------------------------------
@@ -346,7 +346,7 @@ def newline_per_word(view: TextView) -> float | None:
     >>> newline_per_word(TextView.of("a\nb"))
     0.5
     """
-    return _ratio(view.text.count("\n"), len(view.words))
+    return _ratio(view.text.count("\n"), view.segment_count)
 
 
 # ---- C4 --------------------------------------------------------------------------------------------------
@@ -493,7 +493,7 @@ def flagged_word_fraction(view: TextView, lists: WordLists) -> float | None:
 
 
 def _listed_fraction(view: TextView, words: frozenset[str]) -> float | None:
-    return _ratio(view.plain_words.listed(words)[0], len(view.plain_words)) if words else None
+    return _ratio(view.listed_plain_words(words)[0], view.word_count) if words else None
 
 
 @metric

@@ -39,48 +39,47 @@ _SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)  # golden ratio; its product wrap
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KnownWords:
-    """What lists and n-grams ask of words; arrays are (n_words,)."""
+    """What lists and n-grams ask of words; text t has those from bounds[t] to bounds[t + 1]."""
 
-    hashes: NDArray[np.uint64]  # polynomial modulo 2**61 - 1
-    lengths: NDArray[np.int64]  # code points
-    character_count: int  # of all of them, code points
+    hashes: NDArray[np.uint64]  # (n_words,) polynomial modulo 2**61 - 1
+    lengths: NDArray[np.int64]  # (n_words,) code points
+    bounds: NDArray[np.int64]  # (n_texts + 1,) from 0 to n_words
+    longest: int  # code points of the text with most, one more for each of its words
 
     @classmethod
     def of(cls, words: Words) -> "KnownWords":
         """Look at each word."""
         return LookedAt.of(words, words.codes).words
 
-    def __len__(self) -> int:
-        """Number of words."""
-        return len(self.hashes)
-
-    def listed(self, wanted: frozenset[str]) -> tuple[int, int]:
-        """How many of the words stand in a list, and how many different ones."""
-        occurrences, different = _count_listed(self.hashes, _list_table(wanted))
+    def listed(self, text: int, wanted: frozenset[str]) -> tuple[int, int]:
+        """How many words of a text stand in a list, and how many different ones."""
+        start, end = self.bounds[text : text + 2]
+        occurrences, different = _count_listed(self.hashes, start, end, _list_table(wanted))
         return occurrences, different
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LookedAt:
-    """What the metrics ask of the words of a text, found in one pass over its code points."""
+    """What the metrics ask of the words of texts, found in one pass over their code points."""
 
     words: KnownWords
     plain_words: KnownWords  # those that are not symbols, in lower case
-    alphabetic_count: int  # words with a letter; vowel signs alone are none
-    plain_length: int  # code points of the words that are not symbols, as written
+    alphabetic_counts: NDArray[np.int64]  # (n_texts,) words with a letter; vowel signs alone are none
+    plain_lengths: NDArray[np.int64]  # (n_texts,) code points of the words that are not symbols, as written
 
     @classmethod
     def of(cls, words: Words, lowered: NDArray[np.uint32] | None) -> "LookedAt":
         """Look at each word; `lowered` are the words' codes in lower case, None where that changes their number."""
         given = words.codes if lowered is None else lowered
-        hashes, lengths, length, is_symbol, alphabetic_count, plain_hashes, plain_lengths, plain_length = (
-            _look_at_words(words.codes, given, words.starts, words.ends, character_classes())
+        hashes, lengths, plain, longest, is_symbol, alphabetic_counts, plain_lengths = _look_at_words(
+            words.codes, given, words.starts, words.ends, words.bounds, character_classes()
         )
-        known = KnownWords(hashes, lengths, length)
-        plain = KnownWords(plain_hashes, plain_lengths, plain_length)
+        known = KnownWords(hashes, lengths, words.bounds, longest)
         if lowered is None:
-            plain = KnownWords.of(words.only(~is_symbol).changed(str.lower))
-        return cls(known, plain, alphabetic_count, plain_length)
+            plain_words = KnownWords.of(words.only(~is_symbol).changed(str.lower))
+        else:
+            plain_words = KnownWords(plain[0], plain[1], plain[2], longest)
+        return cls(known, plain_words, alphabetic_counts, plain_lengths)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,8 +103,8 @@ class Repetition:
     number of distinct ones' square root, which keeps the fraction comparable between lengths, or the number of those
     that occur twice or more if that is less. Source: the same, character repetition.
 
-    >>> words = KnownWords.of(Words.of(["x", "y", "x", "y"]))
-    >>> repetition = Repetition.of(words, words, Words.of(["ababab"]).codes, word_n=2, character_n=2)
+    >>> known, codes = KnownWords.of(Words.of(["x", "y", "x", "y"])), Words.of(["ababab"]).codes
+    >>> (repetition,) = Repetition.of(known, known, codes, np.array([[0, 6]]), word_n=2, character_n=2)
     >>> repetition.top[2], repetition.duplicate[5], repetition.repeated_words, repetition.repeated_characters
     (6, None, 0.6666666666666666, 0.6)
     """
@@ -121,31 +120,43 @@ class Repetition:
         words: KnownWords,
         plain_words: KnownWords,
         codes: NDArray[np.uint32],
+        places: NDArray[np.int64],
         top_ns: tuple[int, ...] = (2, 3, 4),
         duplicate_ns: tuple[int, ...] = (5, 6, 7, 8, 9, 10),
         word_n: int = 5,
         character_n: int = 10,
-    ) -> "Repetition":
-        """Repetition of a text given as words, words that are not symbols in lower case, and code points."""
+    ) -> list["Repetition"]:
+        """Repetition of each text given as words, words that are not symbols in lower case, and code points.
+
+        Text t is codes[places[t, 0] : places[t, 1]].
+        """
         ns = (*top_ns, *duplicate_ns, word_n, character_n)
-        longest = max(known.character_count + len(known) for known in (words, plain_words))
         found = _measure_repetition(
             words.hashes,
             words.lengths,
+            words.bounds,
             plain_words.hashes,
             plain_words.lengths,
+            plain_words.bounds,
             codes,
-            _powers(max(longest, character_n).bit_length()),
+            places,
+            _powers(max(words.longest, plain_words.longest).bit_length()),
             _ns(ns),
             len(top_ns),
-        ).tolist()
-        counts = [None if count < 0 else count for count in found]
-        return cls(
-            dict(zip(top_ns, counts, strict=False)),
-            dict(zip(duplicate_ns, counts[len(top_ns) :], strict=False)),
-            None if counts[-2] is None else counts[-2] / (len(plain_words) - word_n + 1),
-            None if counts[-1] is None else counts[-1] / (len(codes) - character_n + 1),
         )
+        plain_counts, lengths = np.diff(plain_words.bounds).tolist(), np.diff(places)[:, 0].tolist()
+        repetitions = []
+        for row, plain_count, length in zip(found.tolist(), plain_counts, lengths, strict=True):
+            counts = [None if count < 0 else count for count in row]
+            repetitions.append(
+                cls(
+                    dict(zip(top_ns, counts, strict=False)),
+                    dict(zip(duplicate_ns, counts[len(top_ns) :], strict=False)),
+                    None if counts[-2] is None else counts[-2] / (plain_count - word_n + 1),
+                    None if counts[-1] is None else counts[-1] / (length - character_n + 1),
+                )
+            )
+        return repetitions
 
 
 @lru_cache(maxsize=512)
@@ -200,41 +211,56 @@ def _look_at_words(
     lowered: NDArray[np.uint32],
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
+    bounds: NDArray[np.int64],
     table: NDArray[np.uint8],
 ) -> tuple[
-    NDArray[np.uint64], NDArray[np.int64], int, NDArray[np.bool_], int, NDArray[np.uint64], NDArray[np.int64], int
+    NDArray[np.uint64],
+    NDArray[np.int64],
+    tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]],
+    int,
+    NDArray[np.bool_],
+    NDArray[np.int64],
+    NDArray[np.int64],
 ]:
-    """Hash and length of each word, all lengths, which are symbols, how many have a letter; the same of plain words."""
+    """What LookedAt holds: hashes and lengths of words; of plain ones, with their bounds; longest; which are symbols;
+    alphabetic counts and plain lengths."""
     hashes, lengths = np.empty(len(starts), np.uint64), np.empty(len(starts), np.int64)
     plain_hashes, plain_lengths = np.empty(len(starts), np.uint64), np.empty(len(starts), np.int64)
     is_symbol = np.empty(len(starts), np.bool_)
-    n_plain = alphabetic_count = total_length = plain_length = 0
-    for word in range(len(starts)):
-        value = np.uint64(0)
-        all_of, any_of = np.uint8(SYMBOL), np.uint8(0)
-        changes = False
-        for position in range(starts[word], ends[word]):
-            code = codes[position]
-            value = _append(value, np.uint64(code))
-            one = table[min(code, len(table) - 1)]
-            all_of &= one
-            any_of |= one
-            changes |= lowered[position] != code
-        length = ends[word] - starts[word]
-        hashes[word], lengths[word], is_symbol[word] = value, length, all_of != 0
-        total_length += length
-        alphabetic_count += any_of & ALPHABETIC != 0
-        if all_of:
-            continue
-        if changes:
+    n_texts = len(bounds) - 1
+    plain_bounds = np.zeros(n_texts + 1, np.int64)
+    alphabetic_counts, length_of_plain = np.zeros(n_texts, np.int64), np.zeros(n_texts, np.int64)
+    n_plain = longest = 0
+    for text in range(n_texts):
+        total = bounds[text + 1] - bounds[text]
+        for word in range(bounds[text], bounds[text + 1]):
             value = np.uint64(0)
+            all_of, any_of = np.uint8(SYMBOL), np.uint8(0)
+            changes = False
             for position in range(starts[word], ends[word]):
-                value = _append(value, np.uint64(lowered[position]))
-        plain_hashes[n_plain], plain_lengths[n_plain] = value, length
-        n_plain += 1
-        plain_length += length
-    plain_hashes, plain_lengths = plain_hashes[:n_plain], plain_lengths[:n_plain]
-    return hashes, lengths, total_length, is_symbol, alphabetic_count, plain_hashes, plain_lengths, plain_length
+                code = codes[position]
+                value = _append(value, np.uint64(code))
+                one = table[min(code, len(table) - 1)]
+                all_of &= one
+                any_of |= one
+                changes |= lowered[position] != code
+            length = ends[word] - starts[word]
+            hashes[word], lengths[word], is_symbol[word] = value, length, all_of != 0
+            total += length
+            alphabetic_counts[text] += any_of & ALPHABETIC != 0
+            if all_of:
+                continue
+            if changes:
+                value = np.uint64(0)
+                for position in range(starts[word], ends[word]):
+                    value = _append(value, np.uint64(lowered[position]))
+            plain_hashes[n_plain], plain_lengths[n_plain] = value, length
+            n_plain += 1
+            length_of_plain[text] += length
+        plain_bounds[text + 1] = n_plain
+        longest = max(longest, total)
+    plain = (plain_hashes[:n_plain], plain_lengths[:n_plain], plain_bounds)
+    return hashes, lengths, plain, longest, is_symbol, alphabetic_counts, length_of_plain
 
 
 @kernel
@@ -318,8 +344,8 @@ def _make_table(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 @kernel
-def _count_listed(hashes: NDArray[np.uint64], keys: NDArray[np.uint64]) -> tuple[int, int]:
-    """How many hashes are in a table, and how many of the table's keys they are."""
+def _count_listed(hashes: NDArray[np.uint64], start: int, end: int, keys: NDArray[np.uint64]) -> tuple[int, int]:
+    """How many of the hashes from `start` to `end` are in a table, and how many of the table's keys they are."""
     shift = np.uint64(64)
     size = len(keys)
     while size > 1:
@@ -327,7 +353,7 @@ def _count_listed(hashes: NDArray[np.uint64], keys: NDArray[np.uint64]) -> tuple
         shift -= _U1
     seen = np.zeros(len(keys), np.bool_)
     occurrences = 0
-    for value in hashes:
+    for value in hashes[start:end]:
         slot = _find(keys, value + _U1, shift)
         if keys[slot] != np.uint64(0):
             occurrences += 1
@@ -435,30 +461,37 @@ def _most_repeated(values: NDArray[np.uint64]) -> int:
 def _measure_repetition(
     hashes: NDArray[np.uint64],
     lengths: NDArray[np.int64],
+    bounds: NDArray[np.int64],
     plain_hashes: NDArray[np.uint64],
     plain_lengths: NDArray[np.int64],
+    plain_bounds: NDArray[np.int64],
     codes: NDArray[np.uint32],
+    places: NDArray[np.int64],
     powers: NDArray[np.uint64],
     ns: NDArray[np.int64],
     n_tops: int,
 ) -> NDArray[np.int64]:
-    """What Repetition holds, as counts, -1 for None: for each n of top, of duplicate, of words and of characters."""
-    found = np.full(len(ns), -1, np.int64)
+    """What Repetition holds, as counts, -1 for None: (n_texts, n_ns), by n of top, duplicate, words, characters."""
+    found = np.full((len(places), len(ns)), -1, np.int64)
     last = len(ns) - 1
-    prefixes, bounds = _chain(hashes, lengths, powers, ord(" "))
-    for i in range(n_tops):
-        if ns[i] <= len(hashes):
-            found[i] = _top(_ngrams(prefixes, powers, bounds, ns[i]), bounds, ns[i])
-    prefixes, bounds = _chain(hashes, lengths, powers, -1)
-    for i in range(n_tops, last - 1):
-        if ns[i] <= len(hashes):
-            found[i] = _scan(_ngrams(prefixes, powers, bounds, ns[i]), bounds, ns[i])
-    if ns[last - 1] <= len(plain_hashes):
-        prefixes, bounds = _chain(plain_hashes, plain_lengths, powers, ord(" "))
-        counts, _, _ = _count(_ngrams(prefixes, powers, bounds, ns[last - 1]))
-        found[last - 1] = 0
-        for count in counts:
-            found[last - 1] += count if count > 1 else 0
-    if ns[last] <= len(codes):
-        found[last] = _most_repeated(_character_ngrams(codes, ns[last]))
+    for text in range(len(places)):
+        of_text = slice(bounds[text], bounds[text + 1])
+        prefixes, ends = _chain(hashes[of_text], lengths[of_text], powers, ord(" "))
+        for i in range(n_tops):
+            if ns[i] < len(ends):
+                found[text, i] = _top(_ngrams(prefixes, powers, ends, ns[i]), ends, ns[i])
+        prefixes, ends = _chain(hashes[of_text], lengths[of_text], powers, -1)
+        for i in range(n_tops, last - 1):
+            if ns[i] < len(ends):
+                found[text, i] = _scan(_ngrams(prefixes, powers, ends, ns[i]), ends, ns[i])
+        of_text = slice(plain_bounds[text], plain_bounds[text + 1])
+        prefixes, ends = _chain(plain_hashes[of_text], plain_lengths[of_text], powers, ord(" "))
+        if ns[last - 1] < len(ends):
+            counts, _, _ = _count(_ngrams(prefixes, powers, ends, ns[last - 1]))
+            found[text, last - 1] = 0
+            for count in counts:
+                found[text, last - 1] += count if count > 1 else 0
+        if ns[last] <= places[text, 1] - places[text, 0]:
+            characters = codes[places[text, 0] : places[text, 1]]
+            found[text, last] = _most_repeated(_character_ngrams(characters, ns[last]))
     return found

@@ -7,7 +7,7 @@ tokenizer that datatrove assigns to the language, which FineWeb-2's thresholds w
 a hundred times, and each needs a package of its own.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Final
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
 from pipeline.kernels import kernel
-from pipeline.text.characters import ALPHANUMERIC, SPACE, character_classes
+from pipeline.text.characters import ALPHANUMERIC, SPACE, character_classes, text_places
 from pipeline.text.word_break import find_breaks
 from pipeline.text.words import Words
 
@@ -49,9 +49,15 @@ def segment_with_icu(text: str) -> Words:
     >>> list(segment_with_icu("Hello, well-known world 3.5"))
     ['Hello', ',', 'well-known', 'world', '3.5']
     """
-    codes, breaks = find_breaks(text)
+    return segment_all_with_icu([text])
+
+
+def segment_all_with_icu(texts: Sequence[str]) -> Words:
+    """Words of each text as `segment_with_icu` gives them; found in one go, as no word reaches across a line's end."""
+    codes, breaks = find_breaks("\n".join(texts))
     starts, ends = _find_words(codes, np.flatnonzero(breaks), _kinds())
-    return Words(codes, starts, ends)
+    bounds = np.searchsorted(starts, np.append(text_places(texts)[:, 0], len(codes)))
+    return Words(codes, starts, ends, bounds)
 
 
 @kernel
@@ -135,6 +141,13 @@ def segmenter_for(label: str, name: str = "icu") -> Segment:
     if name not in SEGMENTERS:
         raise ConfigError(f"segmenter = {name!r}: allowed are {', '.join(SEGMENTERS)}")
     return SEGMENTERS[name](label)
+
+
+def segment_all(texts: Sequence[str], labels: Sequence[str], name: str = "icu") -> Words:
+    """Words of one or more texts, each in the language of its label; raises ConfigError for an unknown name."""
+    if name == "icu":
+        return segment_all_with_icu(texts)
+    return Words.joined([segmenter_for(label, name)(text) for text, label in zip(texts, labels, strict=True)])
 
 
 def check_segmenter(name: str, labels: Iterable[str]) -> None:

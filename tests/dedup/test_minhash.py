@@ -22,6 +22,7 @@ from pipeline.dedup.minhash import (
 )
 from pipeline.dedup.shingles import normalise_words, shingle_hashes, word_hashes
 from pipeline.errors import ConfigError
+from pipeline.text.words import Words
 
 KERNEL = settings(deadline=None)  # the first example may compile a kernel
 MASK = 2**64 - 1
@@ -175,6 +176,17 @@ def test_signing_in_two_parts_gives_the_same_signatures():
     for field in ("bands", "exact", "minima", "has_shingles"):
         joined = np.concatenate([getattr(part, field) for part in parts])
         assert np.array_equal(joined, getattr(whole, field))
+
+
+@pytest.mark.parametrize("unit", ["word", "character"])
+def test_documents_whose_words_lie_end_to_end_have_the_signatures_of_each(unit):
+    documents = [FOX, [], ["\u039f\u03a3", "12"], ["!"], FOX[:3], [*FOX, "e\u0301"]]
+    scheme = SignatureScheme(shingle_unit=unit)
+    joined = Words.joined([Words.of(words) for words in documents])
+    together = sign_documents([joined.texts(0, 2), joined.texts(2, 2), joined.texts(2, 6)], scheme)
+    alone = sign_documents(documents, scheme)
+    for field in ("bands", "exact", "minima", "has_shingles"):
+        assert np.array_equal(getattr(together, field), getattr(alone, field))
 
 
 def test_the_same_minima_in_another_band_have_another_digest():

@@ -23,6 +23,7 @@ from pipeline.text.characters import (
     by_category,
     character_classes,
     code_points,
+    text_places,
 )
 from pipeline.text.metrics import METRICS, WordLists, measure
 from pipeline.text.repetition import (
@@ -33,6 +34,7 @@ from pipeline.text.repetition import (
     LookedAt,
     Repetition,
 )
+from pipeline.text.segment import segment, segment_all
 from pipeline.text.view import TextView
 from pipeline.text.words import Words
 
@@ -92,7 +94,7 @@ def test_kernels_agree_with_strings_and_counters_on_long_texts(vocabulary: int) 
 
 def check_repetition(words: list[str], n: int, character_n: int) -> None:
     known, text = KnownWords.of(Words.of(words)), "".join(words)
-    found = Repetition.of(known, known, code_points(text), (n,), (n,), n, character_n)
+    (found,) = Repetition.of(known, known, code_points(text), text_places([text]), (n,), (n,), n, character_n)
     assert found.top == {n: naive_top(words, n)}
     assert found.duplicate == {n: naive_duplicates(words, n)}
     repeated, _ = repeated_counts([" ".join(words[i : i + n]) for i in range(len(words) - n + 1)])
@@ -123,12 +125,12 @@ def test_hashes_of_words_equal_python_integers(words: list[str]) -> None:
 @given(st.text(st.characters() | st.sampled_from("a .!\N{GREEK CAPITAL LETTER SIGMA}\u0391\u0130\ud800")))
 def test_plain_words_in_lower_case_of_a_whole_text_are_those_word_by_word(text: str) -> None:
     view = TextView.of(text)
-    known = LookedAt.of(view.words, None)
-    assert view.plain_words.hashes.tolist() == known.plain_words.hashes.tolist()
-    assert view.plain_words.lengths.tolist() == known.plain_words.lengths.tolist()
+    known, found = LookedAt.of(view.words, None), view.looked_at.plain_words
+    assert found.hashes.tolist() == known.plain_words.hashes.tolist()
+    assert found.lengths.tolist() == known.plain_words.lengths.tolist()
     plain = [word for word in view.words if not SYMBOLS.issuperset(word)]
     lower = [word.lower() for word in plain]
-    assert view.plain_words.hashes.tolist() == KnownWords.of(Words.of(lower)).hashes.tolist()
+    assert found.hashes.tolist() == KnownWords.of(Words.of(lower)).hashes.tolist()
     assert view.plain_length == sum(map(len, plain))
     assert view.alphabetic_count == sum(any(map(str.isalpha, word)) for word in view.words)
 
@@ -240,6 +242,23 @@ def test_every_metric_measures_every_script_with_its_declared_type(script: str) 
         assert value is None or type(value) is (int if METRICS[name].dtype == "int64" else float), name
 
 
+@given(
+    st.lists(
+        st.text(st.characters() | st.sampled_from("aA -.\n\r\u03a3\u0130\ud800\u0e01\u4e2d\u0301\U0001f1e6"))
+        | st.sampled_from(list(SCRIPTS.values())),
+        min_size=1,
+        max_size=6,
+    ),
+    st.sampled_from(["icu", "whitespace"]),
+)
+def test_texts_that_are_looked_at_together_have_the_words_and_metrics_of_each(texts: list[str], segmenter: str) -> None:
+    lists = WordLists(frozenset({"a", "A", "\u0e01"}), frozenset({"aa"}))
+    words = segment_all(texts, ["und_Zyyy"] * len(texts), segmenter)
+    views = TextView.of_all(texts, words)
+    assert [list(view.words) for view in views] == [segment(text, segmenter) for text in texts]
+    assert [measure(view, lists) for view in views] == [measure(TextView.of(text, segmenter), lists) for text in texts]
+
+
 def test_what_is_undefined_is_none() -> None:
     values = measure(TextView.of(""))
     assert {name for name, value in values.items() if value is not None} == {
@@ -248,7 +267,7 @@ def test_what_is_undefined_is_none() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["segment", "characters", "view", "repetition", "metrics", "repair", "refine"])
+@pytest.mark.parametrize("name", ["segment", "characters", "view", "words", "repetition", "metrics", "repair", "refine"])
 def test_examples_in_docstrings_hold(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"pipeline.text.{name}"))
     assert result.attempted > 0
