@@ -267,7 +267,9 @@ def test_what_is_undefined_is_none() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["segment", "characters", "view", "words", "repetition", "metrics", "repair", "refine"])
+@pytest.mark.parametrize(
+    "name", ["segment", "characters", "view", "words", "repetition", "metrics", "repair", "refine"]
+)
 def test_examples_in_docstrings_hold(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"pipeline.text.{name}"))
     assert result.attempted > 0
