@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 # What make bench compares with, beside the packages that Glotmill itself uses.
-PEERS = trafilatura lxml_html_clean spacy rensa fasteners python-magic nltk pyahocorasick orjson
+PEERS = trafilatura lxml_html_clean spacy tldextract rensa fasteners python-magic nltk pyahocorasick orjson
 
 .PHONY: setup demo test test-full bench check lmplz clean
 
