@@ -1,16 +1,18 @@
-"""Make what a machine needs once: kernels compiled ahead, block lists hashed. `python -m pipeline.warm_up`.
+"""Make what a machine needs once: modules and kernels compiled, block lists hashed. `python -m pipeline.warm_up`.
 
-`make setup` calls it, so that the first run is as quick as the next. It runs the whole pipeline on two pages that are
-copies of each other, whose cluster takes the kernels of deduplication along.
+`make setup` calls it, so that the first run is as quick as the next, also where Python is told to write no bytecode. It
+runs the whole pipeline on two pages that are copies of each other, whose cluster takes the kernels of deduplication
+along.
 """
 
+import compileall
 import logging
 import tempfile
 from pathlib import Path
 
 from pipeline.ahead import compile_ahead
 from pipeline.config import load_run_config
-from pipeline.kernels import Kernel
+from pipeline.kernels import PACKAGE, Kernel
 from pipeline.plan import run
 from pipeline.text.extract import extract
 
@@ -44,6 +46,7 @@ def warm_up() -> None:
         if lost := [manifest["dropped"] for manifest in layout.manifests() if manifest["documents"] < PAGES]:
             logger.warning("not all kernels were compiled: pages made for it were dropped, %s", lost[0])
     compile_ahead(Kernel.made)
+    compileall.compile_dir(PACKAGE, quiet=2)  # pip does so for what it installs, but not for a checkout
 
 
 if __name__ == "__main__":
