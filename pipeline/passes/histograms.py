@@ -1,21 +1,41 @@
 """The report's histograms: for each language, each metric that has a rule, with the rule's bounds marked."""
 
-from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import jinja2
 import numpy as np
 
 from pipeline.config import LanguageConfig
 from pipeline.execution.manifests import read_json
 from pipeline.passes.layout import Layout
 from pipeline.passes.survey import read_histograms
+from pipeline.passes.templates import render
 from pipeline.stages.histogram import BINS, NULL, OVER, UNDER, Counts, bounds_of, cells_of, edges_of, removed_range
 
-TEMPLATE = Path(__file__).with_name("histograms.html.j2")
 LANGUAGES = 50  # shown, those with most documents first: a page must still open
 BINS_A_BAR = 4
 HEIGHT = 40  # of a drawing that is BINS wide
+
+
+class Mark(NamedTuple):
+    """A bound of a rule."""
+
+    side: str  # min or max
+    bound: str
+    place: float  # on the axis, 0 to BINS
+    removed: str  # how many documents, a range where the bound lies inside a bin
+
+
+class Drawing(NamedTuple):
+    """One metric. The template finds a field of these faster than a key of a mapping, and there are thousands."""
+
+    metric: str
+    path: str  # the bars, in SVG
+    marks: list[Mark]
+    first: str  # edge of the axis
+    last: str
+    under: int  # documents beside the axis
+    over: int
+    nulls: int
 
 
 def histogram_section(layout: Layout, selection: str) -> str:
@@ -33,18 +53,16 @@ def histogram_section(layout: Layout, selection: str) -> str:
             for metric, rule in language.active_rules().items()
         ]
         languages.append({"label": label, "documents": documents[label], "drawings": drawings})
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     facts = {"languages": languages, "hidden": len(documents) - len(shown), "width": BINS, "height": HEIGHT}
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(facts)
+    return render("histograms.html.j2", facts, trim_blocks=True, lstrip_blocks=True)
 
 
-def _drawing(metric: str, counts: Counts, low: float, high: float) -> dict[str, Any]:
-    """One metric: bars as a path, bounds as places from 0 to BINS, and how many documents each removes."""
+def _drawing(metric: str, counts: Counts, low: float, high: float) -> Drawing:
     bars = counts[UNDER + 1 : OVER].reshape(-1, BINS_A_BAR).sum(axis=1)
     heights = np.round(HEIGHT * np.sqrt(bars / max(1, bars.max())), 1)  # square roots: the tails show
     path = "".join(
         f"M{bar * BINS_A_BAR} {HEIGHT}v{-height:g}h{BINS_A_BAR}v{height:g}"
-        for bar, height in enumerate(heights)
+        for bar, height in enumerate(heights.tolist())
         if height
     )
     edges = edges_of(metric)
@@ -53,17 +71,9 @@ def _drawing(metric: str, counts: Counts, low: float, high: float) -> dict[str, 
         if np.isfinite(bound):
             at_least, at_most = removed_range(metric, counts, side, bound)
             removed = f"{at_least}" if at_least == at_most else f"{at_least} to {at_most}"
-            marks.append({"side": side, "bound": f"{bound:g}", "place": _place(metric, bound), "removed": removed})
-    return {
-        "metric": metric,
-        "path": path,
-        "marks": marks,
-        "first": f"{edges[0]:g}",
-        "last": f"{edges[-1]:g}",
-        "under": int(counts[UNDER]),
-        "over": int(counts[OVER]),
-        "nulls": int(counts[NULL]),
-    }
+            marks.append(Mark(side, f"{bound:g}", _place(metric, bound), removed))
+    under, over, nulls = (int(counts[cell]) for cell in (UNDER, OVER, NULL))
+    return Drawing(metric, path, marks, f"{edges[0]:g}", f"{edges[-1]:g}", under, over, nulls)
 
 
 def _place(metric: str, value: float) -> float:

@@ -10,12 +10,10 @@ have, regroup stands between, in ranges of shards. No task holds much more than 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-import jinja2
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -32,6 +30,7 @@ from pipeline.execution.storage import Location, names, readable, remove_tree
 from pipeline.passes.layout import filled
 from pipeline.passes.mixes import Entry, Mix, read_entries
 from pipeline.passes.sorted_files import SortedFiles
+from pipeline.passes.templates import render
 
 FORMAT = 1
 ORDER = [("position", "ascending"), ("id", "ascending"), ("copy", "ascending")]
@@ -92,7 +91,7 @@ def materialize(
         "files": [one["file"] for one in written],
     }
     with committed(target / "README.md") as path:
-        path.write_text(_card(manifest), encoding="utf-8")
+        path.write_text(render("mix_card.md.j2", manifest, trim_blocks=True), encoding="utf-8")
     write_json(target / "manifest.json", manifest)
     (target / MARK).unlink()
     return manifest
@@ -274,9 +273,3 @@ def _audit(mix: Mix, written: list[dict[str, Any]], checksum: int) -> None:
             raise AuditError(f"{label}: {rows[label]} documents were written, the mix has {wanted[label]}")
     if sum(one["checksum"] for one in written) % 2**64 != checksum:
         raise AuditError("documents were exchanged between scatter and gather")
-
-
-def _card(manifest: dict[str, Any]) -> str:
-    source = resources.files("pipeline.passes").joinpath("mix_card.md.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
-    return environment.from_string(source).render(manifest)

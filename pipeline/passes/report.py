@@ -2,10 +2,10 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import markupsafe
 
 from pipeline.columns import FATES
@@ -14,6 +14,7 @@ from pipeline.execution.storage import matching
 from pipeline.passes.annotate import shard_name
 from pipeline.passes.histograms import histogram_section
 from pipeline.passes.layout import Layout
+from pipeline.passes.templates import render
 
 FUNNEL_COLUMNS = ("documents", *FATES)
 # The order in which documents are lost, and what those that are left have behind them.
@@ -44,20 +45,10 @@ def write_report(layout: Layout, selection: str) -> None:
     """Write `report/index.html` and `README.md` (the card) into the selection."""
     facts = _facts(layout, selection)
     folder = layout.selection(selection)
+    filters: dict[str, Callable[..., str]] = {"count": _count, "percent": _percent, "size": _size, "words": _words}
     for path, template in ((folder / "README.md", "card.md.j2"), (folder / "report" / "index.html", "report.html.j2")):
         with committed(path) as temporary:
-            temporary.write_text(_environment().get_template(template).render(facts), encoding="utf-8")
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).resolve().parent),
-        autoescape=jinja2.select_autoescape(["html.j2"]),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"count": _count, "percent": _percent, "size": _size, "words": _words}
-    return environment
+            temporary.write_text(render(template, facts, filters), encoding="utf-8")
 
 
 def _facts(layout: Layout, selection: str) -> dict[str, Any]:
