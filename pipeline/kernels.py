@@ -42,9 +42,10 @@ class Kernel:
     made: Final[list["Kernel"]] = []
     ahead_is_used = True
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], counts_references: bool = True) -> None:
         update_wrapper(self, function)
         self.function = function
+        self.options = {"nogil": True, "_nrt": counts_references}
         self.symbol = f"{function.__module__}.{function.__qualname__}".replace(".", "_")
         self.has_run_by_numba = False
         self.made.append(self)
@@ -68,11 +69,11 @@ class Kernel:
         """Numba's own form of the function."""
         numba = _numba()
         try:
-            return numba.njit(cache=True, nogil=True)(self.function)
+            return numba.njit(cache=True, **self.options)(self.function)
         except RuntimeError as error:
             if "no locator available" not in str(error):
                 raise
-            return numba.njit(nogil=True)(self.function)
+            return numba.njit(**self.options)(self.function)
 
 
 class Intrinsic:
@@ -92,6 +93,15 @@ class Intrinsic:
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function. Functions of ours that it calls are kernels or intrinsics too."""
     return Kernel(function)
+
+
+def inner_kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function that only kernels call, and that makes no array: it looks at theirs, and changes them.
+
+    A kernel counts a reference to each array that it is given and each part that it takes of one. Where it is called
+    for each word or byte that takes longer than what it does; here nothing is counted, as the caller holds them.
+    """
+    return Kernel(function, counts_references=False)
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:

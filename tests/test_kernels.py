@@ -4,11 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from pipeline.kernels import PACKAGE, index_paths
+from pipeline.kernels import PACKAGE, index_paths, inner_kernel, kernel
 
 ROOT = PACKAGE.parent
 TOYS = '''
@@ -142,6 +145,24 @@ def test_without_a_c_compiler_a_warning_says_what_follows(toys: Path, tmp_path: 
     assert (made.returncode, made.stdout) == (0, "None\n"), made.stderr
     assert "kernels were not compiled ahead" in made.stderr
     assert list(tmp_path.glob("*.json")) == []
+
+
+def _sum_before_7(values, start):  # type: ignore[no-untyped-def]
+    part = values[start : start + 4]
+    total = 0
+    for place in range(len(part)):
+        if part[place] == 7:
+            break
+        total += part[place]
+    return total
+
+
+@pytest.mark.parametrize("decorator", [kernel, inner_kernel])
+def test_an_inner_kernel_gives_the_same_and_counts_no_references(decorator: Callable[..., Any]) -> None:
+    numba = pytest.importorskip("numba")
+    compiled = numba.njit(**decorator(_sum_before_7).options)(_sum_before_7)
+    assert compiled(np.arange(9), 4) == 15
+    assert ("NRT_incref" in str(compiled.inspect_llvm())) == (decorator is kernel)
 
 
 def test_a_run_does_not_load_numba(tmp_path: Path) -> None:

@@ -124,8 +124,9 @@ def _sign_many_kernel(
     minima: UInt64Array,
 ) -> None:
     for document in range(minima.shape[0]):
+        of_document = minima[document]
         for start in range(offsets[document], offsets[document + 1] - shingle_size + 1):
-            _lower(minima[document], shingle_at(hashes, start, shingle_size), a, b)
+            _lower(of_document, shingle_at(hashes, start, shingle_size), a, b)
 
 
 def sign(shingles: npt.ArrayLike, scheme: SignatureScheme) -> UInt64Array:

@@ -65,7 +65,12 @@ def find_breaks(text: str) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
         text = _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
         codes = code_points(text)
     breaks = np.empty(len(codes) + 1, np.bool_)
-    for start, end in _find_breaks(codes, _classes(), breaks).tolist():
+    runs = np.empty((8, 2), np.int64)
+    n_runs = _find_breaks(codes, _classes(), breaks, runs)
+    if n_runs > len(runs):
+        runs = np.empty((n_runs, 2), np.int64)
+        _find_breaks(codes, _classes(), breaks, runs)
+    for start, end in runs[:n_runs].tolist():
         ends = np.cumsum(list(map(len, WordBreaker(text[start:end], _ROOT))))
         breaks[start + 1 : end] = False
         breaks[start + ends] = True
@@ -105,10 +110,15 @@ def _joins(before: int, last: int, kind: int, after: int, regionals: int) -> boo
 
 
 @kernel
-def _find_breaks(codes: NDArray[np.uint32], classes: NDArray[np.uint8], breaks: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Fill in `breaks`; gives start and end, (n, 2), of the runs of lines that need a dictionary."""
-    runs = np.empty((8, 2), np.int64)
-    n_runs = 0
+def _find_breaks(
+    codes: NDArray[np.uint32], classes: NDArray[np.uint8], breaks: NDArray[np.bool_], runs: NDArray[np.int64]
+) -> int:
+    """Fill in `breaks`, and start and end of the runs of lines that need a dictionary, as far as `runs`, (n, 2), has
+    room; returns how many there are.
+
+    A kernel that makes a larger array itself counts references to it at each step of its loop.
+    """
+    n_runs = end_of_run = 0
     line = 0  # where it starts
     needs_dictionary = False
     before = last = _OTHER  # the two classes before, without those that extend them
@@ -147,12 +157,12 @@ def _find_breaks(codes: NDArray[np.uint32], classes: NDArray[np.uint8], breaks: 
         previous = kind
         if kind == _LF or i == len(codes) - 1:
             if needs_dictionary:
-                if n_runs and runs[n_runs - 1, 1] == line:
-                    runs[n_runs - 1, 1] = i + 1
-                else:
-                    if n_runs == len(runs):
-                        runs = np.concatenate((runs, np.empty_like(runs)))
-                    runs[n_runs] = line, i + 1
+                if not n_runs or end_of_run < line:
                     n_runs += 1
+                    if n_runs <= len(runs):
+                        runs[n_runs - 1, 0] = line
+                end_of_run = i + 1
+                if n_runs <= len(runs):
+                    runs[n_runs - 1, 1] = end_of_run
             line, needs_dictionary = i + 1, False
-    return runs[:n_runs]
+    return n_runs

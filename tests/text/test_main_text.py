@@ -99,6 +99,16 @@ def test_the_tokeniser_shows_the_same_characters_as_lexbor_on_any_mixture_of_mar
     assert Counter(tokenised(source)) == Counter(visible(source))
 
 
+@given(st.lists(st.sampled_from(PIECES), max_size=14), st.integers(1, 400))
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_no_page_has_more_blocks_or_nodes_than_the_tokeniser_has_room_for(pieces: list[str], times: int) -> None:
+    source = "".join(pieces) * times
+    page = tokenise(source)
+    room = source.count("<") + 2
+    assert len(page.blocks) <= room
+    assert len(page.nodes) <= room
+
+
 @given(st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=60))
 @settings(max_examples=200, deadline=None, derandomize=True)
 def test_no_text_breaks_the_tokeniser_and_escaped_text_comes_out_as_it_was(text: str) -> None:

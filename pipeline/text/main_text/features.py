@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels import kernel
+from pipeline.kernels import inner_kernel, kernel
 from pipeline.text.main_text import tokeniser as t
 from pipeline.text.main_text import vocabulary as v
 from pipeline.text.main_text.metadata import Declared
@@ -181,7 +181,7 @@ def _measure(  # type: ignore[no-untyped-def]
     return running[n]
 
 
-@kernel
+@inner_kernel
 def _characters(counts):  # type: ignore[no-untyped-def]
     """Characters of a block, spaces left out; at least 1."""
     result = 0
@@ -190,7 +190,7 @@ def _characters(counts):  # type: ignore[no-untyped-def]
     return max(result, 1)
 
 
-@kernel
+@inner_kernel
 def _add_own(blocks, nodes, length, link_density, linked, good_length, running, columns, logs):  # type: ignore[no-untyped-def]
     """What a block is by itself, where on the page it stands, and what the page is as a whole."""
     n = len(blocks)
@@ -263,7 +263,7 @@ def _add_repeats(stream, blocks, columns):  # type: ignore[no-untyped-def]
         columns[F.repeats, i] = min(held[slots[i]] - 1, 20)
 
 
-@kernel
+@inner_kernel
 def _word_hashes(points, start, end, character_class, hashes):  # type: ignore[no-untyped-def]
     """Hashes of the words of a text, one a Han or Kana character; returns their number. ASCII letters in lower case."""
     count = 0
@@ -310,7 +310,7 @@ def _pair_table(points, character_class):  # type: ignore[no-untyped-def]
     return table, n_words
 
 
-@kernel
+@inner_kernel
 def _slot(table, key):  # type: ignore[no-untyped-def]
     """Where a hash set has the key, or room for it."""
     mask = np.uint64(len(table) - 1)
@@ -320,7 +320,7 @@ def _slot(table, key):  # type: ignore[no-untyped-def]
     return slot
 
 
-@kernel
+@inner_kernel
 def _shared_pairs(words, n_words, table):  # type: ignore[no-untyped-def]
     """Share of the pairs of neighbouring words that the table has; of the one word where there is one."""
     if n_words == 0:
@@ -581,7 +581,7 @@ def _add_containers(blocks, nodes, length, linked, good_length, running, columns
     _add_best_container(good_length, running, columns)
 
 
-@kernel
+@inner_kernel
 def _spread_bits(bits, block, columns, first, end):  # type: ignore[no-untyped-def]
     """A column for each bit."""
     for column in range(first, end):

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels import kernel
+from pipeline.kernels import inner_kernel, kernel
 from pipeline.text.main_text import vocabulary as v
 
 # Columns of the block table.
@@ -114,7 +114,7 @@ def tokenise(html: str | Utf8, keep_noscript: bool = False) -> Blocks:
     )  # fmt: skip
 
 
-@kernel
+@inner_kernel
 def _find(keys, values, key):  # type: ignore[no-untyped-def]
     """The value of a key in an open-addressing table, -1 where it is absent."""
     mask = np.uint64(len(keys) - 1)
@@ -126,17 +126,17 @@ def _find(keys, values, key):  # type: ignore[no-untyped-def]
     return np.int64(-1)
 
 
-@kernel
+@inner_kernel
 def _lower(c):  # type: ignore[no-untyped-def]
     return np.int64(c) + 32 if 65 <= c <= 90 else np.int64(c)
 
 
-@kernel
+@inner_kernel
 def _is_space(c):  # type: ignore[no-untyped-def]
     return c == 32 or (9 <= c <= 13 and c != 11)
 
 
-@kernel
+@inner_kernel
 def _is_mojibake(c, before):  # type: ignore[no-untyped-def]
     """Whether a control, no-break space or soft hyphen can be the rest of a letter in UTF-8 that was read as Latin 1.
 
@@ -149,7 +149,7 @@ def _is_mojibake(c, before):  # type: ignore[no-untyped-def]
     return 0x80 <= before <= 0xF4 or 0x152 <= before <= 0x192 or 0x2013 <= before <= 0x203A or before == 0x20AC
 
 
-@kernel
+@inner_kernel
 def _hash_lower(source, start, end):  # type: ignore[no-untyped-def]
     h = _OFFSET
     for i in range(start, end):
@@ -157,7 +157,7 @@ def _hash_lower(source, start, end):  # type: ignore[no-untyped-def]
     return h
 
 
-@kernel
+@inner_kernel
 def _next(source, i, c):  # type: ignore[no-untyped-def]
     """Position of the next c, the length of the source where there is none."""
     n = len(source)
@@ -175,13 +175,13 @@ def _next(source, i, c):  # type: ignore[no-untyped-def]
     return i
 
 
-@kernel
+@inner_kernel
 def _after(source, i, c):  # type: ignore[no-untyped-def]
     """Position behind the next c, the length of the source where there is none."""
     return min(_next(source, i, c) + 1, len(source))
 
 
-@kernel
+@inner_kernel
 def _code_point(source, i):  # type: ignore[no-untyped-def]
     """The code point at i, which is not ASCII, and the position behind it."""
     n = len(source)
@@ -193,7 +193,7 @@ def _code_point(source, i):  # type: ignore[no-untyped-def]
     return c, min(i + length, n)
 
 
-@kernel
+@inner_kernel
 def _after_comment(source, i):  # type: ignore[no-untyped-def]
     """Position behind a comment whose text starts at i (behind `<!--`)."""
     n = len(source)
@@ -212,7 +212,7 @@ def _after_comment(source, i):  # type: ignore[no-untyped-def]
     return n
 
 
-@kernel
+@inner_kernel
 def _is_tag(source, i, name_hash, length):  # type: ignore[no-untyped-def]
     """Whether the name at i is the one with this hash, followed by what ends a tag name."""
     end = i + length
@@ -224,7 +224,7 @@ def _is_tag(source, i, name_hash, length):  # type: ignore[no-untyped-def]
     return _hash_lower(source, i, end) == name_hash
 
 
-@kernel
+@inner_kernel
 def _raw_end(source, i, name_hash, length):  # type: ignore[no-untyped-def]
     """Position of the `<` of the end tag of raw text, -1 without one (rawtext and RCDATA states)."""
     n = len(source)
@@ -239,7 +239,7 @@ def _raw_end(source, i, name_hash, length):  # type: ignore[no-untyped-def]
 _H_SCRIPT: Final = np.uint64(v.fnv1a("script"))
 
 
-@kernel
+@inner_kernel
 def _script_end(source, i):  # type: ignore[no-untyped-def]
     """Position of the `<` of a script's end tag, -1 without one; `<!-- <script` hides one end tag (13.2.5.4-31)."""
     n = len(source)
@@ -269,7 +269,7 @@ def _script_end(source, i):  # type: ignore[no-untyped-def]
     return -1
 
 
-@kernel
+@inner_kernel
 def _class_groups(source, start, end, word_keys, word_values):  # type: ignore[no-untyped-def]
     """Bits of the groups that the words of a class or id belong to, and a hash of its letters."""
     groups = np.int64(0)
@@ -295,7 +295,7 @@ def _class_groups(source, start, end, word_keys, word_values):  # type: ignore[n
     return groups, shape
 
 
-@kernel
+@inner_kernel
 def _hides(source, start, end):  # type: ignore[no-untyped-def]
     """Whether a style says display: none."""
     n = 0
@@ -313,7 +313,7 @@ def _hides(source, start, end):  # type: ignore[no-untyped-def]
     return False
 
 
-@kernel
+@inner_kernel
 def _pop_to(level, sp, stack, opened, depths):  # type: ignore[no-untyped-def]
     """Take elements from the top of the stack down to `level`; returns the new height, which is `level`."""
     while sp > level:
@@ -326,7 +326,7 @@ def _pop_to(level, sp, stack, opened, depths):  # type: ignore[no-untyped-def]
     return sp
 
 
-@kernel
+@inner_kernel
 def _remove(level, sp, stack, opened, depths):  # type: ignore[no-untyped-def]
     """Take one element out of the stack and leave those above it; returns the new height."""
     opened[stack[level, 0]] -= 1
@@ -340,7 +340,7 @@ def _remove(level, sp, stack, opened, depths):  # type: ignore[no-untyped-def]
     return sp - 1
 
 
-@kernel
+@inner_kernel
 def _open_level(tag, stops, sp, stack, behaviour):  # type: ignore[no-untyped-def]
     """Level of the innermost open element of a tag, -1 where an element with one of the bits `stops` is nearer."""
     for level in range(sp - 1, -1, -1):
@@ -352,7 +352,7 @@ def _open_level(tag, stops, sp, stack, behaviour):  # type: ignore[no-untyped-de
     return -1
 
 
-@kernel
+@inner_kernel
 def _imply_ends(tag, sp, stack, opened, depths, behaviour):  # type: ignore[no-untyped-def]
     """End what a start tag ends without saying so; returns the new height of the stack."""
     if opened[_SVG] or opened[_MATH]:
@@ -432,7 +432,7 @@ def _imply_ends(tag, sp, stack, opened, depths, behaviour):  # type: ignore[no-u
     return sp
 
 
-@kernel
+@inner_kernel
 def _end_level(tag, name, sp, stack, names, behaviour):  # type: ignore[no-untyped-def]
     """Level of the element that an end tag ends, -1 where it is to be ignored."""
     kind = behaviour[tag]
@@ -456,7 +456,7 @@ def _end_level(tag, name, sp, stack, names, behaviour):  # type: ignore[no-untyp
     return -1
 
 
-@kernel
+@inner_kernel
 def _reference(source, i, reference_keys, reference_values):  # type: ignore[no-untyped-def]
     """Code points (second << 32 | first) of the character reference at i, which has an ampersand, and the position
     behind it; 0 where there is none (13.2.5.72-80)."""
@@ -509,7 +509,7 @@ def _reference(source, i, reference_keys, reference_values):  # type: ignore[no-
     return value, end
 
 
-@kernel
+@inner_kernel
 def _write(  # type: ignore[no-untyped-def]
     blocks, n, start, end, node, flags, words, link_characters, links, bold_characters, images, inline, first, last,
     counts,
@@ -525,26 +525,20 @@ def _write(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _longer(table):  # type: ignore[no-untyped-def]
-    """A table with room for as many rows again."""
-    result = np.empty((2 * len(table), table.shape[1]), table.dtype)
-    for i in range(len(table)):
-        for column in range(table.shape[1]):
-            result[i, column] = table[i, column]
-    return result
-
-
-@kernel
 def _tokenise(  # type: ignore[no-untyped-def]
     source, keep_noscript, tag_keys, tag_numbers, behaviour, reference_keys, reference_values, word_keys, word_values,
     character_class,
 ):  # fmt: skip
     """Stream, blocks, nodes, paths and spans of a page, as `Blocks` has them."""
     n = len(source)
-    stream = np.empty(n + 2, np.uint32)  # what is not written to takes no memory
-    blocks = np.empty((16 + n // 256, BLOCK_COLUMNS), np.int32)
-    nodes = np.empty((16 + n // 256, NODE_COLUMNS), np.int32)
-    paths = np.empty((16 + n // 256, 1), np.uint64)
+    most = 2  # rows: a tag begins a node and ends a block at most
+    for k in range(n):
+        most += source[k] == _LT
+    # What is not written to takes no memory. Tables that grow would be counted references to with each character.
+    stream = np.empty(n + 2, np.uint32)
+    blocks = np.empty((most, BLOCK_COLUMNS), np.int32)
+    nodes = np.empty((most, NODE_COLUMNS), np.int32)
+    paths = np.empty(most, np.uint64)
     spans = np.empty((MAX_SPANS, 3), np.int32)
     stack = np.zeros((MAX_DEPTH + 2, 4), np.int64)  # tag, node, kinds, groups of inline elements
     names = np.zeros(MAX_DEPTH + 2, np.uint64)
@@ -556,7 +550,7 @@ def _tokenise(  # type: ignore[no-untyped-def]
     n_nodes = 1
     nodes[0, PARENT] = -1
     nodes[0, TAG] = nodes[0, GROUPS] = nodes[0, DEPTH] = 0
-    paths[0, 0] = _OFFSET
+    paths[0] = _OFFSET
     # the block being filled
     start = 0
     node = flags = words = link_characters = links = bold_characters = images = inline = first = last = 0
@@ -733,15 +727,11 @@ def _tokenise(  # type: ignore[no-untyped-def]
                                 names[sp] = name
                                 opened[tag] += 1
                                 if kind & v.BLOCK:
-                                    if n_nodes == len(nodes):
-                                        nodes, paths = _longer(nodes), _longer(paths)
                                     nodes[n_nodes, PARENT] = parent
                                     nodes[n_nodes, TAG] = tag
                                     nodes[n_nodes, GROUPS] = groups | above
                                     nodes[n_nodes, DEPTH] = nodes[parent, DEPTH] + 1
-                                    paths[n_nodes, 0] = (
-                                        ((paths[parent, 0] ^ np.uint64(tag)) * _PRIME) ^ shape
-                                    ) * _PRIME
+                                    paths[n_nodes] = (((paths[parent] ^ np.uint64(tag)) * _PRIME) ^ shape) * _PRIME
                                     stack[sp, 1] = n_nodes
                                     stack[sp, 3] = 0
                                     n_nodes += 1
@@ -753,8 +743,6 @@ def _tokenise(  # type: ignore[no-untyped-def]
                                     links += 1
                     if breaks:
                         if pos > start:
-                            if n_blocks == len(blocks):
-                                blocks = _longer(blocks)
                             n_blocks = _write(
                                 blocks, n_blocks, start, pos, node, flags, words, link_characters, links,
                                 bold_characters, images, inline, first, last, counts,
@@ -851,10 +839,8 @@ def _tokenise(  # type: ignore[no-untyped-def]
         if depths[_BOLD]:
             bold_characters += 1 + more
     if pos > start:
-        if n_blocks == len(blocks):
-            blocks = _longer(blocks)
         n_blocks = _write(
             blocks, n_blocks, start, pos, node, flags, words, link_characters, links,
             bold_characters, images, inline, first, last, counts,
         )  # fmt: skip
-    return stream[:pos], blocks[:n_blocks], nodes[:n_nodes], paths[:n_nodes].ravel(), spans[:n_spans]
+    return stream[:pos], blocks[:n_blocks], nodes[:n_nodes], paths[:n_nodes], spans[:n_spans]

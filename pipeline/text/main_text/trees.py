@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels import kernel
+from pipeline.kernels import inner_kernel, kernel
 
 # Most blocks are plainly not text: after so many trees, a block this sure (in log odds) is not asked about further.
 SETTLED_AFTER: Final = 120
@@ -94,24 +94,28 @@ class Forest:
 def _add_trees(columns, firsts, features, thresholds, masks, values, scores):  # type: ignore[no-untyped-def]
     """Add up the leaves that the rows reach; columns are (n_features, n_rows), scores (n_rows,) 0 at first."""
     rows = np.arange(len(scores))
+    tile = np.zeros((len(columns), TILE), np.float32)
+    left = np.empty(TILE, np.uint32)
     last = len(firsts) - 1
     settled_after = min(SETTLED_AFTER, last)
-    _add_leaves(columns, rows, firsts, features, thresholds, masks, values, 0, settled_after, scores)
+    _add_leaves(columns, rows, firsts, features, thresholds, masks, values, 0, settled_after, scores, tile, left)
     undecided = 0
     for row in range(len(scores)):
         if abs(scores[row]) < SETTLED:
             rows[undecided] = row
             undecided += 1
-    _add_leaves(columns, rows[:undecided], firsts, features, thresholds, masks, values, settled_after, last, scores)
+    rows = rows[:undecided]
+    _add_leaves(columns, rows, firsts, features, thresholds, masks, values, settled_after, last, scores, tile, left)
 
 
-@kernel
+@inner_kernel
 def _add_leaves(  # type: ignore[no-untyped-def]
-    columns, rows, firsts, features, thresholds, masks, values, first_tree, last_tree, scores
+    columns, rows, firsts, features, thresholds, masks, values, first_tree, last_tree, scores, tile, left
 ):
-    """Ask some trees about some rows, TILE rows at once: their features stay in the nearest cache for all trees."""
-    tile = np.zeros((len(columns), TILE), np.float32)
-    left = np.empty(TILE, np.uint32)
+    """Ask some trees about some rows, TILE rows at once: their features stay in the nearest cache for all trees.
+
+    `tile`, (n_features, TILE), and `left`, (TILE,), are room to work in.
+    """
     for start in range(0, len(rows), TILE):
         width = min(TILE, len(rows) - start)
         for feature in range(len(columns)):
