@@ -436,9 +436,9 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
-    """A copy of what the file says; parsed once, as default.toml is read for every language."""
+    """What the file says, not to be changed: it is parsed once, as default.toml is read for every language."""
     try:
-        return deepcopy(_parsed(path.read_text(encoding="utf-8")))
+        return _parsed(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -514,7 +514,7 @@ def load_run_config(recipe: Path | None, overrides: Mapping[str, Any] | None = N
     Raises ConfigError with every fault.
     """
     path = find_recipe(recipe) if recipe else None
-    raw = _read_toml(path) if path else {}
+    raw = deepcopy(_read_toml(path)) if path else {}
     if path and isinstance(raw.get("inputs"), list):
         raw["inputs"] = [_beside(path, text) for text in raw["inputs"]]
     select = raw.get("select")
