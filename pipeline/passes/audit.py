@@ -11,6 +11,7 @@ from pipeline.execution.manifests import read_json, sha256_of
 from pipeline.execution.storage import Location, readable
 from pipeline.passes.layout import Layout
 from pipeline.passes.removals import removal_names
+from pipeline.passes.sorted_files import read_file
 from pipeline.stages.read_warc import CARRIERS
 
 
@@ -102,7 +103,7 @@ def _character_faults(path: Location, file: dict[str, Any]) -> list[str]:
     faults = []
     for name, column in (("characters", "character_count"), ("stripped_characters", "stripped_character_count")):
         if name in file:  # selections of older versions count nothing stripped
-            rows = pq.read_table(readable(path), columns=[column])[column]
+            rows = read_file(path, [column])[column]
             if (total := pc.sum(rows).as_py()) != file[name]:
                 faults.append(f"{path}: {total} {column} in its rows, {file[name]} in its manifest")
     return faults

@@ -26,7 +26,16 @@ from pipeline.execution.manifests import committed, finished, write_json
 from pipeline.execution.storage import Location, readable, remove_tree
 from pipeline.passes.index import open_index, updated
 from pipeline.passes.layout import Layout, batches
-from pipeline.passes.sorted_files import Names, SortedFiles, ahead, pack, rechunked, write_by_group
+from pipeline.passes.sorted_files import (
+    Names,
+    SortedFiles,
+    ahead,
+    cheap_compression,
+    pack,
+    read_file,
+    rechunked,
+    write_by_group,
+)
 from pipeline.passes.survey import calibrations, measured
 from pipeline.stages.decide import rules_fired
 from pipeline.stages.histogram import HOST_BOILERPLATE
@@ -192,7 +201,7 @@ def _signatures_of(
     config: RunConfig, layout: Layout, number: int, shard: str, population: dict[str, LanguageConfig]
 ) -> pa.Table:
     """The signature columns of a shard, in its order."""
-    table = pq.read_table(readable(layout.annotated(shard)), columns=READ)
+    table = read_file(layout.annotated(shard), READ)
     part = _takes_part(config, layout, shard, population) if population else np.ones(table.num_rows, dtype=bool)
     bands = fixed_rows(table["bands"], config.dedup.bands * 8).view("<u8")  # (n, bands) uint64, 0 is null
     exact = table["exact_hash"].fill_null(0).to_numpy().astype(np.uint64)
@@ -243,8 +252,8 @@ def _write_merged(files: list[Location], path: Path) -> None:
 
 
 def signature_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """Writer of a signature file; no dictionaries, as hashes and ids hardly repeat."""
-    return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=["group"])
+    """Writer of signatures or clusters; no dictionaries, as hashes and ids hardly repeat."""
+    return pq.ParquetWriter(path, schema, compression=cheap_compression(schema), use_dictionary=["group"])
 
 
 def fixed_rows(values: pa.ChunkedArray, width: int) -> np.ndarray:
@@ -309,7 +318,7 @@ def _save(path: Location, columns: dict[str, np.ndarray]) -> None:
 
 def _read_mark(path: Location) -> np.ndarray:
     """What `mark_already_read` wrote."""
-    mark: np.ndarray = pq.read_table(readable(path))[ALREADY_READ].to_numpy()
+    mark: np.ndarray = read_file(path, [ALREADY_READ])[ALREADY_READ].to_numpy()
     return mark
 
 
@@ -356,7 +365,7 @@ def cluster_groups(
                 changed, tables = updated(tables, rows(["id"]), leader, already_read, earlier)
                 updates.append(changed)
             for found in ahead(tables) if large else tables:
-                writer = writer or pq.ParquetWriter(path, found.schema, compression="zstd", use_dictionary=["group"])
+                writer = writer or signature_writer(path, found.schema)
                 writer.write_table(found, row_group_size=ROW_GROUP_ROWS)
         if writer:
             writer.close()

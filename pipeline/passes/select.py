@@ -23,14 +23,24 @@ from pipeline.columns import CLEAN_FIRST, CLEAN_NOT, DECISION
 from pipeline.config import KeepPolicy, LanguageConfig, RunConfig, SelectConfig, fingerprint
 from pipeline.execution.executors import Executor, run_all
 from pipeline.execution.manifests import committed, finished, read_json, sha256_of, write_json
-from pipeline.execution.storage import Location, matching, move_tree, readable, remove_tree
+from pipeline.execution.storage import Location, matching, move_tree, remove_tree
 from pipeline.passes.decontaminate import decontaminate, overlaps, with_overlap
 from pipeline.passes.deduplicate import ROW_GROUP_ROWS
 from pipeline.passes.host_lines import SPANS, with_host_lines
 from pipeline.passes.index import Held, Index, held, open_index
 from pipeline.passes.layout import Layout
 from pipeline.passes.removals import REPLACEABLE, STAYS, inherit, removal_names, removed_rows
-from pipeline.passes.sorted_files import Names, SortedFiles, pack, rechunked, rows_of, write_by_group
+from pipeline.passes.sorted_files import (
+    Names,
+    SortedFiles,
+    cheap_compression,
+    pack,
+    read_file,
+    rechunked,
+    rows_of,
+    stretches,
+    write_by_group,
+)
 from pipeline.passes.survey import Histograms, Rules, measured, write_histograms
 from pipeline.stages.decide import bucket_of, rules_fired_by
 from pipeline.stages.elect import FATE_NAMES, NOBODY, Members, elect
@@ -41,6 +51,7 @@ from pipeline.text.refine import splice, with_removed
 FORMAT = 4
 ORDER = ("minhash_cluster_size", "id_hash", "id")  # of the rows of a label
 RUN_ROWS = 1000  # of a row group of a run: merge holds one of each run
+FEW_ROWS = 1000  # of a part: beginning zstd for each number's column takes longer than it saves room
 SAMPLE = 100  # documents of each fate and language in sample.parquet
 DECIDED_FROM = ["group", "label", "id", "url_hash", "character_count", "perplexity", "date", "language_score"]
 FROM_ELECTION = ["fate", "representative", "minhash_cluster_id", "minhash_cluster_size"]
@@ -112,7 +123,7 @@ def select(
     write_histograms(partial / "histograms.parquet", histograms)
     samples = [partial / "samples" / f"batch-{n:05d}.parquet" for n in numbers]
     with committed(partial / "sample.parquet") as path:
-        sampled = pa.concat_tables([pq.read_table(readable(one)) for one in samples])
+        sampled = pa.concat_tables([read_file(one) for one in samples])
         pq.write_table(bottom_k(sampled), path, compression="zstd")
     fates: dict[str, Counter[str]] = {}
     fired: dict[str, Counter[str]] = {}
@@ -210,9 +221,7 @@ def batch_order(layout: Layout, shards: list[str], columns: list[str]) -> pa.Tab
     """Rows of a batch in signature order: by group, then shard and row."""
     tables = []
     for number, shard in enumerate(shards):
-        table = pq.read_table(
-            readable(layout.annotated(shard)), columns=[*columns, "group"] if "group" not in columns else columns
-        )
+        table = read_file(layout.annotated(shard), [*columns, "group"] if "group" not in columns else columns)
         table = table.append_column("shard", pa.array(np.full(table.num_rows, number, np.int32)))
         tables.append(table.append_column("row", pa.array(np.arange(table.num_rows))))
     return pa.concat_tables(tables).sort_by([("group", "ascending"), ("shard", "ascending"), ("row", "ascending")])
@@ -317,7 +326,7 @@ def elect_groups(
             if sum(groups[group]) <= ROW_GROUP_ROWS:  # one read, not one for each column
                 sources = Loaded(decisions, group, TO_ELECT), Loaded(clusters, group, ["leader", *CLUSTERED])
             for table in _elect_group(config, group, *sources, kept_earlier, decided_earlier.has(group)):
-                writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
+                writer = writer or pq.ParquetWriter(path, table.schema, compression=cheap_compression(table.schema))
                 writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         if writer:
             writer.close()
@@ -479,7 +488,7 @@ def write_batch(
     In memory are a row group of a shard, a run of `run_bytes` with its sorted copy, and decisions and fates of the
     batch, some 500 bytes a document.
     """
-    decided = pq.read_table(readable(partial / "decided" / f"batch-{batch:05d}.parquet"))
+    decided = read_file(partial / "decided" / f"batch-{batch:05d}.parquet")
     where, decisions = decided.select([*PLACE, "label"]), decided.drop_columns(PLACE)
     found = []
     here = sorted(group for group, entry in groups.items() if entry["rows"][batch])
@@ -663,10 +672,8 @@ class _Runs:
         table = table.sort_by([("label", "ascending"), *((name, "ascending") for name in ORDER)])
         path = self.folder / f"batch-{self.batch:05d}-run-{len(self.names):05d}.parquet"
         with _run_writer(path, table.schema) as writer:
-            labels = table["label"].to_numpy(zero_copy_only=False)
-            for label in np.unique(labels):
-                rows = np.flatnonzero(labels == label)
-                writer.write_table(table.slice(rows[0], len(rows)), row_group_size=RUN_ROWS)
+            for start, end in stretches(table["label"]):
+                writer.write_table(table.slice(start, end - start), row_group_size=RUN_ROWS)
         self.names.append(path.name)
 
 
@@ -724,9 +731,7 @@ def merged(
 ) -> Iterator[pa.Table]:
     """A label's rows of all runs, ascending in ORDER, from `low` on; a row group of each run is in memory at a time."""
     streams = [
-        _from(file, found[label], low, columns)
-        for file, found in zip(files.files, files.row_groups, strict=True)
-        if label in found
+        _from(files, number, label, low, columns) for number, found in enumerate(files.row_groups) if label in found
     ]
     heads = [(table, stream) for stream in streams if (table := next(stream, None)) is not None]
     while len(heads) > 1:
@@ -746,15 +751,15 @@ def merged(
 
 
 def _from(
-    file: pq.ParquetFile, numbers: Sequence[int], low: Key | None, columns: Sequence[str] | None
+    files: SortedFiles, file: int, label: str, low: Key | None, columns: Sequence[str] | None
 ) -> Iterator[pa.Table]:
-    places = [file.schema_arrow.get_field_index(name) for name in ORDER[:2]]
-    for number in numbers:
+    for number in files.row_groups[file][label]:
         if low is not None:
-            size, hashed = (file.metadata.row_group(number).column(place).statistics for place in places)
+            schema, row_group = files.files[file].schema_arrow, files.files[file].metadata.row_group(number)
+            size, hashed = (row_group.column(schema.get_field_index(name)).statistics for name in ORDER[:2])
             if size.max < low[0] or (size.min == size.max == low[0] and hashed.max < low[1]):
                 continue
-        table = file.read_row_group(number, columns=list(columns) if columns else None)
+        table = files.row_group(file, number, columns)
         first = 0 if low is None else bisect_left(range(table.num_rows), low, key=with_arguments(_key_of_span, table))
         if first < table.num_rows:
             yield table.slice(first)
@@ -976,17 +981,7 @@ class PartWriter:
 
     def _write_row_group(self, table: pa.Table) -> None:
         table = table.combine_chunks()
-        self.writer = self.writer or self.writing.enter_context(
-            pq.ParquetWriter(
-                self.temporary,
-                table.schema,
-                compression="zstd",
-                compression_level=3,
-                write_page_index=True,
-                write_page_checksum=True,
-                use_dictionary=["dump", "language", "language_script", "file_path", "encoding", "script"],
-            )
-        )
+        self.writer = self.writer or self._open(table)
         self.writer.write_table(table, row_group_size=table.num_rows)
         self.run_lengths = _run_lengths(table, self.rows, self.run_lengths)
         self.rows += table.num_rows
@@ -994,6 +989,21 @@ class PartWriter:
         stripped = table["stripped_character_count"].to_numpy()
         self.stripped_characters += int(stripped.sum())
         self.stripped_documents += int(np.count_nonzero(stripped))
+
+    def _open(self, table: pa.Table) -> pq.ParquetWriter:
+        """The file's writer, for its first row group."""
+        few = table.num_rows < FEW_ROWS
+        return self.writing.enter_context(
+            pq.ParquetWriter(
+                self.temporary,
+                table.schema,
+                compression=cheap_compression(table.schema) if few else "zstd",
+                compression_level=None if few else 3,
+                write_page_index=True,
+                write_page_checksum=True,
+                use_dictionary=["dump", "language", "language_script", "file_path", "encoding", "script"],
+            )
+        )
 
     def close(self) -> dict[str, Any]:
         """Make the file visible; returns what the manifest says of it. There must be a row."""
@@ -1039,4 +1049,4 @@ def _run_lengths(table: pa.Table, first: int, runs: list[list[int]]) -> list[lis
 def fates_of(layout: Layout, selection: str) -> pa.Table:
     """The decisions of a selection on every document, in the order of the signatures."""
     files = matching(layout.selection(selection) / "decisions", "batch-*.parquet")
-    return pa.concat_tables([pq.read_table(readable(path)) for path in files])
+    return pa.concat_tables([read_file(path) for path in files])

@@ -20,21 +20,34 @@ import pyarrow.parquet as pq
 from pipeline.execution.storage import Location, readable
 
 T = TypeVar("T")
+SMALL_BYTES = 16 * 2**20  # of all columns, not compressed
 
 
 class SortedFiles:
-    """Files sorted by `column`, in the order in which their rows follow each other. Threads read them in turn."""
+    """Files sorted by `column`, in the order in which their rows follow each other. Threads read them in turn.
+
+    Files that are small, all together, are read whole: a call takes longer than the rows of a small language.
+    """
 
     def __init__(self, paths: Sequence[Location], column: str) -> None:
         self.files = [pq.ParquetFile(readable(path), pre_buffer=True) for path in paths]
         self._reading = Lock()
         self.row_groups: list[dict[str, list[int]]] = []
+        self._first_rows: list[list[int]] = []  # of each row group, and the number of rows
+        total = 0
         for file in self.files:
             place = file.schema_arrow.get_field_index(column)
             found: dict[str, list[int]] = {}
+            first_rows = [0]
             for number in range(file.num_row_groups):
-                found.setdefault(file.metadata.row_group(number).column(place).statistics.min, []).append(number)
+                row_group = file.metadata.row_group(number)
+                found.setdefault(row_group.column(place).statistics.min, []).append(number)
+                first_rows.append(first_rows[-1] + row_group.num_rows)
+                total += row_group.total_byte_size
             self.row_groups.append(found)
+            self._first_rows.append(first_rows)
+        self._are_small = total <= SMALL_BYTES
+        self._whole: dict[tuple[int, tuple[str, ...]], pa.Table] = {}
 
     def __enter__(self) -> "SortedFiles":
         return self
@@ -56,9 +69,7 @@ class SortedFiles:
     def read(self, value: str, columns: Sequence[str]) -> pa.Table:
         """The rows of a value of all files."""
         tables = [
-            file.read_row_groups(found[value], columns=list(columns))
-            for file, found in zip(self.files, self.row_groups, strict=True)
-            if value in found
+            self._read(file, found[value], columns) for file, found in enumerate(self.row_groups) if value in found
         ]
         return pa.concat_tables(tables)
 
@@ -73,11 +84,7 @@ class SortedFiles:
 
         `numbers` makes float64 of a column that is not numbers already, or not the ones wanted.
         """
-        total = sum(
-            file.metadata.row_group(number).num_rows
-            for file, found in zip(self.files, self.row_groups, strict=True)
-            for number in found.get(value, [])
-        )
+        total = sum(self.span(file, value)[1] for file in range(len(self.files)))
         kind = self.files[0].schema_arrow.field(column).type
         values = np.empty(total, np.float64 if numbers else kind.to_pandas_dtype())
         filled = 0
@@ -93,40 +100,49 @@ class SortedFiles:
 
     def read_range(self, value: str, columns: Sequence[str], start: int, count: int) -> pa.Table:
         """`count` rows of a value from row `start` on, in the one file that has it; reads no row group beyond them."""
-        file, found = next(
-            (file, found) for file, found in zip(self.files, self.row_groups, strict=True) if value in found
-        )
-        first, wanted, before = 0, [], 0
-        for number in found[value]:
-            rows = file.metadata.row_group(number).num_rows
-            if first + rows > start and first < start + count:
-                wanted.append(number)
-                before = before if len(wanted) > 1 else first
-            first += rows
-        return file.read_row_groups(wanted, columns=list(columns)).slice(start - before, count)
+        file = next(number for number, found in enumerate(self.row_groups) if value in found)
+        first_rows, begin = self._first_rows[file], self.span(file, value)[0] + start
+        wanted = [
+            number
+            for number in self.row_groups[file][value]
+            if first_rows[number + 1] > begin and first_rows[number] < begin + count
+        ]
+        return self._read(file, wanted, columns).slice(begin - first_rows[wanted[0]], count)
 
     def span(self, number: int, value: str) -> tuple[int, int]:
         """Place of the first row of a value in a file, and how many there are; (0, 0) where it has none."""
-        numbers = self.row_groups[number].get(value, [])
-        metadata = self.files[number].metadata
-        counts = [metadata.row_group(one).num_rows for one in range(max(numbers, default=-1) + 1)]
-        return (sum(counts[: numbers[0]]), sum(counts[numbers[0] :])) if numbers else (0, 0)
+        numbers, first_rows = self.row_groups[number].get(value), self._first_rows[number]
+        if not numbers:
+            return 0, 0
+        first = first_rows[numbers[0]]
+        return first, first_rows[numbers[-1] + 1] - first
 
     def streams(self, value: str, columns: Sequence[str] | None = None) -> list[Iterator[pa.Table]]:
         """For each file that has a value its row groups, one after the other."""
         return [
-            self._stream(file, found[value], columns)
-            for file, found in zip(self.files, self.row_groups, strict=True)
-            if value in found
+            self._stream(file, found[value], columns) for file, found in enumerate(self.row_groups) if value in found
         ]
 
-    def _stream(
-        self, file: pq.ParquetFile, numbers: Sequence[int], columns: Sequence[str] | None
-    ) -> Iterator[pa.Table]:
+    def _stream(self, file: int, numbers: Sequence[int], columns: Sequence[str] | None) -> Iterator[pa.Table]:
         for number in numbers:
-            with self._reading:
-                table = file.read_row_group(number, columns=list(columns) if columns else None)
-            yield table
+            yield self.row_group(file, number, columns)
+
+    def row_group(self, file: int, number: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """One row group of a file."""
+        return self._read(file, [number], columns)
+
+    def _read(self, file: int, numbers: Sequence[int], columns: Sequence[str] | None) -> pa.Table:
+        """Row groups that follow each other."""
+        wanted = list(columns) if columns else None
+        with self._reading:
+            if not self._are_small:
+                return self.files[file].read_row_groups(numbers, columns=wanted)
+            key = (file, tuple(wanted or ()))
+            if key not in self._whole:
+                self._whole[key] = self.files[file].read(columns=wanted)
+        first_rows = self._first_rows[file]
+        first, end = first_rows[numbers[0]], first_rows[numbers[-1] + 1]
+        return self._whole[key].slice(first, end - first)
 
 
 def ahead(items: Iterable[T], count: int = 2) -> Iterator[T]:
@@ -183,6 +199,12 @@ class Names:
         return self._strings.take(places).cast(pa.string())
 
 
+def read_file(path: Location, columns: Sequence[str] | None = None) -> pa.Table:
+    """A file, or columns of it. `pq.read_table` goes by way of a data set, which takes longer than a small file."""
+    with pq.ParquetFile(readable(path), pre_buffer=True) as file:
+        return file.read(columns=None if columns is None else list(columns))
+
+
 def rows_of(path: Location, rows: Sequence[int], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """The rows of a file at ascending places, a row group in memory at a time."""
     places = np.asarray(rows, dtype=np.int64)
@@ -197,13 +219,32 @@ def rows_of(path: Location, rows: Sequence[int], columns: Sequence[str] | None =
             first += count
 
 
+def cheap_compression(schema: pa.Schema) -> dict[str, str]:
+    """zstd for strings, snappy for numbers and hashes, of which zstd makes hardly less.
+
+    Each row group of each column is given to zstd apart, which takes 10 us to begin: as long as all else that is done
+    with the few rows of a small language.
+    """
+    strings = (pa.string(), pa.large_string())
+    return {field.name: "zstd" if field.type in strings else "snappy" for field in schema}
+
+
 def write_by_group(path: Path, table: pa.Table) -> None:
     """Write a table that is sorted by `group` so that each group has row groups of its own."""
-    with pq.ParquetWriter(path, table.schema, compression="zstd") as writer:
-        groups = table["group"].to_numpy(zero_copy_only=False)
-        starts = np.flatnonzero(np.append(True, groups[1:] != groups[:-1])).tolist() if len(groups) else []
-        for start, end in pairwise([*starts, len(groups)]):
+    with pq.ParquetWriter(path, table.schema, compression=cheap_compression(table.schema)) as writer:
+        for start, end in stretches(table["group"]):
             writer.write_table(table.slice(start, end - start))
+
+
+def stretches(column: pa.ChunkedArray) -> Iterator[tuple[int, int]]:
+    """First row, and the row behind the last, of each stretch of equal values.
+
+    >>> list(stretches(pa.chunked_array([["a", "a", "b"]])))
+    [(0, 2), (2, 3)]
+    """
+    values = column.to_numpy(zero_copy_only=False)
+    starts = np.flatnonzero(np.append(True, values[1:] != values[:-1])).tolist() if len(values) else []
+    return pairwise([*starts, len(values)])
 
 
 def pack(totals: Mapping[str, int], capacity: int) -> list[list[str]]:

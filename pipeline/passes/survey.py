@@ -18,8 +18,9 @@ from pipeline.config import LanguageConfig, OffRule, Percentile, Rule, RunConfig
 from pipeline.errors import ConfigError, InputError
 from pipeline.execution.executors import Executor, run_all
 from pipeline.execution.manifests import committed, finished, read_json, write_json
-from pipeline.execution.storage import Location, readable, remove_tree
+from pipeline.execution.storage import Location, remove_tree
 from pipeline.passes.layout import Layout, batches
+from pipeline.passes.sorted_files import read_file
 from pipeline.stages.decide import check_rules, percentile_of
 from pipeline.stages.histogram import (
     HOST_BOILERPLATE,
@@ -92,11 +93,11 @@ def measured(
     The metric of host_lines is null unless `host_lines` says that it was measured.
     """
     stored = ["perplexity" if metric == PERCENTILE else metric for metric in metrics if metric != HOST_BOILERPLATE]
-    table = pq.read_table(readable(layout.annotated(shard)), columns=list(dict.fromkeys(["label", *stored, *columns])))
+    table = read_file(layout.annotated(shard), list(dict.fromkeys(["label", *stored, *columns])))
     if HOST_BOILERPLATE in metrics:
         found = pa.nulls(table.num_rows, pa.float64())
         if host_lines:
-            found = pq.read_table(readable(layout.host_lines(shard)), columns=[HOST_BOILERPLATE])[HOST_BOILERPLATE]
+            found = read_file(layout.host_lines(shard), [HOST_BOILERPLATE])[HOST_BOILERPLATE]
         table = table.append_column(HOST_BOILERPLATE, found)
     if PERCENTILE not in metrics:
         return table
@@ -169,7 +170,7 @@ def write_histograms(path: Location, histograms: Histograms) -> None:
 
 def read_histograms(path: Location) -> Histograms:
     """What `write_histograms` wrote: (label, metric) -> counts, underflow first, then 256 bins, overflow, nulls."""
-    table = pq.read_table(readable(path))
+    table = read_file(path)
     bins = table["counts"].combine_chunks().flatten().to_numpy().reshape(table.num_rows, OVER - 1)
     sides = [table[name].to_numpy() for name in ("underflow", "overflow", "nulls")]
     cells = np.column_stack([sides[0], bins, sides[1], sides[2]])

@@ -20,7 +20,7 @@ from pipeline.execution.executors import InlineExecutor
 from pipeline.execution.manifests import read_json
 from pipeline.passes.audit import audit
 from pipeline.passes.layout import Layout
-from pipeline.passes.select import ORDER, fates_of, merged
+from pipeline.passes.select import ORDER, PartWriter, fates_of, merged
 from pipeline.passes.sorted_files import SortedFiles, ahead, pack
 from pipeline.plan import reselect
 from tests.outputs import over_some_files
@@ -61,6 +61,12 @@ def selected(demo: Layout, config: RunConfig, root: Path, cut: dict[str, dict[st
     return Layout(root)
 
 
+@pytest.fixture(params=[0, 2**20])
+def _small_or_not(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are read by row groups, and whole."""
+    monkeypatch.setattr("pipeline.passes.sorted_files.SMALL_BYTES", request.param)
+
+
 @pytest.fixture(scope="module")
 def whole(demo: Layout, demo_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Layout:
     """One batch, one task for all groups, one run."""
@@ -80,6 +86,8 @@ def test_the_result_is_the_same_byte_for_byte_however_work_is_cut(
 ) -> None:
     executor = CountingExecutor()
     monkeypatch.setattr("pipeline.plan.make_executor", lambda *_: executor)
+    if name == "fine":
+        monkeypatch.setattr("pipeline.passes.sorted_files.SMALL_BYTES", 0)
     cut = selected(demo, demo_config, tmp_path, CUTS[name])
     groups = {group: sum(entry["rows"]) for group, entry in read_json(cut.cluster_index)["groups"].items()}
     large = sum(rows >= CUTS[name]["dedup"]["large_group_rows"] for rows in groups.values())
@@ -104,6 +112,20 @@ def test_the_result_is_the_same_byte_for_byte_however_work_is_cut(
     assert not (tmp_path / "signatures" / "gathered").exists()
     assert not (after / "parts").exists()
     audit(cut, "main")
+
+
+@pytest.mark.parametrize("copies", [1, 1000])
+def test_numbers_of_a_small_part_are_compressed_in_a_cheaper_way(copies: int, demo: Layout, tmp_path: Path) -> None:
+    table = pq.read_table(next(iter(demo.selection("main").glob("clean/khm_Khmr/*.parquet"))))
+    with PartWriter(tmp_path, "part.parquet", "train", 10_000) as part:
+        part.write(pa.concat_tables([table] * copies))
+        rows = part.close()["rows"]
+    assert rows == copies * table.num_rows
+    with pq.ParquetFile(tmp_path / "part.parquet") as file:
+        columns = [file.metadata.row_group(0).column(number) for number in range(file.metadata.num_columns)]
+        assert file.read_row_group(0, use_threads=False)["text"][:1].to_pylist() == table["text"][:1].to_pylist()
+    used = {column.path_in_schema: column.compression for column in columns}
+    assert (used["text"], used["word_count"]) == ("ZSTD", "SNAPPY" if copies == 1 else "ZSTD")
 
 
 def test_parts_of_a_label_follow_each_other_in_order_and_have_their_size(whole: Layout) -> None:
@@ -177,6 +199,7 @@ def write(path: Path, rows: list[dict[str, Any]], row_group_size: int) -> Path:
 
 
 @pytest.mark.parametrize("row_group_size", [1, 3, 100])
+@pytest.mark.usefixtures("_small_or_not")
 def test_merged_runs_are_all_rows_in_order(row_group_size: int, tmp_path: Path) -> None:
     random = np.random.default_rng(7)
     rows = [
@@ -198,6 +221,7 @@ def test_merged_runs_are_all_rows_in_order(row_group_size: int, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("start", "count"), [(0, 10), (0, 3), (2, 5), (3, 3), (9, 1), (4, 6)])
+@pytest.mark.usefixtures("_small_or_not")
 def test_a_range_of_rows_is_read_from_its_row_groups(start: int, count: int, tmp_path: Path) -> None:
     rows = [
         {"label": label, "minhash_cluster_size": number, "id_hash": 0, "id": ""}
