@@ -7,11 +7,13 @@ import pytest
 
 from pipeline.config import RunConfig
 from pipeline.errors import InputError
+from pipeline.execution.manifests import read_json
 from pipeline.execution.storage import readable
 from pipeline.passes.explain import explain
 from pipeline.passes.layout import Layout
 from pipeline.passes.lookup import find, url_key
 from pipeline.plan import run
+from pipeline.stages.measure_quality import hash64
 from pipeline.text.urls import host_of, registered_domain
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
@@ -48,6 +50,18 @@ def test_every_record_is_found_by_its_id_its_url_and_its_domain(layout: Layout) 
             assert place in {one[1:] for one in find(layout, "url", [url_key(row["url"])])}
             domain = registered_domain(host_of(row["url"]))
             assert place in {one[1:] for one in find(layout, "domain", [domain])}
+
+
+def test_hashes_stored_with_a_document_are_those_of_its_id_url_and_domain(layout: Layout) -> None:
+    for batch, shards in enumerate(read_json(layout.lookup_index)["batches"]):
+        stored = {(row["kind"], row["shard"], row["row"], row["dropped"]): row["hash"] for row in
+                  pq.read_table(readable(layout.lookup(batch))).to_pylist()}  # fmt: skip
+        for shard, dropped, number, row in rows(layout):
+            if shard in shards:
+                url = row["url"] or ""
+                wanted = row["id"], url_key(url), registered_domain(host_of(url))
+                place = shards.index(shard), number, dropped
+                assert [stored[(kind, *place)] for kind in range(3)] == list(map(hash64, wanted))
 
 
 def test_a_domain_finds_all_of_its_records_and_nothing_else(layout: Layout) -> None:

@@ -26,7 +26,7 @@ from pipeline.passes.removals import request_of, save
 from pipeline.passes.select import select as make_selection
 from pipeline.passes.survey import Rules, survey
 from pipeline.stages.measure_quality import hash64
-from pipeline.text.urls import normalize_url
+from pipeline.text.urls import host_of, normalize_url, registered_domain
 
 GROUPS = {"aaa_Latn": "iberian", "bbb_Latn": "iberian", "ccc_Cyrl": "ccc_Cyrl"}
 FLOOR, SHORTEST = 0.3, 10
@@ -167,6 +167,7 @@ def _row(shard: str, place: int, one: Document) -> dict[str, Any]:
         "warc_offset": place,
         "id_hash": hash64(one.id),
         "url_hash": hash64(normal) if normal else None,
+        "domain_hash": hash64(registered_domain(host_of(one.url))),
         "exact_hash": hash64(f"words {one.words}") if one.words else None,
         "bands": np.array([hash64(f"band {band}") if band else 0 for band in one.bands], "<u8").tobytes() if signed
         else b"",

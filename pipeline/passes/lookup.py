@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 from pipeline.config import RunConfig, fingerprint
 from pipeline.execution.executors import Executor
 from pipeline.execution.manifests import committed, finished, read_json, write_json
-from pipeline.execution.storage import readable
+from pipeline.execution.storage import Location, readable
 from pipeline.passes.layout import Layout, batches
+from pipeline.passes.sorted_files import read_file
 from pipeline.stages.measure_quality import hash64
 from pipeline.text.urls import host_of, normalize_url, registered_domain
 
@@ -75,11 +76,9 @@ def lookup_batch(layout: Layout, batch: int, shards: list[str]) -> None:
     parts = []
     for number, shard in enumerate(shards):
         for path, dropped in ((layout.annotated(shard), False), (layout.dropped(shard), True)):
-            table = pq.read_table(readable(path), columns=["id", "url"])
-            hashes = _hashes(table)
-            rows = np.arange(table.num_rows)
-            for kind, values in hashes.items():
+            for kind, values in (_hashes_of_dropped(path) if dropped else _hashes_of_documents(path)).items():
                 count = len(values)
+                rows = np.arange(count)
                 columns = [np.full(count, KINDS[kind], np.int8), values, np.full(count, number, np.int32), rows]
                 parts.append(pa.table([*map(pa.array, columns), pa.array(np.full(count, dropped))], schema=SCHEMA))
     order = [(name, "ascending") for name in ("kind", "hash", "shard", "row", "dropped")]
@@ -88,7 +87,17 @@ def lookup_batch(layout: Layout, batch: int, shards: list[str]) -> None:
         pq.write_table(whole, path, compression="zstd", row_group_size=ROW_GROUP_ROWS)
 
 
-def _hashes(table: pa.Table) -> dict[Kind, np.ndarray]:
+def _hashes_of_documents(path: Location) -> dict[Kind, np.ndarray]:
+    """Those that annotate has stored with its documents, which have none of a bare domain."""
+    table = read_file(path, ["id_hash", "url_hash", "domain_hash", "url"])
+    urls = table["url_hash"].fill_null(0).to_numpy().copy()
+    (bare,) = np.nonzero(urls == 0)
+    urls[bare] = [hash64(url_key(url or "")) for url in table["url"].take(pa.array(bare)).to_pylist()]
+    return {"id": table["id_hash"].to_numpy(), "url": urls, "domain": table["domain_hash"].to_numpy()}
+
+
+def _hashes_of_dropped(path: Location) -> dict[Kind, np.ndarray]:
+    table = read_file(path, ["id", "url"])
     urls = [url or "" for url in table["url"].to_pylist()]
     words: dict[Kind, list[str]] = {
         "id": table["id"].to_pylist(),
