@@ -9,12 +9,12 @@ count as one, which for a document of a million words has a chance below 1 in 10
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels import kernel
+from pipeline.kernels import intrinsic, kernel
 from pipeline.text.characters import ALPHABETIC, SYMBOL, character_classes
 from pipeline.text.words import Words
 
@@ -25,11 +25,7 @@ BASE: Final = 0x243F6A8885A308D3 % MODULUS
 
 _U1: Final = np.uint64(1)
 _U5: Final = np.uint64(5)
-_U30: Final = np.uint64(30)
 _U31: Final = np.uint64(31)
-_U61: Final = np.uint64(61)
-_LOW30: Final = np.uint64(2**30 - 1)
-_LOW31: Final = np.uint64(2**31 - 1)
 _MODULUS: Final = np.uint64(MODULUS)
 _BASE: Final = np.uint64(BASE)
 # All 64 of them; a test goes through all n-grams of ten characters that differ in one or two places.
@@ -178,15 +174,26 @@ def _powers(bits: int) -> NDArray[np.uint64]:
     return result
 
 
-@kernel
-def _multiply(a: np.uint64, b: np.uint64) -> np.uint64:
-    """a * b modulo 2**61 - 1 for a, b below it; no step overflows; 2**61 = 1 lets high bits be added."""
-    a_high, a_low = a >> _U31, a & _LOW31
-    b_high, b_low = b >> _U31, b & _LOW31
-    middle = a_low * b_high + a_high * b_low
-    total = ((a_high * b_high) << _U1) + (middle >> _U30) + ((middle & _LOW30) << _U31) + a_low * b_low
-    total = (total >> _U61) + (total & _MODULUS)
-    return total - _MODULUS if total >= _MODULUS else total
+@intrinsic
+def _multiply(context: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    """a * b modulo 2**61 - 1 for a, b below it, uint64.
+
+    In LLVM's words, as the processor multiplies to 128 bits at once and NumPy has no such number; 2**61 = 1 lets the
+    bits above be added to those below.
+    """
+    from llvmlite import ir
+    from numba import types
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        narrow, wide = ir.IntType(64), ir.IntType(128)
+        modulus = ir.Constant(narrow, MODULUS)
+        product = builder.mul(*(builder.zext(one, wide) for one in arguments))
+        low = builder.and_(builder.trunc(product, narrow), modulus)
+        total = builder.add(low, builder.trunc(builder.lshr(product, ir.Constant(wide, 61)), narrow))
+        reduced = builder.sub(total, modulus)
+        return builder.select(builder.icmp_unsigned(">=", total, modulus), reduced, total)
+
+    return types.uint64(types.uint64, types.uint64), generate
 
 
 @kernel
