@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.measuring import cpu_and_elapsed, glotmill, print_table
-from tests.benchmarks.pages import cut, kilobytes_a_page, mixture
+from tests.benchmarks.pages import cuts, kilobytes_a_page
 
 PEER = "datatrove, FineWeb2"
 COMMANDS: dict[str, Callable[[Path, Path], list[str]]] = {
@@ -28,9 +28,7 @@ def measure(files: Sequence[Path], options: argparse.Namespace, folder: Path) ->
     """CPU of whole commands: marginal per page, start, pages a second and core, and how many times datatrove's."""
     few, many = options.pages
     commands = COMMANDS | ({"NeMo Curator, CPU stages": nemo_curator(options.nemo)} if options.nemo else {})
-    inputs = {path.name: [cut(path, count, folder) for count in (few, many)] for path in files}
-    if len(files) > 1:
-        inputs["all of them, mixed"] = [mixture(files, count, folder) for count in (few, many)]
+    inputs = cuts(files, (few, many), folder)
     for command in commands.values():  # kernels, block lists and tokenizers: made once a machine
         cpu_and_elapsed(command(next(iter(inputs.values()))[0], folder / f"warm-{command}"))
     seconds: dict[tuple[str, str, int], list[float]] = defaultdict(list)

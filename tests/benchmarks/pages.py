@@ -59,6 +59,14 @@ def mixture(paths: Sequence[Path], pages: int, folder: Path) -> Path:
     return target
 
 
+def cuts(paths: Sequence[Path], counts: Sequence[int], folder: Path) -> dict[str, list[Path]]:
+    """Each file, and all of them mixed where there are several, by name, with so many pages, and so many, ..."""
+    found = {path.name.partition(".")[0]: [cut(path, count, folder) for count in counts] for path in paths}
+    if len(paths) > 1:
+        found["all of them, mixed"] = [mixture(paths, count, folder) for count in counts]
+    return found
+
+
 def kilobytes_a_page(path: Path) -> float:
     """Mean length of the responses' blocks, not compressed."""
     lengths = [len(record.body or b"") for record in responses(path)]

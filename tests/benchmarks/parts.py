@@ -1,6 +1,7 @@
 """Single steps of ours and of other libraries on the same pages, in one process."""
 
 import argparse
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from pipeline.stages.read_warc import read_records
 from pipeline.text.repair import clean
 from tests.benchmarks.measuring import cpu, print_table
-from tests.benchmarks.pages import LIMIT, cut, html_of, kilobytes_a_page
+from tests.benchmarks.pages import LIMIT, cuts, html_of, kilobytes_a_page
 from tests.benchmarks.steps import read
 
 TYPICAL = 4_300  # bytes of text, for figures that peers publish a document
@@ -16,19 +17,22 @@ TYPICAL = 4_300  # bytes of text, for figures that peers publish a document
 
 def measure(files: Sequence[Path], options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Single steps, ours and of other libraries, on the same pages in one process; the fastest of the rounds."""
-    result = {}
-    for path in files:
-        pages = options.pages[1]
-        warc = cut(path, pages, folder)
+    result: dict[str, dict[str, float]] = {}
+    rows: dict[str, dict[str, str]] = defaultdict(dict)
+    names: list[str] = []
+    pages = options.pages[1]
+    for file, (warc,) in cuts(files, [pages], folder).items():
         best: dict[str, float] = {}
         for _ in range(options.rounds):
             for name, seconds in _parts(warc):
                 best[name] = min(best.get(name, seconds), seconds)
-        rows = [[name, f"{1e3 * seconds / pages:.3f}"] for name, seconds in best.items()]
-        print_table(
-            f"Parts, {path.name}, {pages} pages of {kilobytes_a_page(warc):.0f} kB", ["step", "ms a page"], rows
-        )
-        result[path.name] = {name: 1e3 * seconds / pages for name, seconds in best.items()}
+        names.append(f"{file}, {kilobytes_a_page(warc):.0f} kB")
+        result[file] = {name: 1e3 * seconds / pages for name, seconds in best.items()}
+        for name, milliseconds in result[file].items():
+            rows[name][names[-1]] = f"{milliseconds:.3f}"
+    table = [[step, *(found.get(name, "") for name in names)] for step, found in rows.items()]
+    title = f"Parts, ms a page, {pages} pages of each file, fastest of {options.rounds} rounds"
+    print_table(title, ["step", *names], table)
     return result
 
 

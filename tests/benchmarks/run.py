@@ -3,9 +3,10 @@
 python -m tests.benchmarks.run [--data FOLDER] [--files N] [--pages 200 600] [--rounds 3] [--only NAME ...]
                                 [--match NAME] [--records N] [--megabytes N] [--nemo PYTHON] [--json F]
 
-Every WARC of samples/ and of the data folder is cut to a few and to more pages; each command runs on both, one after
-the other in every round, so that a busy machine is busy for all of them. A figure is CPU, user and system, of the whole
-tree of processes; per page it is marginal, the slope between the two; what is left is the start. Medians of the rounds.
+Every WARC of samples/ and in the data folder that has FEWEST_PAGES responses is cut to a few and to more pages; each
+command runs on both, one after the other in every round, so that a busy machine is busy for all of them. A figure is
+CPU, user and system, of the whole tree of processes; per page it is marginal, the slope between the two; what is left
+is the start. Medians of the rounds.
 
 Sections: command (Glotmill and datatrove's recipe from WARC to clean documents), parts (single libraries on the same
 pages in one process), profile (annotate by step, which adds up to the whole), shapes (tiny and huge pages, scripts),
@@ -20,6 +21,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,8 @@ from tests.benchmarks import command, parts, shapes, steps, workers
 from tests.benchmarks.measuring import ROOT, processor
 from tests.benchmarks.pages import responses
 
-DATA = Path(os.environ.get("GLOTMILL_BENCH_DATA", ROOT.parent / "shared" / "data" / "warc"))
+DATA = Path(os.environ.get("GLOTMILL_BENCH_DATA", ROOT.parent / "shared" / "data"))
+FEWEST_PAGES = 50  # responses of a file; with fewer the same page would be measured over and over
 SECTIONS: dict[str, Callable[[Sequence[Path], argparse.Namespace, Path], dict[str, Any]]] = {
     "command": command.measure,
     "parts": parts.measure,
@@ -41,7 +44,7 @@ SECTIONS: dict[str, Callable[[Sequence[Path], argparse.Namespace, Path], dict[st
 def main() -> None:
     """Parse, run the sections asked for, print their tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of more WARC files")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder in which more WARC files lie")
     parser.add_argument("--files", type=int, default=0, help="only the largest so many files; 0: all")
     parser.add_argument("--match", default="", help="only files with this in their name")
     parser.add_argument("--pages", type=int, nargs=2, default=(200, 600), help="pages that the slope is taken between")
@@ -52,11 +55,15 @@ def main() -> None:
     parser.add_argument("--nemo", type=Path, help="interpreter of an environment with nemo-curator[text-cpu]")
     parser.add_argument("--json", type=Path, help="also write the figures there")
     options = parser.parse_args()
-    found = [*(ROOT / "samples").glob("crawl-*.warc.*"), *options.data.glob("*.warc.gz")]
+    found = [*(ROOT / "samples").glob("crawl-*.warc.*"), *options.data.rglob("*.warc.gz")]
     found = sorted((path for path in found if options.match in path.name), key=_size, reverse=True)
-    files = [path for path in found if any(True for _ in responses(path))][: options.files or None]
+    files = [path for path in found if len(list(islice(responses(path), FEWEST_PAGES))) == FEWEST_PAGES]
+    files = files[: options.files or None]
     if not files:
-        sys.exit(f"no file with responses and {options.match!r} in its name in samples/ and {options.data}")
+        sys.exit(
+            f"samples/ and {options.data}: no file with {FEWEST_PAGES} responses and {options.match!r} in its name"
+        )
+
     print(f"{date.today()}, {processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before", flush=True)
     figures = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -13,18 +13,20 @@ from resiliparse.extract.html2text import extract_plain_text
 from pipeline.config import load_run_config
 from pipeline.passes.annotate import StepClock, annotate_shard
 from tests.benchmarks.measuring import cpu, print_table
-from tests.benchmarks.pages import cut, html_of, kilobytes_a_page
+from tests.benchmarks.pages import cuts, html_of, kilobytes_a_page
 
 LEAST = "fastwarc and resiliparse alone"
+RATIO = "all but perplexity, times that"
 
 
 def measure(files: Sequence[Path], options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """annotate by step, its child apart, slope between few pages and many; the steps add up to the whole."""
     few, many = options.pages
-    result = {}
-    for path in files:
-        warcs = [cut(path, few, folder), cut(path, many, folder)]
-        annotate(warcs[0], folder / f"steps-{path.stem}")  # loads models and kernels
+    result: dict[str, dict[str, float]] = {}
+    rows: dict[str, list[str]] = defaultdict(list)
+    names: list[str] = []
+    for name, warcs in cuts(files, (few, many), folder).items():
+        annotate(warcs[0], folder / f"steps-{warcs[0].stem}")  # loads models and kernels
         rounds: dict[str, list[float]] = defaultdict(list)
         for number in range(options.rounds):
             low, high = (annotate(warc, folder / f"steps-{number}-{warc.stem}") for warc in warcs)
@@ -33,12 +35,13 @@ def measure(files: Sequence[Path], options: argparse.Namespace, folder: Path) ->
                 rounds[step].append(1e3 * (seconds - low[step]) / (many - few))
         cost = {step: statistics.median(values) for step, values in rounds.items()}
         floor, whole = cost.pop(LEAST), sum(cost.values())
-        rows = [[step, f"{value:.2f}", f"{100 * value / whole:.0f}"] for step, value in cost.items()]
-        rows += [["sum", f"{whole:.2f}", "100"], [LEAST, f"{floor:.2f}", ""]]
-        rows.append(["all but perplexity, times that", f"{(whole - cost['score_perplexity']) / floor:.2f}", ""])
-        title = f"annotate by step, {path.name}, {kilobytes_a_page(warcs[1]):.0f} kB a page"
-        print_table(title, ["step", "ms a page", "%"], rows)
-        result[path.name] = cost | {LEAST: floor}
+        figures = cost | {"sum": whole, LEAST: floor, RATIO: (whole - cost["score_perplexity"]) / floor}
+        for step, value in figures.items():
+            rows[step].append(f"{value:.2f}")
+        names.append(f"{name}, {kilobytes_a_page(warcs[1]):.0f} kB")
+        result[name] = cost | {LEAST: floor}
+    title = f"annotate by step, ms a page, slope between {few} and {many} pages, median of {options.rounds} rounds"
+    print_table(title, ["step", *names], [[step, *values] for step, values in rows.items()])
     return result
 
 
