@@ -7,6 +7,7 @@ A template takes 15 ms to compile, and a run of a few pages renders three. Jinja
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import jinja2
@@ -16,7 +17,7 @@ FOLDER = Path(__file__).resolve().parent
 
 
 class _Cache(jinja2.FileSystemBytecodeCache):
-    """Jinja's own, which does not notice that options have changed, and fails where it cannot write."""
+    """Jinja's own, which does not notice other options, and fails where it cannot write or where a file is damaged."""
 
     def __init__(self, options: str) -> None:
         super().__init__(str(FOLDER / "__pycache__"))
@@ -24,6 +25,10 @@ class _Cache(jinja2.FileSystemBytecodeCache):
 
     def get_source_checksum(self, source: str) -> str:
         return super().get_source_checksum(self.options + source)
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        with suppress(OSError, EOFError, ValueError, UnpicklingError):
+            super().load_bytecode(bucket)
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         with suppress(OSError):

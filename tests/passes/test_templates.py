@@ -32,6 +32,15 @@ def test_another_text_or_option_is_compiled_anew(folder: Path) -> None:
     assert render("page.md.j2", {"text": "a"}) == "a"
 
 
+@pytest.mark.parametrize("left", [0, 5, 40, 60, 200])
+def test_a_damaged_file_is_not_used(left: int, folder: Path) -> None:
+    (folder / "__pycache__").mkdir()
+    render("page.md.j2", {"text": "a"})
+    (kept,) = (folder / "__pycache__").iterdir()
+    kept.write_bytes(kept.read_bytes()[:left])
+    assert render("page.md.j2", {"text": "a"}) == "\na & more\n\n"
+
+
 def test_a_page_is_made_where_nothing_can_be_kept() -> None:
     assert render("page.md.j2", {"text": "a"}) == "\na & more\n\n"  # there is no folder to keep it in
 
