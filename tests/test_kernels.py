@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,11 @@ def test_without_a_c_compiler_a_warning_says_what_follows(toys: Path, tmp_path: 
     assert (made.returncode, made.stdout) == (0, "None\n"), made.stderr
     assert "kernels were not compiled ahead" in made.stderr
     assert list(tmp_path.glob("*.json")) == []
+
+
+def test_setting_up_compiles_the_modules_too() -> None:
+    """Where Python writes no bytecode, each process would compile them again."""
+    assert Path(cache_from_source(str(PACKAGE / "cli.py"))).exists(), "make setup does (python -m pipeline.warm_up)"
 
 
 def _sum_before_7(values, start):  # type: ignore[no-untyped-def]

@@ -104,9 +104,9 @@ def test_the_tokeniser_shows_the_same_characters_as_lexbor_on_any_mixture_of_mar
 def test_no_page_has_more_blocks_or_nodes_than_the_tokeniser_has_room_for(pieces: list[str], times: int) -> None:
     source = "".join(pieces) * times
     page = tokenise(source)
-    room = source.count("<") + 2
-    assert len(page.blocks) <= room
-    assert len(page.nodes) <= room
+    room = source.count("<") + 2  # what is written beyond is cut off, so that a table that is full may have overflowed
+    assert len(page.blocks) < room
+    assert len(page.nodes) < room
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=60))
