@@ -16,7 +16,7 @@ $(VENV)/.ready: pyproject.toml
 
 # Kernels are compiled for their sources as they are: again when one of them has changed.
 $(VENV)/.warm: $(VENV)/.ready $(shell grep -rl --include=*.py '@kernel' pipeline)
-	$(BIN)/python -m pipeline.warm_up
+	$(BIN)/python -m pipeline.cli.compile_kernels
 	touch $@
 
 setup: $(VENV)/.warm
@@ -32,13 +32,13 @@ test: setup
 test-full: setup
 	@command -v chromium || command -v chromium-browser || command -v google-chrome || { \
 	  echo "make test-full opens the report in Chromium: apt-get update && apt-get install -y chromium"; exit 1; }
-	@$(BIN)/python -c "from pipeline.lm import find_program as f; f('lmplz'); f('build_binary')" 2>/dev/null || { \
+	@$(BIN)/python -c "from pipeline.training.language_models import find_program as f; f('lmplz'); f('build_binary')" 2>/dev/null || { \
 	  echo "make test-full trains language models with lmplz: make lmplz"; exit 1; }
 	$(BIN)/python -m pytest
 
 bench: setup
 	$(BIN)/python -m pip install --quiet $(PEERS)
-	$(BIN)/python -m tests.benchmarks.run $(BENCH)
+	$(BIN)/python -m benchmarks.run $(BENCH)
 
 check: setup
 	$(BIN)/ruff check .

@@ -17,9 +17,8 @@
 import os
 from pathlib import Path
 
-from pipeline.config import Rule, load_language_config
-from pipeline.passes.layout import Layout
-from pipeline.passes.tuning import (
+from pipeline.config.run_settings import Rule, load_language_config
+from pipeline.operations.tune import (
     QUANTILES,
     measured,
     metric_quantiles,
@@ -27,7 +26,8 @@ from pipeline.passes.tuning import (
     removal_from_histogram,
     what_if,
 )
-from pipeline.stages.decide import rules_fired
+from pipeline.output.layout import Layout
+from pipeline.rules.fired import rules_fired
 
 layout = Layout(Path(os.environ.get("GLOTMILL_OUTPUT", "demo-output")))
 label = os.environ.get("GLOTMILL_LANGUAGE", "rus_Cyrl")

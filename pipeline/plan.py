@@ -5,30 +5,30 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import RunConfig, differences, load_language_config
+from pipeline.config.run_settings import RunConfig, differences, load_language_config
 from pipeline.errors import ConfigError, PipelineError
-from pipeline.execution.executors import Executor, make_executor
+from pipeline.execution.commit import read_json, write_json
 from pipeline.execution.inputs import resolve_inputs
 from pipeline.execution.lock import sole_run
-from pipeline.execution.manifests import read_json, write_json
 from pipeline.execution.progress import Progress, silent
 from pipeline.execution.storage import check_reachable, locate_output
-from pipeline.passes.annotate import annotate_state
-from pipeline.passes.audit import audit
-from pipeline.passes.decontaminate import items_of
-from pipeline.passes.deduplicate import deduplicate
-from pipeline.passes.host_lines import host_lines
-from pipeline.passes.index import open_index
-from pipeline.passes.layout import Layout, batches
-from pipeline.passes.lookup import build_lookup
-from pipeline.passes.materialize import materialize
-from pipeline.passes.mixes import load_mix
-from pipeline.passes.rebalance import MixSettings, make_mix, mix_path, rebalance
-from pipeline.passes.report import write_report
-from pipeline.passes.select import select
-from pipeline.passes.shards import annotate_shards, quarantined, refuse_missing
-from pipeline.passes.survey import resolve_rules, survey
-from pipeline.stages.decide import check_rules
+from pipeline.execution.tasks import Executor, make_executor
+from pipeline.operations.audit import audit
+from pipeline.operations.materialize import materialize
+from pipeline.output.baselines import open_index
+from pipeline.output.document_index import build_lookup
+from pipeline.output.layout import Layout, batches
+from pipeline.output.mixtures import load_mix
+from pipeline.passes.annotate.shard import annotate_state
+from pipeline.passes.annotate.shards import annotate_shards, quarantined, refuse_missing
+from pipeline.passes.boilerplate.boilerplate import host_lines
+from pipeline.passes.deduplicate.deduplicate import deduplicate
+from pipeline.passes.rebalance.rebalance import MixSettings, make_mix, mix_path, rebalance
+from pipeline.passes.select.decontaminate import items_of
+from pipeline.passes.select.select import select
+from pipeline.passes.statistics import resolve_rules, survey
+from pipeline.report.page import write_report
+from pipeline.rules.fired import check_rules
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def check(
     for one in config.select.decontaminate.files if config.select.decontaminate else ():
         items_of(one)
     inputs = resolve_inputs(config.inputs, config.inputs_prefix, may_be_absent)
-    from pipeline.text.lid import LanguageIdentifier
+    from pipeline.text.language.identifiers import LanguageIdentifier
 
     LanguageIdentifier(name=config.lid.model).identify(["glotmill"])
     folder = Path(config.language_configs) if config.language_configs else None

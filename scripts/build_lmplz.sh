@@ -1,10 +1,10 @@
 #!/bin/sh
-# Build KenLM's lmplz, build_binary and query, which `pipeline.lm` calls to train language models.
+# Build KenLM's lmplz, build_binary and query, which `pipeline.training.language_models` calls to train language models.
 #
 #   scripts/build_lmplz.sh [BUILD_FOLDER]        (or: make lmplz)
 #
 # BUILD_FOLDER is build/kenlm of this repository unless given; the programs go to BUILD_FOLDER/bin, where
-# `pipeline.lm` looks (it also looks in $GLOTMILL_LMPLZ_DIR and on the PATH). The source is the sdist of the
+# `pipeline.training.language_models` looks (it also looks in $GLOTMILL_LMPLZ_DIR and on the PATH). The source is the sdist of the
 # registry package kenlm 0.3.0, whose Python module reads the models; Debian has no package of it.
 # Environment: PYTHON (python3), JOBS (2), KENLM_SDIST (a downloaded kenlm-0.3.0.tar.gz, to work offline).
 set -eu

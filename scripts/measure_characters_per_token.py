@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from pipeline.text.language import normalise_label
+from pipeline.text.language.labels import normalise_label
 
 TARGET = Path(__file__).resolve().parent.parent / "pipeline" / "passes" / "characters_per_token.toml"
 LABEL = re.compile(r"^[a-z]{3}_[A-Z][a-z]{3}$")

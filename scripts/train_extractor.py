@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.text.main_text import MODEL, Blocks, Forest, read_declared, tokenise
 from pipeline.text.main_text.features import NAMES, measure
-from tests.benchmarks.gold import GoldPage, load_kinds, load_pages, tokens
+from benchmarks.gold import GoldPage, load_kinds, load_pages, tokens
 
 HAN_KANA = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}]")
 SNIPPET_WEIGHT = 8.0

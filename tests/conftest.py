@@ -8,9 +8,9 @@ from typing import Any
 import hypothesis
 import pytest
 
-from pipeline.config import RunConfig, load_run_config
+from pipeline.config.run_settings import RunConfig, load_run_config
 from pipeline.execution import storage
-from pipeline.passes.layout import Layout
+from pipeline.output.layout import Layout
 from pipeline.plan import run
 
 # The first call of a kernel loads it, and the machine may be busy: time is no property. The same examples each time.

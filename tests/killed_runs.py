@@ -13,7 +13,7 @@ import signal
 import sys
 from typing import Any
 
-from pipeline.config import RunConfig
+from pipeline.config.run_settings import RunConfig
 from pipeline.plan import run
 
 WRITING = os.O_WRONLY | os.O_RDWR

@@ -4,8 +4,8 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from pipeline.execution.manifests import read_json, write_json
-from pipeline.passes.layout import Layout
+from pipeline.execution.commit import read_json, write_json
+from pipeline.output.layout import Layout
 
 
 def digests(root: Path) -> dict[str, str]:

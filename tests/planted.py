@@ -18,7 +18,7 @@ import numpy as np
 from pipeline.dedup.minhash import Signatures, SignatureScheme, sign_documents
 from pipeline.dedup.shingles import normalise_words
 from pipeline.dedup.verify import equal_bytes_needed
-from pipeline.text.segment import segmenter_for
+from pipeline.text.words.segmenters import segmenter_for
 
 TRUTH = Path(__file__).parents[1] / "samples" / "truth.jsonl.gz"
 LABELS = (

@@ -87,7 +87,9 @@ def test_what_the_dockerfile_copies_makes_a_whole_wheel(tmp_path: Path) -> None:
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(tmp_path)]
     subprocess.run([sys.executable, "-m", "pip", "wheel", *options, str(source)], check=True)
     packed = zipfile.ZipFile(next(tmp_path.glob("glotmill-*.whl"))).namelist()
-    assert {"pipeline/cli.py", "pipeline/lang_configs/tur_Latn.toml", "pipeline/recipes/fineweb2.toml"} <= set(packed)
+    assert {"pipeline/cli/main.py", "pipeline/lang_configs/tur_Latn.toml", "pipeline/recipes/fineweb2.toml"} <= set(
+        packed
+    )
     copied = re.findall(r"^COPY --chown=ray:users (\S+) ", DOCKERFILE, re.MULTILINE)
     assert [name for name in copied if not (ROOT / name).exists()] == []
     assert [line for line in DOCKERFILE.splitlines() if line.startswith("USER ")][-1] == "USER ray"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import typer
 
-from pipeline.cli import app
-from pipeline.passes.layout import Layout
-from pipeline.passes.report import funnel
+from pipeline.cli.main import app
+from pipeline.output.layout import Layout
+from pipeline.report.page import funnel
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -14,17 +14,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.columns import ANNOTATED, DROPPED
-from pipeline.config import LanguageConfig, Rule, RunConfig
-from pipeline.execution.executors import InlineExecutor
-from pipeline.execution.manifests import sha256_of, write_json
-from pipeline.passes.annotate import annotate_state, shard_name
-from pipeline.passes.deduplicate import deduplicate
-from pipeline.passes.layout import Layout
-from pipeline.passes.lookup import build_lookup, url_key
-from pipeline.passes.removals import request_of, save
-from pipeline.passes.select import select as make_selection
-from pipeline.passes.survey import Rules, survey
+from pipeline.config.run_settings import LanguageConfig, Rule, RunConfig
+from pipeline.execution.commit import sha256_of, write_json
+from pipeline.execution.tasks import InlineExecutor
+from pipeline.output.document_index import build_lookup, url_key
+from pipeline.output.layout import Layout
+from pipeline.output.take_downs import request_of, save
+from pipeline.passes.annotate.shard import annotate_state, shard_name
+from pipeline.passes.deduplicate.deduplicate import deduplicate
+from pipeline.passes.select.select import select as make_selection
+from pipeline.passes.statistics import Rules, survey
+from pipeline.schema.columns import ANNOTATED, DROPPED
 from pipeline.stages.measure_quality import hash64
 from pipeline.text.urls import host_of, normalize_url, registered_domain
 

@@ -11,7 +11,7 @@ amortised, and no slower on edges that already point at the smallest index of th
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.kernels import kernel
+from pipeline.kernels.compile import kernel
 
 ParentArray = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
 

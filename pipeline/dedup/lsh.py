@@ -7,7 +7,7 @@ need no more, and a spam template with a million copies stays a million edges.
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.kernels import kernel
+from pipeline.kernels.compile import kernel
 
 CHANCE_OF_EQUAL_BYTES = 1 / 256
 PARTITION_ROWS = 16_384  # their keys and their hash table stay in the cache of a core

@@ -26,7 +26,7 @@ from pipeline.dedup.shingles import (
     shingle_at,
 )
 from pipeline.errors import ConfigError
-from pipeline.kernels import kernel
+from pipeline.kernels.compile import kernel
 
 UNITS = {"word": "s", "character": "c"}  # of a shingle, and their letter in the name of a scheme
 EMPTY_MINIMUM = np.uint64(2**64 - 1)  # a minimum over no shingle, as in datasketch

@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from pipeline.dedup.xxh64 import hash_words
 from pipeline.errors import ConfigError
-from pipeline.kernels import kernel
+from pipeline.kernels.compile import kernel
+from pipeline.kernels.hashing import hash_words
 from pipeline.text.characters import ALPHANUMERIC, DIGIT, character_classes, code_points
-from pipeline.text.words import Words
+from pipeline.text.words.words import Words
 
 UInt32Array = npt.NDArray[np.uint32]
 UInt64Array = npt.NDArray[np.uint64]

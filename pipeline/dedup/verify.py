@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pipeline.dedup.lsh import CHANCE_OF_EQUAL_BYTES
 from pipeline.errors import ConfigError
-from pipeline.kernels import intrinsic, kernel
+from pipeline.kernels.compile import intrinsic, kernel
 
 IndexT = TypeVar("IndexT", np.uint32, np.uint64)
 IndexArray = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import BusyError
-from pipeline.execution.manifests import names_full_storage
+from pipeline.execution.commit import names_full_storage
 from pipeline.execution.storage import Location
 
 logger = logging.getLogger(__name__)

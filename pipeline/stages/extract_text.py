@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from pipeline.columns import MEASURED, METADATA, PAYLOAD, RECORD, TEXT, schema
-from pipeline.config import RunConfig
+from pipeline.config.run_settings import RunConfig
+from pipeline.schema.columns import MEASURED, METADATA, PAYLOAD, RECORD, TEXT, schema
 from pipeline.stages.contract import add_columns
 from pipeline.text.decode import to_utf8
-from pipeline.text.extract import Extraction
 from pipeline.text.main_text import Utf8
+from pipeline.text.main_text.extractors import Extraction
 from pipeline.text.repair import clean, repair_encoding
 
 HTML_TYPES = ("text/html", "application/xhtml+xml")

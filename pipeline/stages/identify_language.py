@@ -6,10 +6,10 @@ from functools import cache
 
 import pyarrow as pa
 
-from pipeline.columns import LANGUAGE, MEASURED, schema
-from pipeline.config import RunConfig
+from pipeline.config.run_settings import RunConfig
+from pipeline.schema.columns import LANGUAGE, MEASURED, schema
 from pipeline.stages.contract import add_columns
-from pipeline.text.lid import Identification, LanguageIdentifier
+from pipeline.text.language.identifiers import Identification, LanguageIdentifier
 
 NOTHING = Identification(None, None, [], None, 0.0, 0.0)
 

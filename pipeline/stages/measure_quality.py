@@ -7,16 +7,16 @@ from pathlib import Path
 import pyarrow as pa
 import xxhash
 
-from pipeline.columns import LANGUAGE, MEASURED, METRIC, RECORD, SIGNATURE, SPANS, TEXT, schema
-from pipeline.config import RunConfig, load_language_config
+from pipeline.config.run_settings import RunConfig, load_language_config
 from pipeline.dedup.minhash import SignatureScheme, sign_documents
+from pipeline.schema.columns import LANGUAGE, MEASURED, METRIC, RECORD, SIGNATURE, SPANS, TEXT, schema
 from pipeline.stages.contract import add_columns
-from pipeline.text.metrics import WordLists, measure
+from pipeline.text.metrics.definitions import WordLists, measure
+from pipeline.text.metrics.view import TextView
 from pipeline.text.refine import find_spans, splice
-from pipeline.text.segment import segment_all
 from pipeline.text.urls import host_of, normalize_url, registered_domain
-from pipeline.text.view import TextView
-from pipeline.text.words import Words
+from pipeline.text.words.segmenters import segment_all
+from pipeline.text.words.words import Words
 
 CHUNK_CHARACTERS = 32_768
 

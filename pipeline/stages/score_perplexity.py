@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.columns import LANGUAGE, MEASURED, PERPLEXITY, schema
-from pipeline.config import RunConfig
+from pipeline.config.run_settings import RunConfig
+from pipeline.schema.columns import LANGUAGE, MEASURED, PERPLEXITY, schema
 from pipeline.stages.contract import add_columns
 from pipeline.text.perplexity import CALIBRATION_FILE, LanguageModel, available_models
 

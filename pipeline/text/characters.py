@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels import kernel
+from pipeline.kernels.compile import kernel
 
 # Hexadecimal code points and inclusive ranges.
 _PUNCTUATION = """

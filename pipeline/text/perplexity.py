@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ModelError
-from pipeline.kernels import kernel
+from pipeline.kernels.compile import kernel
 from pipeline.text.characters import code_points
 
 SENTENCEPIECE_FILE: Final = "sp.model"

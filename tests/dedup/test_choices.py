@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from datasketch import MinHashLSH
 
-from pipeline.config import RunConfig, load_run_config
+from pipeline.config.run_settings import RunConfig, load_run_config
 from pipeline.dedup.minhash import SignatureScheme, bands_and_rows, sign_documents
 from pipeline.errors import ConfigError
-from pipeline.passes.select import fates_of
+from pipeline.passes.select.select import fates_of
 from pipeline.plan import run
 from tests.make_warc import conversion_record, write_records
 

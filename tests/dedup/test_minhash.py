@@ -22,7 +22,7 @@ from pipeline.dedup.minhash import (
 )
 from pipeline.dedup.shingles import normalise_words, shingle_hashes, word_hashes
 from pipeline.errors import ConfigError
-from pipeline.text.words import Words
+from pipeline.text.words.words import Words
 
 KERNEL = settings(deadline=None)  # the first example may compile a kernel
 MASK = 2**64 - 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.dedup.overlap import Ngrams, ngrams_of, overlap_fractions
 from pipeline.dedup.shingles import normalise_words
-from pipeline.text.segment import segment_with_icu
+from pipeline.text.words.segmenters import segment_with_icu
 
 # an item of each script, of at least 13 words, from article 1 of the Universal Declaration of Human Rights
 ITEMS = {

@@ -14,7 +14,7 @@ from datasketch import MinHash, MinHashLSH
 from datatrove.pipeline.dedup.minhash import MinhashConfig, MinhashDedupBuckets, MinhashDedupCluster
 from datatrove.utils.hashing import HashConfig
 
-from pipeline.config import RunConfig
+from pipeline.config.run_settings import RunConfig
 from pipeline.dedup.components import components
 from pipeline.dedup.lsh import estimate_jaccard, link
 from pipeline.dedup.minhash import (
@@ -27,9 +27,9 @@ from pipeline.dedup.minhash import (
 )
 from pipeline.dedup.shingles import normalise_words, shingle_hashes, word_hashes
 from pipeline.dedup.verify import verify
-from pipeline.execution.executors import Executor, InlineExecutor
-from pipeline.passes.deduplicate import cluster_signatures, signature_writer
-from pipeline.passes.layout import Layout
+from pipeline.execution.tasks import Executor, InlineExecutor
+from pipeline.output.layout import Layout
+from pipeline.passes.deduplicate.deduplicate import cluster_signatures, signature_writer
 from tests.planted import LABELS, Planted, chance_found, expected_found, planted
 
 SCHEME = SignatureScheme()

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import RunConfig
+from pipeline.config.run_settings import RunConfig
 from pipeline.errors import AuditError
-from pipeline.execution.manifests import read_json
-from pipeline.passes.audit import audit
-from pipeline.passes.layout import Layout
+from pipeline.execution.commit import read_json
+from pipeline.operations.audit import audit
+from pipeline.output.layout import Layout
 from pipeline.plan import run
 from tests.outputs import digests
 

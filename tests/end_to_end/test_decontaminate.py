@@ -9,17 +9,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config import EvaluationSet, RunConfig, load_run_config
+from pipeline.config.run_settings import EvaluationSet, RunConfig, load_run_config
 from pipeline.dedup.shingles import normalise_words
 from pipeline.errors import ConfigError
-from pipeline.execution.manifests import read_json
-from pipeline.passes.audit import audit
-from pipeline.passes.decontaminate import items_of
-from pipeline.passes.explain import explain
-from pipeline.passes.layout import Layout
-from pipeline.passes.select import fates_of
+from pipeline.execution.commit import read_json
+from pipeline.operations.audit import audit
+from pipeline.operations.explain import explain
+from pipeline.output.layout import Layout
+from pipeline.passes.select.decontaminate import items_of
+from pipeline.passes.select.select import fates_of
 from pipeline.plan import reselect
-from pipeline.text.segment import segment_with_icu
+from pipeline.text.words.segmenters import segment_with_icu
 from tests.outputs import over_some_files
 
 LABELS = ("eng_Latn", "rus_Cyrl", "ara_Arab", "zho_Hani", "tha_Thai", "hin_Deva", "jpn_Jpan")

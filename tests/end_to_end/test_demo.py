@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config import RunConfig
-from pipeline.execution.manifests import read_json
-from pipeline.passes.audit import audit
-from pipeline.passes.layout import Layout
-from pipeline.passes.select import fates_of
+from pipeline.config.run_settings import RunConfig
+from pipeline.execution.commit import read_json
+from pipeline.operations.audit import audit
+from pipeline.output.layout import Layout
+from pipeline.passes.select.select import fates_of
 from pipeline.plan import run
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"

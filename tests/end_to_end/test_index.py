@@ -9,16 +9,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config import RunConfig
+from pipeline.config.run_settings import RunConfig
 from pipeline.errors import ConfigError
-from pipeline.execution.executors import InlineExecutor
-from pipeline.execution.manifests import read_json, write_json
-from pipeline.passes.audit import audit
-from pipeline.passes.deduplicate import deduplicate
-from pipeline.passes.layout import Layout
-from pipeline.passes.remove import remove
-from pipeline.passes.select import fates_of
-from pipeline.passes.survey import resolve_rules, surveyed
+from pipeline.execution.commit import read_json, write_json
+from pipeline.execution.tasks import InlineExecutor
+from pipeline.operations.audit import audit
+from pipeline.operations.remove import remove
+from pipeline.output.layout import Layout
+from pipeline.passes.deduplicate.deduplicate import deduplicate
+from pipeline.passes.select.select import fates_of
+from pipeline.passes.statistics import resolve_rules, surveyed
 from pipeline.plan import reselect
 from tests.outputs import over_some_files
 
@@ -80,7 +80,7 @@ def test_added_clusters_and_updates_are_the_same_however_a_group_is_cut(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     expected = clustered(runs["second"])
-    monkeypatch.setattr("pipeline.passes.deduplicate.ROW_GROUP_ROWS", rows_at_a_time)
+    monkeypatch.setattr("pipeline.passes.deduplicate.deduplicate.ROW_GROUP_ROWS", rows_at_a_time)
     settings = demo_config.model_dump() | {"output": str(tmp_path), "index": [str(runs["first"].root)]}
     settings["dedup"] |= {"batch_shards": 2, "large_group_rows": large_group_rows}
     config = RunConfig.model_validate(settings)
@@ -174,8 +174,8 @@ def test_what_was_taken_out_of_an_earlier_output_holds_its_place_unless_given_up
 def test_an_output_of_another_scheme_model_or_group_list_is_refused_with_the_difference(
     state: dict[str, Any], told: str, demo_config: RunConfig, runs: dict[str, Layout], tmp_path: Path
 ) -> None:
-    from pipeline.config import merge
-    from pipeline.passes.index import open_index
+    from pipeline.config.run_settings import merge
+    from pipeline.output.baselines import open_index
 
     for name in ("clusters", "selections"):
         (tmp_path / name).symlink_to(runs["first"].root / name)
@@ -187,7 +187,7 @@ def test_an_output_of_another_scheme_model_or_group_list_is_refused_with_the_dif
 def test_an_index_that_is_not_there_or_incomplete_is_refused(
     demo_config: RunConfig, runs: dict[str, Layout], tmp_path: Path
 ) -> None:
-    from pipeline.passes.index import open_index
+    from pipeline.output.baselines import open_index
 
     def opening(*layouts: Path) -> None:
         open_index(demo_config.model_copy(update={"index": tuple(map(str, layouts))}))

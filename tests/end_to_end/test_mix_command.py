@@ -9,9 +9,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.cli import main
-from pipeline.execution.manifests import read_json
-from pipeline.passes.layout import Layout
+from pipeline.cli.main import main
+from pipeline.execution.commit import read_json
+from pipeline.output.layout import Layout
 
 ROOT = Path(__file__).resolve().parents[2]
 

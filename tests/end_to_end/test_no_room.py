@@ -11,10 +11,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config import RunConfig
+from pipeline.config.run_settings import RunConfig
 from pipeline.errors import StorageError
-from pipeline.passes.audit import audit
-from pipeline.passes.layout import Layout
+from pipeline.operations.audit import audit
+from pipeline.output.layout import Layout
 from pipeline.plan import run
 from tests.outputs import digests
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import DedupConfig, RunConfig
+from pipeline.config.run_settings import DedupConfig, RunConfig
 from pipeline.errors import AuditError, MissingError, PipelineError
-from pipeline.execution.manifests import read_json
-from pipeline.passes.annotate import shard_name
-from pipeline.passes.audit import audit
-from pipeline.passes.layout import Layout
+from pipeline.execution.commit import read_json
+from pipeline.operations.audit import audit
+from pipeline.output.layout import Layout
+from pipeline.passes.annotate.shard import shard_name
 from pipeline.plan import Progress, reselect, run
 from tests.outputs import digests
 

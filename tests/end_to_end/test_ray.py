@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import RunConfig
+from pipeline.config.run_settings import RunConfig
 from pipeline.errors import ConfigError
-from pipeline.execution.executors import make_executor
+from pipeline.execution.tasks import make_executor
 from pipeline.plan import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,7 +68,7 @@ def test_a_task_killed_for_memory_is_tried_again_three_times_and_no_more(
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
     executor = make_executor("ray", 1, 2**26)
     try:
-        with caplog.at_level(logging.WARNING, "pipeline.execution.ray_executor"):
+        with caplog.at_level(logging.WARNING, "pipeline.execution.ray"):
             results = list(executor.run(time.sleep, [(60,)], attempts=3))
     finally:
         executor.close()

@@ -7,8 +7,8 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.execution.manifests import read_json
-from pipeline.passes.layout import Layout
+from pipeline.execution.commit import read_json
+from pipeline.output.layout import Layout
 
 FINEWEB2_COLUMNS = [
     "text",

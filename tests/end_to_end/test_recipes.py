@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config import load_run_config
-from pipeline.passes.layout import Layout
-from pipeline.passes.select import fates_of
+from pipeline.config.run_settings import load_run_config
+from pipeline.output.layout import Layout
+from pipeline.passes.select.select import fates_of
 from pipeline.plan import run
 from tests.make_warc import conversion_record, record_id_of, write_records
 

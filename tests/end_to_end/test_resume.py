@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import RunConfig
+from pipeline.config.run_settings import RunConfig
 from pipeline.errors import ConfigError
-from pipeline.execution.manifests import read_json
+from pipeline.execution.commit import read_json
 from pipeline.plan import run
 
 WET = str(Path(__file__).resolve().parents[2] / "samples" / "crawl-00004.warc.wet.gz")

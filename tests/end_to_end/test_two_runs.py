@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.config import RunConfig
-from pipeline.execution.manifests import read_json
+from pipeline.config.run_settings import RunConfig
+from pipeline.execution.commit import read_json
 from pipeline.plan import run
 from tests.outputs import digests
 

@@ -10,16 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config import HostLinesConfig, RunConfig
+from pipeline.config.run_settings import HostLinesConfig, RunConfig
 from pipeline.errors import ConfigError, InputError
 from pipeline.execution import storage
+from pipeline.execution.commit import committed, read_json, sha256_of, write_json
 from pipeline.execution.inputs import resolve_inputs
-from pipeline.execution.manifests import committed, read_json, sha256_of, write_json
 from pipeline.execution.storage import ObjectPath, local_copy, locate, locate_output, put_if_absent, readable
-from pipeline.passes.audit import audit
-from pipeline.passes.explain import explain
-from pipeline.passes.index import open_index
-from pipeline.passes.remove import remove
+from pipeline.operations.audit import audit
+from pipeline.operations.explain import explain
+from pipeline.operations.remove import remove
+from pipeline.output.baselines import open_index
 from pipeline.plan import check, reselect, run
 
 ROOT = Path(__file__).resolve().parents[2]

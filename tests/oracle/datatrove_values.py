@@ -17,8 +17,8 @@ from datatrove.pipeline.filters import (
 )
 from datatrove.utils.word_tokenizers import WordTokenizer
 
-from pipeline.config import LanguageConfig
-from pipeline.text.segment import segment
+from pipeline.config.run_settings import LanguageConfig
+from pipeline.text.words.segmenters import segment
 
 Values = dict[str, float | None]
 

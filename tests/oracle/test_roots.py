@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.text.characters import SYMBOLS
-from pipeline.text.metrics import WordLists, measure
-from pipeline.text.segment import segment
-from pipeline.text.view import TextView
+from pipeline.text.metrics.definitions import WordLists, measure
+from pipeline.text.metrics.view import TextView
+from pipeline.text.words.segmenters import segment
 
 TEXTS = {
     case["label"]: case["text"]

@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.execution.manifests import read_json
+from pipeline.execution.commit import read_json
 from pipeline.execution.storage import matching
-from pipeline.passes.audit import audit
-from pipeline.passes.layout import Layout
-from pipeline.passes.remove import remove
-from pipeline.passes.select import fates_of
+from pipeline.operations.audit import audit
+from pipeline.operations.remove import remove
+from pipeline.output.layout import Layout
+from pipeline.passes.select.select import fates_of
 from tests.worlds import GROUPS, Document, Output, Verdict, expected, sizes_over, write
 
 SEEDS = (46, 124, 129, 17, 5)

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import RunConfig
+from pipeline.config.run_settings import RunConfig
 from pipeline.dedup.components import components
 from pipeline.dedup.lsh import link
-from pipeline.execution.executors import InlineExecutor
-from pipeline.execution.manifests import read_json
-from pipeline.passes.audit import audit
-from pipeline.passes.layout import Layout
-from pipeline.passes.select import ORDER, PartWriter, fates_of, merged
-from pipeline.passes.sorted_files import SortedFiles, ahead, pack
+from pipeline.execution.commit import read_json
+from pipeline.execution.tasks import InlineExecutor
+from pipeline.operations.audit import audit
+from pipeline.output.grouped_parquet import SortedFiles, ahead, pack
+from pipeline.output.layout import Layout
+from pipeline.passes.select.select import ORDER, PartWriter, fates_of, merged
 from pipeline.plan import reselect
 from tests.outputs import over_some_files
 
@@ -64,7 +64,7 @@ def selected(demo: Layout, config: RunConfig, root: Path, cut: dict[str, dict[st
 @pytest.fixture(params=[0, 2**20])
 def _small_or_not(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are read by row groups, and whole."""
-    monkeypatch.setattr("pipeline.passes.sorted_files.SMALL_BYTES", request.param)
+    monkeypatch.setattr("pipeline.output.grouped_parquet.SMALL_BYTES", request.param)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_the_result_is_the_same_byte_for_byte_however_work_is_cut(
     executor = CountingExecutor()
     monkeypatch.setattr("pipeline.plan.make_executor", lambda *_: executor)
     if name == "fine":
-        monkeypatch.setattr("pipeline.passes.sorted_files.SMALL_BYTES", 0)
+        monkeypatch.setattr("pipeline.output.grouped_parquet.SMALL_BYTES", 0)
     cut = selected(demo, demo_config, tmp_path, CUTS[name])
     groups = {group: sum(entry["rows"]) for group, entry in read_json(cut.cluster_index)["groups"].items()}
     large = sum(rows >= CUTS[name]["dedup"]["large_group_rows"] for rows in groups.values())

@@ -6,15 +6,15 @@ from collections.abc import Callable
 import pyarrow as pa
 import pytest
 
-from pipeline.columns import PAYLOAD, RECORD, schema
-from pipeline.config import RunConfig
+from pipeline.config.run_settings import RunConfig
 from pipeline.errors import SchemaError
+from pipeline.schema.columns import PAYLOAD, RECORD, schema
 from pipeline.stages.contract import Stage, apply
 from pipeline.stages.extract_text import ExtractText
 from pipeline.stages.identify_language import IdentifyLanguage
 from pipeline.stages.measure_quality import MeasureQuality
 from pipeline.stages.score_perplexity import ScorePerplexity
-from pipeline.text.extract import Extraction, extract
+from pipeline.text.main_text.extractors import Extraction, extract
 
 CONFIG = RunConfig()
 SENTENCES = {

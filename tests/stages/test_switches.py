@@ -8,16 +8,16 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline.columns import METRIC, PAYLOAD, RECORD, schema
-from pipeline.config import RunConfig, load_run_config
+from pipeline.config.run_settings import RunConfig, load_run_config
 from pipeline.errors import ConfigError
-from pipeline.passes.annotate import annotate_state
+from pipeline.passes.annotate.shard import annotate_state
+from pipeline.schema.columns import METRIC, PAYLOAD, RECORD, schema
 from pipeline.stages.contract import apply
 from pipeline.stages.extract_text import ExtractText
 from pipeline.stages.identify_language import IdentifyLanguage
 from pipeline.stages.measure_quality import MeasureQuality
 from pipeline.stages.score_perplexity import MODELS, ScorePerplexity
-from pipeline.text.extract import extract
+from pipeline.text.main_text.extractors import extract
 from pipeline.text.refine import splice
 
 ENGLISH = "The committee will meet again next week to discuss the plans, and everybody may come and listen to it."

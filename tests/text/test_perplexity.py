@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ModelError
-from pipeline.lm import import_model
 from pipeline.text.perplexity import (
     _PUNCTUATION,
     LanguageModel,
@@ -23,6 +22,7 @@ from pipeline.text.perplexity import (
     open_model,
     score_texts,
 )
+from pipeline.training.language_models import import_model
 
 # Third column: back-off weight. KenLM takes no model without bigrams.
 ARPA = """\\data\\

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels import kernel
+from pipeline.kernels.compile import kernel
 from pipeline.text.main_text import tokeniser as t
 from pipeline.text.main_text.tokeniser import Blocks
 from pipeline.text.main_text.vocabulary import TAG

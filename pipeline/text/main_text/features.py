@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels import inner_kernel, kernel
+from pipeline.kernels.compile import inner_kernel, kernel
 from pipeline.text.main_text import tokeniser as t
 from pipeline.text.main_text import vocabulary as v
 from pipeline.text.main_text.metadata import Declared

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels import inner_kernel, kernel
+from pipeline.kernels.compile import inner_kernel, kernel
 from pipeline.text.main_text import vocabulary as v
 
 # Columns of the block table.

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels import inner_kernel, kernel
+from pipeline.kernels.compile import inner_kernel, kernel
 
 # Most blocks are plainly not text: after so many trees, a block this sure (in log odds) is not asked about further.
 SETTLED_AFTER: Final = 120

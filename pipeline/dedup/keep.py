@@ -1,0 +1,88 @@
+"""clusters + decisions -> one representative per cluster, and the fate of every document of a group.
+
+No sort: the best of a cluster is found policy by policy, each of which leaves those that have its best value.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.config.run_settings import KeepPolicy
+from pipeline.dedup.lsh import link
+from pipeline.kernels.compile import kernel
+
+NOBODY = np.uint32(2**32 - 1)
+FATE_NAMES = np.array(["kept", "failed_rules", "duplicate", "url_duplicate", "already_read", "removed"])
+
+
+@dataclass(frozen=True)
+class Members:
+    """The documents of one group in dense order, one array per fact, all of the same length."""
+
+    leader: np.ndarray  # uint32: smallest dense index of the cluster
+    failed: np.ndarray  # bool: some rule fired
+    already_read: np.ndarray  # bool: the same record was read before
+    url_hash: np.ndarray  # uint64: 0 is null
+    worth: dict[KeepPolicy, np.ndarray] = field(default_factory=dict)  # float64, more is better, NaN unknown, by policy
+    barred: np.ndarray | None = None  # bool: may not represent its cluster
+
+
+@kernel
+def _leave_best(cluster: np.ndarray, candidate: np.ndarray, worth: np.ndarray, best: np.ndarray) -> None:
+    """Of each cluster's candidates those stay that have the greatest worth; NaN is less than any."""
+    for document in range(cluster.size):
+        if candidate[document] and worth[document] > best[cluster[document]]:
+            best[cluster[document]] = worth[document]
+    for document in range(cluster.size):
+        if candidate[document]:
+            own = worth[document]
+            candidate[document] = (-np.inf if np.isnan(own) else own) == best[cluster[document]]
+
+
+@kernel
+def _first_kernel(cluster: np.ndarray, candidate: np.ndarray, first: np.ndarray) -> None:
+    for place in range(cluster.size):
+        document = cluster.size - 1 - place
+        if candidate[document]:
+            first[cluster[document]] = document
+
+
+def _best(
+    cluster: np.ndarray, candidate: np.ndarray, keep: Sequence[KeepPolicy], worth: dict[KeepPolicy, np.ndarray]
+) -> np.ndarray:
+    """The best candidate of each cluster, at the place of its smallest index, by the keep policy; ties: first seen."""
+    candidate = candidate.copy()
+    for policy in keep:
+        if policy == "first_seen":
+            break  # no two are first: what follows decides nothing
+        _leave_best(cluster, candidate, worth[policy], np.full(len(cluster), -np.inf))
+    first = np.full(len(cluster), NOBODY, np.uint32)
+    _first_kernel(cluster, candidate, first)
+    return first
+
+
+def elect(
+    members: Members, keep: Sequence[KeepPolicy], url_duplicates: bool, elect_before_rules: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """(fate (n,) uint8 index into FATE_NAMES, representative (n,) uint32 dense index or NOBODY).
+
+    Documents that pass the rules come first, unless `elect_before_rules` (FineWeb2: an arbitrary member is kept and
+    then filtered, so that a cluster whose survivor fails is lost). Takes some 25 bytes a document beside its input.
+    """
+    indices = np.arange(len(members.leader), dtype=np.uint32)
+    eligible = ~members.already_read if elect_before_rules else ~(members.failed | members.already_read)
+    if members.barred is not None:
+        eligible &= ~members.barred
+    representative = _best(members.leader, eligible, keep, members.worth)[members.leader]
+    is_best = representative == indices
+    fate = np.full(len(indices), 2, np.uint8)
+    fate[is_best & members.failed if elect_before_rules else members.failed] = 1
+    fate[is_best & ~members.failed] = 0
+    fate[members.already_read] = 4
+    if url_duplicates:
+        of_url = indices.copy()
+        first, other = link(members.url_hash, fate != 0)
+        of_url[other] = first
+        fate[(fate == 0) & (_best(of_url, fate == 0, keep, members.worth)[of_url] != indices)] = 3
+    return fate, representative

@@ -1,0 +1,109 @@
+"""audit: the books of a run. Bytes, records and fates must balance, or the run has failed."""
+
+from collections import Counter
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.errors import AuditError
+from pipeline.execution.commit import read_json, sha256_of
+from pipeline.execution.storage import Location, readable
+from pipeline.output.grouped_parquet import read_file
+from pipeline.output.layout import Layout
+from pipeline.output.take_downs import removal_names
+from pipeline.readers.warc import CARRIERS
+
+
+def audit(layout: Layout, selection: str | None = None, checksums: bool = True) -> list[str]:
+    """What was checked, a line each. Raises AuditError with every imbalance."""
+    faults: list[str] = []
+    documents = 0
+    labels: Counter[str] = Counter()
+    manifests = layout.manifests()
+    for manifest in manifests:
+        faults += _shard_faults(layout, manifest, checksums)
+        documents += manifest["documents"]
+        labels.update(manifest["rows_by_label"])
+    lines = [f"{len(manifests)} shards: bytes and records balance, {documents} documents"]
+    faults += [f"{shard}: neither annotated nor quarantined; run again" for shard in layout.unfinished()]
+    for shard in layout.missing():
+        if not layout.quarantined(shard).exists():
+            faults.append(f"{shard}: missing, and {layout.quarantined(shard)} does not say why")
+        else:
+            lines.append(f"missing: {shard}, quarantined ({read_json(layout.quarantined(shard))['error']})")
+    if selection is not None and (layout.selection(selection) / "manifest.json").exists():
+        faults += _selection_faults(layout, selection, labels, checksums)
+        lines.append(f"selection {selection}: each of {documents} documents has exactly one fate")
+    if faults:
+        raise AuditError("the books do not balance:\n" + "\n".join(faults))
+    return lines
+
+
+def _shard_faults(layout: Layout, manifest: dict[str, Any], checksums: bool) -> list[str]:
+    shard = manifest["shard"]
+    faults = []
+    gaps = sum(gap["end"] - gap["start"] for gap in manifest["gaps"])
+    if manifest["record_bytes"] + gaps != manifest["file_bytes"]:
+        faults.append(f"{shard}: records {manifest['record_bytes']} + gaps {gaps} bytes, file {manifest['file_bytes']}")
+    carriers = sum(count for kind, count in manifest["records_by_type"].items() if kind in CARRIERS)
+    dropped = sum(manifest["dropped"].values())
+    if carriers != manifest["documents"] + dropped:
+        faults.append(f"{shard}: {carriers} records are not {manifest['documents']} documents + {dropped} dropped")
+    if not layout.annotated_manifest(shard).exists():
+        faults.append(f"{layout.annotated_manifest(shard)}: missing; run again")
+    for kind, path, rows in (
+        ("annotated", layout.annotated(shard), manifest["documents"]),
+        ("dropped", layout.dropped(shard), dropped),
+    ):
+        if not path.exists():
+            faults.append(f"{path}: missing")
+        elif pq.read_metadata(readable(path)).num_rows != rows:
+            faults.append(f"{path}: not the {rows} rows of its manifest")
+        elif checksums and sha256_of(path) != manifest["sha256"][kind]:
+            faults.append(f"{path}: sha256 differs from its manifest")
+    return faults
+
+
+def _selection_faults(layout: Layout, selection: str, labels: Counter[str], checksums: bool) -> list[str]:
+    folder = layout.selection(selection)
+    manifest = read_json(folder / "manifest.json")
+    faults = []
+    if manifest["missing"] != layout.missing():
+        faults.append(
+            f"{selection}: made without {manifest['missing']}, now {layout.missing()} are missing: select again"
+        )
+    for name in sorted(set(removal_names(layout)) - set(manifest["removals"])):
+        faults.append(f"{selection}: removals/{name}.json is not carried out: give `glotmill remove` again, or select")
+    lines = (manifest.get("host_lines") or {}).get("totals", {})
+    for label in sorted(set(labels) | set(manifest["fates"])):
+        fates = manifest["fates"].get(label, {})
+        if sum(fates.values()) != labels[label]:
+            faults.append(f"{selection}: {label}: {labels[label]} documents, {sum(fates.values())} fates")
+        marked = lines.get(label, {}).get("documents", 0)
+        if manifest.get("host_lines") and marked != labels[label]:
+            faults.append(f"{selection}: {label}: {labels[label]} documents, {marked} looked at by host_lines")
+        rows = sum(file["rows"] for file in manifest["files"].get(label, []))
+        if rows != fates.get("kept", 0):
+            faults.append(f"{selection}: {label}: {fates.get('kept', 0)} kept, {rows} rows in clean/")
+    for files in manifest["files"].values():
+        for file in files:
+            path = folder / file["path"]
+            if not path.exists():
+                faults.append(f"{path}: missing")
+            elif checksums:
+                if sha256_of(path) != file["sha256"]:
+                    faults.append(f"{path}: sha256 differs from its manifest")
+                faults += _character_faults(path, file)
+    return faults
+
+
+def _character_faults(path: Location, file: dict[str, Any]) -> list[str]:
+    """Sums of a file of clean/ that are not those of its rows."""
+    faults = []
+    for name, column in (("characters", "character_count"), ("stripped_characters", "stripped_character_count")):
+        if name in file:  # selections of older versions count nothing stripped
+            rows = read_file(path, [column])[column]
+            if (total := pc.sum(rows).as_py()) != file[name]:
+                faults.append(f"{path}: {total} {column} in its rows, {file[name]} in its manifest")
+    return faults

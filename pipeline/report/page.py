@@ -1,0 +1,193 @@
+"""The funnel, `report/index.html` and the dataset card, all from manifests; their text is in the templates beside."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import markupsafe
+
+from pipeline.execution.commit import committed, read_json
+from pipeline.execution.storage import matching
+from pipeline.output.layout import Layout
+from pipeline.passes.annotate.shard import shard_name
+from pipeline.report.histograms import histogram_section
+from pipeline.report.templates import render
+from pipeline.schema.columns import FATES
+
+FUNNEL_COLUMNS = ("documents", *FATES)
+# The order in which documents are lost, and what those that are left have behind them.
+STEPS = {
+    "failed_rules": "pass the rules",
+    "duplicate": "represent their near duplicates",
+    "url_duplicate": "are the only one of their URL",
+    "already_read": "were not read before",
+    "empty_after_refine": "have text after refinement",
+    "removed": "were not taken back",
+}
+
+
+def funnel(layout: Layout, selection: str) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """A row per language with documents and fates, most documents first, and the records dropped by reason."""
+    manifest = read_json(layout.selection(selection) / "manifest.json")
+    dropped: Counter[str] = Counter()
+    for one in layout.manifests():
+        dropped.update(one["dropped"])
+    rows = []
+    for label, fates in manifest["fates"].items():
+        rows.append({"label": label, "documents": sum(fates.values()), **{fate: fates.get(fate, 0) for fate in FATES}})
+    rows.sort(key=lambda row: (-row["documents"], row["label"]))
+    return rows, dropped
+
+
+def write_report(layout: Layout, selection: str) -> None:
+    """Write `report/index.html` and `README.md` (the card) into the selection."""
+    facts = _facts(layout, selection)
+    folder = layout.selection(selection)
+    filters: dict[str, Callable[..., str]] = {"count": _count, "percent": _percent, "size": _size, "words": _words}
+    for path, template in ((folder / "README.md", "card.md.j2"), (folder / "report" / "index.html", "report.html.j2")):
+        with committed(path) as temporary:
+            temporary.write_text(render(template, facts, filters), encoding="utf-8")
+
+
+def _facts(layout: Layout, selection: str) -> dict[str, Any]:
+    folder = layout.selection(selection)
+    manifest = read_json(folder / "manifest.json")
+    plan = read_json(layout.run)
+    rows, dropped = funnel(layout, selection)
+    inputs = plan["inputs"]
+    for row in rows:
+        files = manifest["files"].get(row["label"], [])
+        row["characters"] = sum(file["characters"] for file in files)
+        row["bytes"] = sum(file["bytes"] for file in files)
+        row["stripped_characters"] = sum(file.get("stripped_characters", 0) for file in files)
+        row["stripped_documents"] = sum(file.get("stripped_documents", 0) for file in files)
+        row["fired"] = Counter(manifest["rules_fired"].get(row["label"], {})).most_common()
+        row["failed"] = row["failed_rules"]
+    summed = (*FUNNEL_COLUMNS, "characters", "bytes", "stripped_characters", "stripped_documents")
+    totals = {name: sum(row[name] for row in rows) for name in summed}
+    labels = [label for label, files in manifest["files"].items() if files]
+    return {
+        "selection": selection,
+        "fingerprint": manifest["fingerprint"],
+        "missing": [path for path in inputs if shard_name(path) in manifest["missing"]],
+        "settings": json.dumps(plan["config"], indent=2, ensure_ascii=False),
+        "names": {
+            label: one["name"] for label, one in manifest["language_configs"].items() if one["name"] != "any language"
+        },
+        "labels": labels,
+        "splits": {
+            label: sorted({file["split"] for file in manifest["files"][label]}, reverse=True) for label in labels
+        },
+        "rows": rows,
+        "totals": totals,
+        "columns": FUNNEL_COLUMNS,
+        "shown": ["documents", *(fate for fate in STEPS if totals[fate]), "kept"],
+        "dropped": dropped.most_common(),
+        "dropped_total": dropped.total(),
+        "documents": totals["documents"],
+        "kept": totals["kept"],
+        "read": dropped.total() + totals["documents"],
+        "steps": _steps(totals, dropped.total()),
+        "fired": _fired(manifest["rules_fired"]),
+        "host_lines": manifest.get("host_lines"),
+        "host_line_totals": _host_line_totals(manifest.get("host_lines")),
+        "mixes": [
+            {
+                "name": mix["name"],
+                "estimated": mix["token_counts"]["method"] == "estimate",
+                "totals": sorted(mix["totals"].items(), key=_most_documents),
+            }
+            for mix in map(read_json, matching(folder / "mixes", "*.json"))
+        ],
+        "histograms": markupsafe.Markup(histogram_section(layout, selection)),
+        "shards": [_shard(one) for one in layout.manifests()],
+    }
+
+
+def _steps(totals: dict[str, int], dropped: int) -> list[dict[str, Any]]:
+    """What is left after each step, and lost there; steps that lose nothing are passed over, but for the first."""
+    left = totals["documents"] + dropped
+    steps = [{"fate": "read", "name": "records read", "left": left, "lost": 0}]
+    for fate, name, lost in (
+        ("dropped", "became documents", dropped),
+        *((fate, name, totals[fate]) for fate, name in STEPS.items()),
+    ):
+        left -= lost
+        if lost:
+            steps.append({"fate": fate, "name": name, "left": left, "lost": lost})
+    return steps
+
+
+def _fired(rules_fired: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
+    """Each rule with the documents that fire it and its languages, most first."""
+    by_metric: dict[str, Counter[str]] = {}
+    for label, counts in rules_fired.items():
+        for metric, count in counts.items():
+            by_metric.setdefault(metric, Counter())[label] = count
+    rules = [
+        {"metric": metric, "documents": counts.total(), "languages": counts.most_common()}
+        for metric, counts in by_metric.items()
+    ]
+    return sorted(rules, key=lambda rule: (-rule["documents"], rule["metric"]))
+
+
+def _host_line_totals(lines: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """A row for each language with lines that repeat across a host, most characters in them first."""
+    found = [{"label": label, **one} for label, one in (lines["totals"] if lines else {}).items() if one["lines"]]
+    return sorted(found, key=lambda one: (-one["characters"], one["label"]))
+
+
+def _shard(manifest: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "file_path": manifest["file_path"],
+        "name": Path(manifest["file_path"]).name,
+        "bytes": manifest["file_bytes"],
+        "documents": manifest["documents"],
+        "dropped": sum(manifest["dropped"].values()),
+        "gap_bytes": sum(gap["end"] - gap["start"] for gap in manifest["gaps"]),
+    }
+
+
+def _most_documents(entry: tuple[str, dict[str, int]]) -> tuple[int, str]:
+    return -entry[1]["documents"], entry[0]
+
+
+def _count(value: int) -> str:
+    """
+    >>> _count(1234567)
+    '1,234,567'
+    """
+    return f"{value:,}"
+
+
+def _percent(part: int, whole: int) -> str:
+    """
+    >>> _percent(1, 8), _percent(1, 100_000), _percent(0, 3), _percent(0, 0)
+    ('12.5 %', '< 0.1 %', '0.0 %', '')
+    """
+    if not whole:
+        return ""
+    return "< 0.1 %" if 0 < part / whole < 0.0005 else f"{100 * part / whole:.1f} %"
+
+
+def _size(value: int) -> str:
+    """
+    >>> _size(999), _size(41_983), _size(7_208_088), _size(3_400_000_000_000)
+    ('999 B', '42.0 kB', '7.2 MB', '3.4 TB')
+    """
+    amount = float(value)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 999.95:
+            return f"{value} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:,.1f} TB"
+
+
+def _words(name: str) -> str:
+    """
+    >>> _words("url_duplicate")
+    'url duplicate'
+    """
+    return name.replace("_", " ")

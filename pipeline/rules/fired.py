@@ -1,0 +1,86 @@
+"""metric columns + a language's rules -> every rule that fired. Rules are data: a changed threshold reads no text."""
+
+import difflib
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.config.run_settings import LanguageConfig
+from pipeline.errors import ConfigError
+from pipeline.rules.histogram import HOST_BOILERPLATE, MEASURED, values_of
+
+
+def check_rules(language: LanguageConfig, host_lines: bool) -> None:
+    """Raises ConfigError for a rule on a metric that does not exist, naming the nearest one, or is not measured."""
+    for metric in language.rules:
+        if metric not in MEASURED:
+            near = difflib.get_close_matches(metric, MEASURED, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"{language.origins.get(metric, language.label)}: rules.{metric}: no such metric{hint}")
+    if HOST_BOILERPLATE in language.active_rules() and not host_lines:
+        raise ConfigError(
+            f"{language.origins.get(HOST_BOILERPLATE, language.label)}: rules.{HOST_BOILERPLATE}: is measured with "
+            "host_lines.enabled = true only; set that, too, or take the rule out"
+        )
+
+
+def rules_fired(table: pa.Table, language: LanguageConfig) -> tuple[list[list[str]], np.ndarray]:
+    """For each row the metrics outside their interval, in the order of the rules, and whether any is.
+
+    A null metric fires no rule. Raises ConfigError for a rule on a column that does not exist.
+
+    >>> from pipeline.config.run_settings import Rule
+    >>> turkish = LanguageConfig(name="Turkish", rules={"word_count": Rule(min=50)})
+    >>> rules_fired(pa.table({"word_count": [10, 60, None]}), turkish)[0]
+    [['word_count'], [], []]
+    """
+    fired, failed = rules_fired_by(table, [language], np.zeros(table.num_rows, np.int64))
+    return fired.to_pylist(), failed
+
+
+def rules_fired_by(
+    table: pa.Table, languages: Sequence[LanguageConfig], language_of: npt.NDArray[np.int64]
+) -> tuple[pa.ListArray, np.ndarray]:
+    """As `rules_fired`, for rows of many languages: `language_of` (n,) is the place of each row's in `languages`."""
+    rules = [language.active_rules() for language in languages]
+    metrics = list(dict.fromkeys(metric for one in rules for metric in one))
+    out = np.zeros((table.num_rows, len(metrics)), dtype=bool)
+    order = np.zeros((len(languages), len(metrics)), dtype=np.int64)  # of a language's rules
+    for column, metric in enumerate(metrics):
+        bounds = np.full((2, len(languages)), [[-np.inf], [np.inf]])
+        for place, (language, of_language) in enumerate(zip(languages, rules, strict=True)):
+            if metric in of_language:
+                if metric not in table.column_names:
+                    raise ConfigError(f"lang_configs/{language.label}.toml: rules.{metric}: no such metric")
+                bounds[:, place] = of_language[metric].interval()
+                order[place, column] = list(of_language).index(metric)
+        values = values_of(table, metric)
+        out[:, column] = (values < bounds[0][language_of]) | (values > bounds[1][language_of])  # NaN is neither
+    rows, columns = np.nonzero(out)
+    columns = columns[np.lexsort((order[language_of[rows], columns], rows))]
+    offsets = np.append(0, np.cumsum(out.sum(axis=1))).astype(np.int32)
+    names = pa.array(metrics, pa.string()).take(pa.array(columns))
+    failed: np.ndarray = np.any(out, axis=1)
+    return pa.ListArray.from_arrays(pa.array(offsets), names), failed
+
+
+def percentile_of(perplexities: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Percentile, 0 to 100, of perplexities in a reference given by its 101 percentiles; NaN stays NaN.
+
+    >>> percentile_of(np.array([5.0, np.nan]), np.arange(101.0)).tolist()
+    [5.0, nan]
+    """
+    found = np.interp(perplexities, reference, np.linspace(0, 100, len(reference)))
+    return np.round(np.where(np.isnan(perplexities), np.nan, found), 4)
+
+
+def bucket_of(percentiles: np.ndarray, head: float | np.ndarray, middle: float | np.ndarray) -> npt.NDArray[np.object_]:
+    """head, middle or tail, None for NaN; the bounds are numbers or arrays like `percentiles`.
+
+    >>> bucket_of(np.array([10.0, 50.0, 90.0, np.nan]), 30, 60).tolist()
+    ['head', 'middle', 'tail', None]
+    """
+    place = np.where(percentiles < head, 0, np.where(percentiles < middle, 1, 2))
+    return np.array(["head", "middle", "tail", None], dtype=object)[np.where(np.isnan(percentiles), 3, place)]

@@ -1,0 +1,172 @@
+"""The data dictionary: every column, in the order in which it comes to be, with type and meaning."""
+
+import pyarrow as pa
+
+from pipeline.text.metrics.definitions import METRICS
+
+ARROW_TYPES = {"int64": pa.int64(), "float64": pa.float64()}
+
+RECORD: dict[str, tuple[pa.DataType, str]] = {
+    "id": (pa.string(), "WARC-Record-ID, else urn:glotmill: and a sha256 of file name and offset"),
+    "url": (pa.string(), "WARC-Target-URI"),
+    "date": (pa.string(), "WARC-Date, ISO 8601"),
+    "dump": (pa.string(), "crawl: isPartOf of warcinfo, else the crawl id in the path, else config"),
+    "file_path": (pa.string(), "input file as the plan names it"),
+    "warc_offset": (pa.int64(), "byte offset of the record in the file"),
+    "warc_length": (pa.int64(), "bytes of the record in the file, as compressed"),
+    "warc_type": (pa.string(), "response, resource or conversion"),
+    "http_status": (pa.int16(), "status of the HTTP response; null where there is none"),
+    "truncated": (pa.string(), "WARC-Truncated: why the crawler cut the record; null if it did not"),
+}
+PAYLOAD = {
+    "content_type": (pa.string(), "of the HTTP response or the record"),
+    "payload": (pa.large_binary(), "body after transfer and content encodings are undone"),
+}
+METADATA = {
+    "title": (pa.string(), "as the page declares it: og:title, else the title element"),
+    "published": (pa.string(), "date of publication as the page declares it, ISO 8601"),
+    "author": (pa.string(), "as the page declares it"),
+    "html_lang": (pa.string(), "lang of the html element, as written"),
+    "og_locale": (pa.string(), "og:locale, as written"),
+    "hreflang": (pa.string(), "hreflang of the page's own address among its alternates, as written"),
+}
+TEXT = {
+    "encoding": (pa.string(), "Python codec that the body was decoded with"),
+    "encoding_source": (pa.string(), "bom, header, meta, utf8 or detected"),
+    "encoding_repaired": (pa.bool_(), "ftfy changed the text"),
+    "text": (pa.large_string(), "main text as extracted and repaired, before spans are applied"),
+}
+# Read by the stages of annotate and not stored: it is `text`, unless repair comes after the metrics.
+MEASURED = {"measured_text": (pa.large_string(), "what language, metrics and signature are of")}
+LANGUAGE = {
+    "label": (pa.string(), "language and script, such as tur_Latn"),
+    "language": (pa.string(), "ISO 639-3"),
+    "language_script": (pa.string(), "ISO 15924"),
+    "language_score": (pa.float64(), "confidence of the identifier, 0 to 1"),
+    "top_langs": (pa.string(), "JSON object of labels above .01 and their scores, at most 10"),
+    "script": (pa.string(), "script of most letters, measured"),
+    "script_fraction": (pa.float64(), "share of letters in the label's script, 0 to 1"),
+    "group": (pa.string(), "deduplication partition"),
+}
+METRIC = {name: (ARROW_TYPES[metric.dtype], metric.description) for name, metric in METRICS.items()}
+PERPLEXITY = {
+    "perplexity": (pa.float64(), "per token, sentence ends counted, over the lines of the document"),
+    "perplexity_median": (pa.float64(), "median of the lines' perplexities"),
+    "perplexity_p90": (pa.float64(), "90th percentile of the lines' perplexities"),
+}
+SIGNATURE = {
+    "id_hash": (pa.uint64(), "xxh64 of id"),
+    "url_hash": (pa.uint64(), "xxh64 of the normal form of the URL; null for a bare domain"),
+    "domain_hash": (pa.uint64(), "xxh64 of the registered domain"),
+    "exact_hash": (pa.uint64(), "xxh64 of the normalised words; null without words"),
+    "bands": (pa.large_binary(), "band digests, little-endian uint64; empty without a shingle"),
+    "minima": (pa.large_binary(), "each minimum modulo 256; empty without a shingle"),
+}
+SPANS = {
+    "span_starts": (pa.list_(pa.int32()), "starts of the spans to splice, code points of text"),
+    "span_ends": (pa.list_(pa.int32()), "their ends"),
+    "span_texts": (pa.list_(pa.string()), "their replacements"),
+}
+
+
+def schema(*parts: dict[str, tuple[pa.DataType, str]]) -> pa.Schema:
+    """An Arrow schema of the named columns, in order."""
+    return pa.schema([(name, kind) for part in parts for name, (kind, _) in part.items()])
+
+
+def _annotated() -> pa.Schema:
+    """Columns that later passes read stand together, before `text`."""
+    text = dict(TEXT)
+    last = {"text": text.pop("text")}
+    return schema(RECORD, METADATA, text, LANGUAGE, METRIC, PERPLEXITY, SIGNATURE, SPANS, last)
+
+
+ANNOTATED = _annotated()
+
+DROPPED = pa.schema(
+    [
+        ("id", pa.string()),
+        ("url", pa.string()),
+        ("http_status", pa.int16()),
+        ("warc_type", pa.string()),
+        ("drop_reason", pa.string()),
+        ("file_path", pa.string()),
+        ("warc_offset", pa.int64()),
+        ("warc_length", pa.int64()),
+        ("label", pa.string()),
+        ("language_score", pa.float64()),
+    ]
+)
+
+DECISION = {
+    "perplexity_percentile": (pa.float64(), "percentile of perplexity in the language's reference, 0 to 100"),
+    "perplexity_bucket": (pa.string(), "head, middle or tail; null without a model"),
+    "host_boilerplate_character_fraction": (
+        pa.float64(),
+        "share of characters in lines that repeat across the host, 0 to 1; null where host_lines is off or cannot say",
+    ),
+    "stripped_character_count": (pa.int64(), "clean only: code points that text lost with such lines"),
+    "rules_fired": (
+        pa.list_(pa.string()),
+        "metrics that lie outside their interval, in the order of the rules",
+    ),
+    "fate": (
+        pa.string(),
+        "kept, failed_rules, duplicate, url_duplicate, already_read, empty_after_refine, removed",
+    ),
+    "minhash_cluster_id": (pa.string(), "id of the cluster's leader"),
+    "minhash_cluster_size": (pa.int64(), "members, passing or not"),
+    "in_population": (pa.bool_(), "took part in clusters: passed the rules that dedup.population names"),
+    "representative": (pa.string(), "id of the document that stands for the cluster; null where none passes"),
+    "elected": (pa.bool_(), "decisions only: stands for its cluster and its URL, even where it was taken out"),
+    "split": (pa.string(), "train or test"),
+    "evaluation_overlap": (
+        pa.string(),
+        "JSON object: evaluation set -> share of the document's words in it; null where decontamination is off",
+    ),
+    "removed": (pa.int8(), "decisions only: 0; 1 taken out; 2 taken out, and its cluster elects another"),
+    "already_read": (pa.bool_(), "decisions only: a record with this id was read before"),
+    "held_by": (pa.string(), "decisions only: id of the document of an earlier output that stands for the cluster"),
+    "url_held": (pa.bool_(), "decisions only: an earlier output keeps a document of this URL"),
+}
+
+FATES = (
+    "kept",
+    "failed_rules",
+    "duplicate",
+    "url_duplicate",
+    "already_read",
+    "empty_after_refine",
+    "removed",
+)
+
+CLEAN_FIRST = [
+    "text",
+    "id",
+    "dump",
+    "url",
+    "date",
+    "file_path",
+    "language",
+    "language_script",
+    "language_score",
+    "top_langs",
+    "minhash_cluster_size",
+]
+HOST_LINES = {
+    "host_line_starts": (pa.list_(pa.int32()), "starts of lines that repeat across the host, code points of text"),
+    "host_line_ends": (pa.list_(pa.int32()), "their ends, newline included"),
+}
+CLEAN_NOT = (
+    "text_bytes",
+    "exact_hash",
+    "bands",
+    "minima",
+    "id_hash",
+    "url_hash",
+    "domain_hash",
+    "group",
+    "label",
+    *SPANS,
+    *HOST_LINES,
+)

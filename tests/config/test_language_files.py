@@ -1,0 +1,239 @@
+"""The shipped language files, word lists and recipes load and hold the values they claim."""
+
+import importlib.util
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from pipeline.config.run_settings import LABEL_PATTERN, Rule, load_language_config, load_run_config
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / "lang_configs"
+CULTURAX = ROOT / "recipes" / "culturax_languages"
+FILES = sorted([*CONFIGS.glob("*_*.toml"), *CULTURAX.glob("*_*.toml")])
+LABELS = sorted(path.stem for path in CONFIGS.glob("*_*.toml"))
+WORD_LISTS = sorted([*(CONFIGS / "stop_words").glob("*.txt"), *(CULTURAX / "stop_words").glob("*.txt")])
+RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+CERTAIN = [
+    "ara_Arab",
+    "deu_Latn",
+    "spa_Latn",
+    "fra_Latn",
+    "jpn_Jpan",
+    "kor_Hang",
+    "pol_Latn",
+    "por_Latn",
+    "rus_Cyrl",
+    "zho_Hani",
+    "ind_Latn",
+    "nob_Latn",
+    "ita_Latn",
+    "vie_Latn",
+    "fas_Arab",
+    "hin_Deva",
+    "khm_Khmr",
+    "tha_Thai",
+    "amh_Ethi",
+    "ben_Beng",
+    "heb_Hebr",
+    "kat_Geor",
+    "ell_Grek",
+    "tur_Latn",
+    "ukr_Cyrl",
+    "eng_Latn",
+]
+METRICS = {
+    "character_count",
+    "segment_count",
+    "word_count",
+    "line_count",
+    "mean_word_length",
+    "hash_per_word",
+    "ellipsis_per_word",
+    "bullet_line_fraction",
+    "ellipsis_line_fraction",
+    "alphabetic_word_fraction",
+    "stop_word_count",
+    "duplicate_line_fraction",
+    *(f"top_{n}_gram_character_fraction" for n in (2, 3, 4)),
+    *(f"duplicate_{n}_gram_character_fraction" for n in range(5, 11)),
+    "terminal_punctuation_line_fraction",
+    "short_line_fraction",
+    "repeated_line_character_fraction",
+    "newline_per_word",
+    "character_repetition_fraction",
+    "word_repetition_fraction",
+    "special_character_fraction",
+    "stop_word_fraction",
+    "flagged_word_fraction",
+    "short_line_character_fraction",
+    "perplexity",
+    "language_score",
+    "script_fraction",
+}
+
+
+def bounds(label: str, metric: str, folder: Path = CONFIGS) -> tuple[float | None, float | None]:
+    rule = load_language_config(label, folder).rules[metric]
+    assert isinstance(rule, Rule)
+    return rule.min, rule.max
+
+
+def words_of(path: Path) -> list[str]:
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+
+
+@pytest.fixture(scope="module")
+def importer() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("import_fineweb2", ROOT / "scripts" / "import_fineweb2.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_language_file_loads_and_says_where_its_numbers_are_from(path: Path) -> None:
+    config = load_language_config(path.stem, path.parent)
+    assert LABEL_PATTERN.match(config.label)
+    assert config.name != "any language"
+    assert config.provenance["thresholds"].startswith(("FineWeb", "ROOTS"))
+    assert config.provenance["date"] == "2026-11-23"
+    assert set(config.rules) <= METRICS
+    assert [metric for metric, rule in config.rules.items() if not rule.source] == []
+    own = set(tomllib.loads(path.read_text(encoding="utf-8"))["rules"])
+    assert {metric for metric, origin in config.origins.items() if path.stem in origin} == own
+
+
+def test_the_languages_that_matter_are_there_in_ten_scripts_or_more() -> None:
+    assert set(CERTAIN) - set(LABELS) == set()
+    assert len(LABELS) >= 24
+    assert len({label.partition("_")[2] for label in LABELS}) >= 10
+
+
+def test_a_language_without_a_file_gets_the_default_rules() -> None:
+    config = load_language_config("xyz_Latn")
+    assert config.name == "any language"
+    assert config.stop_words == ()
+    assert bounds("xyz_Latn", "language_score") == (0.3, None)
+    assert bounds("xyz_Latn", "script_fraction") == (0.5, None)
+    assert bounds("xyz_Latn", "word_count") == (50, 100_000)
+    assert bounds("xyz_Latn", "repeated_line_character_fraction") == (None, 0.1)
+    assert (config.perplexity.head, config.perplexity.middle) == (30, 60)
+
+
+def test_default_duplicate_limits_fall_as_the_n_gram_grows() -> None:
+    limits = [bounds("xyz_Latn", f"duplicate_{n}_gram_character_fraction")[1] or 0 for n in range(5, 11)]
+    assert limits == sorted(limits, reverse=True)
+    assert (limits[0], limits[-1]) == (0.252, 0.159)
+
+
+@pytest.mark.parametrize(
+    ("label", "metric", "low", "high"),
+    [
+        ("tur_Latn", "duplicate_line_fraction", None, 0.272),
+        ("tur_Latn", "mean_word_length", 3, 21),
+        ("tur_Latn", "language_score", 0.875, None),
+        ("tur_Latn", "terminal_punctuation_line_fraction", 0.091, None),
+        ("nob_Latn", "language_score", 0.3, None),  # 0.813 there; lid.176 scores Norwegian lower
+        ("deu_Latn", "mean_word_length", None, 15),
+        ("por_Latn", "top_2_gram_character_fraction", None, 0.371),
+        ("ita_Latn", "newline_per_word", None, 0.2),
+        ("ara_Arab", "alphabetic_word_fraction", 0.787, None),
+        ("zho_Hani", "mean_word_length", 1, 5),
+        ("hin_Deva", "duplicate_10_gram_character_fraction", None, 0.09),
+        ("khm_Khmr", "duplicate_line_fraction", None, 0.917),
+        ("eng_Latn", "mean_word_length", 3, 10),
+        ("eng_Latn", "duplicate_5_gram_character_fraction", None, 0.15),
+        ("eng_Latn", "short_line_fraction", None, 0.67),
+        ("eng_Latn", "repeated_line_character_fraction", None, 0.01),
+    ],
+)
+def test_known_values_of_fineweb2(label: str, metric: str, low: float | None, high: float | None) -> None:
+    assert bounds(label, metric) == (low, high)
+
+
+def test_rules_that_fineweb2_has_off_are_off() -> None:
+    for label in ("deu_Latn", "tha_Thai", "khm_Khmr"):
+        config = load_language_config(label)
+        assert config.rules["terminal_punctuation_line_fraction"].model_dump()["off"] is True
+        assert "terminal_punctuation_line_fraction" not in config.active_rules()
+
+
+def test_importing_minus_one_and_zero_gives_rules_that_are_off(importer: ModuleType) -> None:
+    config = importer.TABLE["eng_Latn"] | {"line_punct_thr": -1, "dup_line_frac": 0, "min_avg_word_length": 0}
+    rules = importer.rules_of(config)
+    assert rules["terminal_punctuation_line_fraction"] == {}
+    assert rules["duplicate_line_fraction"] == {}
+    assert rules["mean_word_length"] == {"max": 10}
+    text = importer.render("tur_Latn", config, "test", "2026-11-23")
+    assert tomllib.loads(text)["rules"]["duplicate_line_fraction"] == {"off": True, "source": "test"}
+
+
+@pytest.mark.parametrize("path", WORD_LISTS, ids=lambda path: f"{path.parent.parent.name}/{path.stem}")
+def test_word_lists_hold_lower_case_words_and_their_source(path: Path) -> None:
+    head = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("# ")]
+    for key in ("source", "licence", "method", "date"):
+        assert any(line.startswith(f"# {key}: ") for line in head), key
+    words = words_of(path)
+    assert len(words) >= 8
+    assert len(words) == len(set(words))
+    assert [word for word in words if word != word.lower() or " " in word] == []
+    assert [word for word in words if not any(character.isalpha() for character in word)] == []
+    assert load_language_config(path.stem, path.parent.parent).stop_words == tuple(words)
+
+
+def test_every_language_file_has_stop_words() -> None:
+    listed = {path.stem for path in WORD_LISTS if path.parent.parent == CONFIGS}
+    assert set(LABELS) - listed == set()
+
+
+def test_english_function_words_are_in_no_other_list() -> None:
+    english = {"the", "of", "and", "to", "in", "is", "that", "a"}
+    for path in (CONFIGS / "stop_words").glob("*.txt"):
+        if path.stem != "eng_Latn":
+            assert english & set(words_of(path)) == set(), path.stem
+    assert {"the", "of", "and"} <= set(load_language_config("eng_Latn").stop_words)
+    assert {"ve", "bir", "bu"} <= set(load_language_config("tur_Latn").stop_words)
+    assert {"ที่", "และ"} <= set(load_language_config("tha_Thai").stop_words)
+
+
+def test_roots_parameters_of_the_culturax_recipe() -> None:
+    assert bounds("zho_Hani", "stop_word_fraction", CULTURAX) == (0.1691, None)
+    assert bounds("eng_Latn", "character_repetition_fraction", CULTURAX) == (None, 0.106)
+    assert bounds("urd_Arab", "word_repetition_fraction", CULTURAX) == (None, 0.5)
+    assert bounds("xyz_Latn", "word_count", CULTURAX) == (10, 100_000)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_loads_and_its_language_folder_exists(path: Path) -> None:
+    config = load_run_config(path)
+    if config.language_configs:
+        assert (Path(config.language_configs) / "default.toml").is_file()
+
+
+def test_the_default_recipe_spells_out_the_defaults() -> None:
+    assert load_run_config(ROOT / "recipes" / "default.toml") == load_run_config(None)
+    raw = tomllib.loads((ROOT / "recipes" / "default.toml").read_text(encoding="utf-8"))
+    dump = load_run_config(None).model_dump()
+    assert set(raw) == set(dump)
+    dump["lid"].pop("gate")  # none by default, which TOML cannot say; the recipe has these as comments
+    dump["dedup"].pop("threshold")
+    dump["select"].pop("decontaminate")
+    tables = {key: value for key, value in dump.items() if isinstance(value, dict)}
+    assert {key: set(raw[key]) for key in tables} == {key: set(value) for key, value in tables.items()}
+
+
+def test_recipes_differ_where_they_say_so() -> None:
+    fineweb2 = load_run_config(ROOT / "recipes" / "fineweb2.toml")
+    assert (fineweb2.dedup.bands, fineweb2.dedup.rows, fineweb2.dedup.verify) == (14, 8, False)
+    assert fineweb2.dedup.population == "above_language_floor"
+    assert (fineweb2.select.elect_before_rules, fineweb2.select.keep) == (True, ("first_seen",))
+    assert (fineweb2.rebalance.weights, fineweb2.rebalance.max_repeats) == ("fineweb2", 10)
+    culturax = load_run_config(ROOT / "recipes" / "culturax.toml")
+    assert (culturax.dedup.bands, culturax.dedup.rows, culturax.rebalance.weights) == (17, 15, "none")
+    demo = load_run_config(ROOT / "recipes" / "demo.toml")
+    assert (len(demo.inputs), demo.output) == (4, "demo-output")
