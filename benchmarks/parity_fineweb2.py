@@ -25,6 +25,7 @@ import yaml
 from datatrove.data import Document
 from datatrove.pipeline.filters import FineWebQualityFilter, GopherQualityFilter, GopherRepetitionFilter
 
+from benchmarks.pages import texts_of_pages
 from pipeline.config.run_settings import LANGUAGE_CONFIGS, LanguageConfig, load_language_config
 from pipeline.errors import ConfigError
 from pipeline.rules.fired import rules_fired
@@ -33,7 +34,6 @@ from pipeline.text.metrics.definitions import WordLists, measure
 from pipeline.text.metrics.view import TextView
 from pipeline.text.repair import clean, repair_encoding
 from pipeline.text.words.segmenters import segmenter_for
-from benchmarks.pages import texts_of_pages
 
 ROOT = Path(__file__).resolve().parents[1]
 LABEL_RULES = ("language_score", "script_fraction")  # FineWeb-2 cuts by score before; the text is the same

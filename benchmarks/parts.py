@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.readers.warc import read_records
-from pipeline.text.repair import clean
 from benchmarks.measuring import cpu, print_table
 from benchmarks.pages import LIMIT, cuts, html_of, kilobytes_a_page
 from benchmarks.steps import read
+from pipeline.readers.warc import read_records
+from pipeline.text.repair import clean
 
 TYPICAL = 4_300  # bytes of text, for figures that peers publish a document
 

@@ -10,10 +10,10 @@ from typing import Any
 from fastwarc.warc import ArchiveIterator
 from resiliparse.extract.html2text import extract_plain_text
 
-from pipeline.config.run_settings import load_run_config
-from pipeline.passes.annotate.shard import StepClock, annotate_shard
 from benchmarks.measuring import cpu, print_table
 from benchmarks.pages import cuts, html_of, kilobytes_a_page
+from pipeline.config.run_settings import load_run_config
+from pipeline.passes.annotate.shard import StepClock, annotate_shard
 
 LEAST = "fastwarc and resiliparse alone"
 RATIO = "all but perplexity, times that"

@@ -20,9 +20,9 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
+from benchmarks.gold import GoldPage, load_kinds, load_pages, tokens
 from pipeline.text.main_text import MODEL, Blocks, Forest, read_declared, tokenise
 from pipeline.text.main_text.features import NAMES, measure
-from benchmarks.gold import GoldPage, load_kinds, load_pages, tokens
 
 HAN_KANA = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}]")
 SNIPPET_WEIGHT = 8.0

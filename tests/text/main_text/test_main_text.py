@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from resiliparse.parse.html import HTMLTree, NodeType, traverse_dom
-from tests.text.main_text.obvious_features import obvious_features
 
+from benchmarks.gold import GOLD, OTHERS, WARC, load_kinds, load_pages
 from pipeline.text.main_text import MODEL, Forest, main_text, read_declared, tokenise
 from pipeline.text.main_text import vocabulary as v
 from pipeline.text.main_text.extractors import EXTRACTORS, extract
 from pipeline.text.main_text.features import NAMES, measure
 from pipeline.text.main_text.trees import SETTLED, SETTLED_AFTER, TILE
-from benchmarks.gold import GOLD, OTHERS, WARC, load_kinds, load_pages
+from tests.text.main_text.obvious_features import obvious_features
 
 UNREAD = frozenset(
     "script style title textarea iframe noembed noframes select svg template noscript rt rp datalist head".split()
