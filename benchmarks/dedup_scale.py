@@ -29,8 +29,10 @@ import pyarrow.parquet as pq
 from pipeline.config.run_settings import RunConfig
 from pipeline.dedup.shingles import mix64
 from pipeline.kernels.compile import kernel
+from pipeline.output.grouped_parquet import ROW_GROUP_ROWS
 from pipeline.output.layout import Layout
-from pipeline.passes.deduplicate.deduplicate import ROW_GROUP_ROWS, cluster_signatures, signature_writer
+from pipeline.passes.deduplicate.collate import signature_writer
+from pipeline.passes.deduplicate.deduplicate import cluster_signatures
 
 GROUP = "eng_Latn"
 FILE_ROWS = 20_000_000  # a batch of 1,000 shards

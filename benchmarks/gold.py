@@ -14,7 +14,9 @@ from pathlib import Path
 import regex
 from publicsuffixlist import PublicSuffixList
 
-from pipeline.readers.warc import Record, parse_http, read_records
+from pipeline.readers.contract import Record
+from pipeline.readers.http import parse_http
+from pipeline.readers.warc import read_records
 from pipeline.text.decode import decode
 
 WARC = Path(__file__).resolve().parents[2] / "shared" / "data" / "warc"

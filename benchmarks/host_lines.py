@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 
 from benchmarks.gold import GOLD, GoldPage, load_pages
 from pipeline.config.run_settings import RunConfig
+from pipeline.operations.run import reselect, run
 from pipeline.output.layout import Layout
-from pipeline.passes.boilerplate.boilerplate import SPANS
-from pipeline.plan import reselect, run
+from pipeline.passes.boilerplate.mark import SPANS
 from pipeline.rules.histogram import HOST_BOILERPLATE
 from pipeline.text.main_text.extractors import extract
 from tests.make_warc import conversion_record, record_id_of, warcinfo_record, write_records

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import zstandard
 
-from pipeline.readers.warc import Record, parse_http, read_records
+from pipeline.readers.contract import Record
+from pipeline.readers.http import parse_http
+from pipeline.readers.warc import read_records
 from pipeline.text.decode import decode
 from pipeline.text.main_text.extractors import extract
 

@@ -26,11 +26,12 @@ from datatrove.data import Document
 from datatrove.pipeline.filters import FineWebQualityFilter, GopherQualityFilter, GopherRepetitionFilter
 
 from benchmarks.pages import texts_of_pages
-from pipeline.config.run_settings import LANGUAGE_CONFIGS, LanguageConfig, load_language_config
+from pipeline.config.language_files import LanguageConfig, load_language_config
+from pipeline.config.reading import LANGUAGE_CONFIGS
 from pipeline.errors import ConfigError
 from pipeline.rules.fired import rules_fired
 from pipeline.text.language.identifiers import LanguageIdentifier
-from pipeline.text.metrics.definitions import WordLists, measure
+from pipeline.text.metrics.contract import WordLists, measure
 from pipeline.text.metrics.view import TextView
 from pipeline.text.repair import clean, repair_encoding
 from pipeline.text.words.segmenters import segmenter_for

@@ -46,7 +46,7 @@ def _parts(warc: Path) -> Iterator[tuple[str, float]]:
     from pipeline.dedup.shingles import NormalWords
     from pipeline.text.language.identifiers import EMBEDDED, LanguageIdentifier, load_by_fasttext, resolve_model
     from pipeline.text.main_text.extractors import extract
-    from pipeline.text.metrics.definitions import WordLists, measure
+    from pipeline.text.metrics.contract import WordLists, measure
     from pipeline.text.metrics.view import TextView
     from pipeline.text.words.segmenters import segment_with_icu
 

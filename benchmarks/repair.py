@@ -19,7 +19,7 @@ from typing import Any
 import ftfy
 
 from benchmarks.pages import texts_of_pages
-from pipeline.text.language.labels import measure_script
+from pipeline.text.language.scripts import measure_script
 from pipeline.text.repair import _OPTIONS, _TOUCHED, repair_encoding
 
 PIECE = 4000  # characters

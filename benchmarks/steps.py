@@ -12,8 +12,9 @@ from resiliparse.extract.html2text import extract_plain_text
 
 from benchmarks.measuring import cpu, print_table
 from benchmarks.pages import cuts, html_of, kilobytes_a_page
-from pipeline.config.run_settings import load_run_config
-from pipeline.passes.annotate.shard import StepClock, annotate_shard
+from pipeline.config.reading import load_run_config
+from pipeline.passes.annotate.shard import annotate_shard
+from pipeline.passes.annotate.step_clock import StepClock
 
 LEAST = "fastwarc and resiliparse alone"
 RATIO = "all but perplexity, times that"

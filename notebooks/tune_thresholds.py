@@ -17,7 +17,7 @@
 import os
 from pathlib import Path
 
-from pipeline.config.run_settings import Rule, load_language_config
+from pipeline.config.language_files import Rule, load_language_config
 from pipeline.operations.tune import (
     QUANTILES,
     measured,

@@ -25,7 +25,7 @@ from pathlib import Path
 from resiliparse.extract.html2text import extract_plain_text
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from pipeline.text.language.labels import measure_script
+from pipeline.text.language.scripts import measure_script
 from pipeline.training.language_models import train
 
 # Label: LibreOffice package, folder of the handbook, folder of the installation guide, man page package, UDHR

@@ -8,10 +8,11 @@ from typing import Any
 import hypothesis
 import pytest
 
-from pipeline.config.run_settings import RunConfig, load_run_config
+from pipeline.config.reading import load_run_config
+from pipeline.config.run_settings import RunConfig
 from pipeline.execution import storage
+from pipeline.operations.run import run
 from pipeline.output.layout import Layout
-from pipeline.plan import run
 
 # The first call of a kernel loads it, and the machine may be busy: time is no property. The same examples each time.
 hypothesis.settings.register_profile("glotmill", deadline=None, derandomize=True)

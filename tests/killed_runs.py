@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from pipeline.config.run_settings import RunConfig
-from pipeline.plan import run
+from pipeline.operations.run import run
 
 WRITING = os.O_WRONLY | os.O_RDWR
 CHANGES = {"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.run_settings import find_recipe, load_run_config
+from pipeline.config.reading import find_recipe, load_run_config
 from pipeline.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,7 +62,8 @@ def test_an_installed_command_finds_its_language_files_and_recipes(installed: Pa
     planned = python(installed, tmp_path, "-m", "pipeline", "plan", "culturax", "--input", "one.warc")
     assert planned.returncode == 0, planned.stderr
     assert "17 bands of 15 rows" in planned.stdout
-    where = "from pipeline.config.run_settings import load_run_config as f; from pathlib import Path; print(f(Path('culturax')))"
+    load = "from pipeline.config.reading import load_run_config as f"
+    where = f"{load}; from pathlib import Path; print(f(Path('culturax')))"
     assert f"language_configs='{installed}/pipeline/recipes/culturax_languages'" in python(
         installed, tmp_path, "-c", where
     ).stdout.replace(os.path.realpath(installed), str(installed))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from pipeline.cli.main import app
+from pipeline.cli.app import app
 from pipeline.output.layout import Layout
 from pipeline.report.page import funnel
 

@@ -14,18 +14,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.config.run_settings import LanguageConfig, Rule, RunConfig
+from pipeline.config.dependencies import annotate_state
+from pipeline.config.language_files import LanguageConfig, Rule
+from pipeline.config.run_settings import RunConfig
 from pipeline.execution.commit import sha256_of, write_json
-from pipeline.execution.tasks import InlineExecutor
+from pipeline.execution.inline import InlineExecutor
+from pipeline.kernels.hashing import hash64
 from pipeline.output.document_index import build_lookup, url_key
-from pipeline.output.layout import Layout
+from pipeline.output.layout import Layout, shard_name
 from pipeline.output.take_downs import request_of, save
-from pipeline.passes.annotate.shard import annotate_state, shard_name
 from pipeline.passes.deduplicate.deduplicate import deduplicate
 from pipeline.passes.select.select import select as make_selection
 from pipeline.passes.statistics import Rules, survey
 from pipeline.schema.columns import ANNOTATED, DROPPED
-from pipeline.stages.measure_quality import hash64
 from pipeline.text.urls import host_of, normalize_url, registered_domain
 
 GROUPS = {"aaa_Latn": "iberian", "bbb_Latn": "iberian", "ccc_Cyrl": "ccc_Cyrl"}

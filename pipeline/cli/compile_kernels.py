@@ -1,4 +1,4 @@
-"""Make what a machine needs once: modules and kernels compiled, block lists hashed. `python -m pipeline.cli.compile_kernels`.
+"""What a machine needs once: modules and kernels compiled, lists hashed. `python -m pipeline.cli.compile_kernels`.
 
 `make setup` calls it, so that the first run is as quick as the next, also where Python is told to write no bytecode. It
 runs the whole pipeline on two pages that are copies of each other, whose cluster takes the kernels of deduplication
@@ -10,10 +10,10 @@ import logging
 import tempfile
 from pathlib import Path
 
-from pipeline.config.run_settings import load_run_config
+from pipeline.config.reading import load_run_config
 from pipeline.kernels.ahead_of_time import compile_ahead
 from pipeline.kernels.compile import PACKAGE, Kernel
-from pipeline.plan import run
+from pipeline.operations.run import run
 from pipeline.text.main_text.extractors import extract
 
 logger = logging.getLogger(__name__)

@@ -5,13 +5,14 @@ No sort: the best of a cluster is found policy by policy, each of which leaves t
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
-from pipeline.config.run_settings import KeepPolicy
 from pipeline.dedup.lsh import link
 from pipeline.kernels.compile import kernel
 
+KeepPolicy = Literal["longest", "lowest_perplexity", "newest", "best_language_score", "first_seen"]
 NOBODY = np.uint32(2**32 - 1)
 FATE_NAMES = np.array(["kept", "failed_rules", "duplicate", "url_duplicate", "already_read", "removed"])
 

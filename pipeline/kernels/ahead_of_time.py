@@ -98,7 +98,7 @@ def _types(kernel: Kernel) -> tuple[Any, ...]:
 
 
 def _told(kind: Any, writeable: bool | None = None) -> Any:
-    """A type of Numba's, or a sequence of them, as `pipeline.kernels.compile.type_check` has it; None where it has no name."""
+    """A type of Numba's, or a sequence of them, as `type_check` has it; None where it has no name."""
     from numba import types
     from numba.np.numpy_support import as_dtype
 

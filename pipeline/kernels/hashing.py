@@ -1,15 +1,22 @@
-"""XXH64 of many short strings at once: UTF-8 bytes in, one 64-bit hash a word out.
-
-The same numbers as the xxhash library's, which takes longer to be called than to hash a word. Source: the
-specification of XXH64, github.com/Cyan4973/xxHash, doc/xxhash_spec.md. All arithmetic wraps modulo 2**64.
-"""
+"""Hashes of strings: XXH64 of one text, and of many words that lie end to end, in a compiled loop."""
 
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import xxhash
 
 from pipeline.kernels.compile import kernel
+
+
+def hash64(text: str) -> int:
+    """xxh64 of UTF-8, in [1, 2**64): 0 is kept for null.
+
+    >>> hash64("a") == hash64("a")
+    True
+    """
+    return xxhash.xxh64_intdigest(text.encode()) or 1
+
 
 _P1: Final = np.uint64(0x9E3779B185EBCA87)
 _P2: Final = np.uint64(0xC2B2AE3D27D4EB4F)

@@ -12,7 +12,7 @@ from pipeline.execution.storage import Location, readable
 from pipeline.output.grouped_parquet import read_file
 from pipeline.output.layout import Layout
 from pipeline.output.take_downs import removal_names
-from pipeline.readers.warc import CARRIERS
+from pipeline.readers.contract import CARRIERS
 
 
 def audit(layout: Layout, selection: str | None = None, checksums: bool = True) -> list[str]:

@@ -6,14 +6,14 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.config.run_settings import LanguageConfig, load_language_config
+from pipeline.config.language_files import LanguageConfig, load_language_config
 from pipeline.errors import InputError
 from pipeline.execution.commit import read_json
 from pipeline.execution.storage import readable
 from pipeline.output.document_index import Place, find, url_key
 from pipeline.output.grouped_parquet import rows_of
 from pipeline.output.layout import Layout
-from pipeline.passes.boilerplate.boilerplate import are_marked, with_host_lines
+from pipeline.passes.boilerplate.mark import are_marked, with_host_lines
 from pipeline.passes.select.decontaminate import OVERLAP
 from pipeline.rules.histogram import HOST_BOILERPLATE
 from pipeline.schema.columns import HOST_LINES

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
-from pipeline.config.run_settings import fingerprint
+from pipeline.config.fingerprint import fingerprint
 from pipeline.errors import AuditError, ConfigError
 from pipeline.execution.commit import committed, finished, sha256_of, write_json
 from pipeline.execution.storage import Location, names, readable, remove_tree

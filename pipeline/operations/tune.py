@@ -12,14 +12,17 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from pipeline.config.run_settings import LanguageConfig, Rule, RunConfig, load_language_config
+from pipeline.config.language_files import LanguageConfig, Rule, load_language_config
+from pipeline.config.run_settings import RunConfig
 from pipeline.errors import InputError
 from pipeline.execution.commit import read_json
+from pipeline.output import measurements
 from pipeline.output.layout import Layout
-from pipeline.passes import statistics
 from pipeline.passes.boilerplate.boilerplate import has_host_lines, measured_host_lines
+from pipeline.passes.statistics import surveyed
 from pipeline.rules.fired import rules_fired
 from pipeline.rules.histogram import MEASURED, rank_of, removed_range, values_of
+from pipeline.rules.percentiles import Bound, bounded, percentile_bounds
 
 QUANTILES = (0.0, 0.01, 0.1, 0.5, 0.9, 0.99, 1.0)
 
@@ -81,7 +84,7 @@ def measured(layout: Layout, label: str) -> pa.Table:
     if not shards:
         raise InputError(f"{layout.root}: no document with the label {label}")
     models, marked = _run_config(layout).models, has_host_lines(layout)
-    tables = [statistics.measured(layout, shard, models, host_lines=marked) for shard in shards]
+    tables = [measurements.measured(layout, shard, models, host_lines=marked) for shard in shards]
     return pa.concat_tables([one.filter(pa.compute.equal(one["label"], label)) for one in tables]).select(MEASURED)
 
 
@@ -123,7 +126,7 @@ def removal_from_histogram(
 
     `removal_by_threshold` is exact where this gives a range. Raises InputError for an unknown metric or label.
     """
-    counts = (statistics.surveyed(layout) | measured_host_lines(layout)).get((label, metric))
+    counts = (surveyed(layout) | measured_host_lines(layout)).get((label, metric))
     if counts is None:
         raise InputError(f"{layout.root}: no histogram of {metric} for {label}")
     documents = int(counts.sum())
@@ -158,13 +161,13 @@ def _rules(layout: Layout, label: str, overrides: Mapping[str, Any], table: pa.T
     folder = Path(config.language_configs) if config.language_configs else None
     language = load_language_config(label, folder, overrides)
     notes = []
-    for metric, side, percentile in statistics.percentile_bounds(language):
+    for metric, side, percentile in percentile_bounds(language):
         values = np.sort(values_of(table, metric))
         values = values[~np.isnan(values)]
         enough = len(values) >= config.select.percentile_documents
         value = float(values[rank_of(percentile, len(values)) - 1]) if enough else None
-        notes.append(statistics.Bound(label, metric, side, percentile, len(values), value))
-    return statistics.bounded(language, notes)
+        notes.append(Bound(label, metric, side, percentile, len(values), value))
+    return bounded(language, notes)
 
 
 def _count(fired: list[list[str]]) -> dict[str, int]:

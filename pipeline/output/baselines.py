@@ -16,7 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute  # pa.compute is there only once someone has imported it
 
-from pipeline.config.run_settings import RunConfig, differences, fingerprint
+from pipeline.config.dependencies import annotate_state
+from pipeline.config.fingerprint import differences, fingerprint
+from pipeline.config.run_settings import RunConfig
 from pipeline.dedup.keep import NOBODY
 from pipeline.errors import ConfigError
 from pipeline.execution.commit import read_json
@@ -24,7 +26,6 @@ from pipeline.execution.storage import Location, check_reachable, locate
 from pipeline.output.grouped_parquet import Names, SortedFiles
 from pipeline.output.layout import Layout
 from pipeline.output.take_downs import TAKEN_OUT
-from pipeline.passes.annotate.shard import annotate_state
 
 UPDATES = ["index_row", "leader"]
 CHUNK_ROWS = 100_000

@@ -14,13 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.config.run_settings import RunConfig, fingerprint
+from pipeline.config.fingerprint import fingerprint
+from pipeline.config.run_settings import RunConfig
 from pipeline.execution.commit import committed, finished, read_json, write_json
 from pipeline.execution.storage import Location, readable
 from pipeline.execution.tasks import Executor
+from pipeline.kernels.hashing import hash64
 from pipeline.output.grouped_parquet import read_file
 from pipeline.output.layout import Layout, batches
-from pipeline.stages.measure_quality import hash64
 from pipeline.text.urls import host_of, normalize_url, registered_domain
 
 FORMAT = 1

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from pipeline.execution.storage import Location, readable
 
+ROW_GROUP_ROWS = 100_000
 T = TypeVar("T")
 SMALL_BYTES = 16 * 2**20  # of all columns, not compressed
 

@@ -1,12 +1,26 @@
 """Where things lie in an output folder, and how batches of shards are read."""
 
+import hashlib
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.execution.commit import read_json
 from pipeline.execution.storage import Location
-from pipeline.passes.annotate.shard import shard_name
+
+
+def shard_name(file_path: str) -> str:
+    """A file name for a shard's outputs: stem and a hash of the whole path, so that equal stems differ.
+
+    >>> shard_name("a/CC-MAIN-1.warc.gz")
+    'CC-MAIN-1-36a65274'
+    """
+    stem = re.sub(r"(\.warc|\.wet|\.arc|\.gz|\.zst)+$", "", Path(file_path).name)
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", stem)[:80]
+    return f"{safe}-{hashlib.sha256(file_path.encode()).hexdigest()[:8]}"
+
 
 Item = TypeVar("Item")
 

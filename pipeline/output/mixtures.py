@@ -10,7 +10,14 @@ import pyarrow.parquet as pq
 from pipeline.errors import InputError
 from pipeline.execution.commit import read_json, sha256_of
 from pipeline.execution.storage import Location, readable
-from pipeline.passes.rebalance.rebalance import FORMAT, FORMAT_WITH_UPDATES
+
+FORMAT = 2
+FORMAT_WITH_UPDATES = 3
+
+
+def mix_path(folder: Location, name: str) -> Location:
+    """Where a selection's mix of this name lies."""
+    return folder / "mixes" / f"{name}.json"
 
 
 class Entry(NamedTuple):

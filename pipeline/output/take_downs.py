@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from pipeline.config.run_settings import fingerprint
+from pipeline.config.fingerprint import fingerprint
 from pipeline.errors import InputError
 from pipeline.execution.commit import read_json, write_json
 from pipeline.execution.storage import Location, matching
+from pipeline.kernels.hashing import hash64
 from pipeline.output.document_index import KINDS, Kind, Place, find_in_batch, url_key
 from pipeline.output.grouped_parquet import rows_of
 from pipeline.output.layout import Layout
-from pipeline.stages.measure_quality import hash64
 from pipeline.text.urls import host_of, registered_domain
 
 STAYS, TAKEN_OUT, REPLACEABLE = 0, 1, 2  # of a document; the cluster of a replaceable one may elect another

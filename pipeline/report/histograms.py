@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.config.run_settings import LanguageConfig
+from pipeline.config.language_files import LanguageConfig
 from pipeline.execution.commit import read_json
+from pipeline.output.histograms import read_histograms
 from pipeline.output.layout import Layout
-from pipeline.passes.statistics import read_histograms
 from pipeline.report.templates import render
 from pipeline.rules.histogram import BINS, NULL, OVER, UNDER, Counts, bounds_of, cells_of, edges_of, removed_range
 

@@ -10,8 +10,7 @@ import markupsafe
 
 from pipeline.execution.commit import committed, read_json
 from pipeline.execution.storage import matching
-from pipeline.output.layout import Layout
-from pipeline.passes.annotate.shard import shard_name
+from pipeline.output.layout import Layout, shard_name
 from pipeline.report.histograms import histogram_section
 from pipeline.report.templates import render
 from pipeline.schema.columns import FATES

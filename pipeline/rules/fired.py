@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.config.run_settings import LanguageConfig
+from pipeline.config.language_files import LanguageConfig
 from pipeline.errors import ConfigError
 from pipeline.rules.histogram import HOST_BOILERPLATE, MEASURED, values_of
 

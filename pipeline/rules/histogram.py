@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.text.metrics.definitions import METRICS
+from pipeline.text.metrics.contract import METRICS
 
 BINS = 256
 UNDER, OVER, NULL = 0, BINS + 1, BINS + 2  # cells 1 to BINS are the bins

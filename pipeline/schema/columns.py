@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from pipeline.text.metrics.definitions import METRICS
+from pipeline.text.metrics.contract import METRICS
 
 ARROW_TYPES = {"int64": pa.int64(), "float64": pa.float64()}
 

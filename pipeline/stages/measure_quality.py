@@ -5,13 +5,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
-import xxhash
 
-from pipeline.config.run_settings import RunConfig, load_language_config
+from pipeline.config.language_files import load_language_config
+from pipeline.config.run_settings import RunConfig
 from pipeline.dedup.minhash import SignatureScheme, sign_documents
+from pipeline.kernels.hashing import hash64
 from pipeline.schema.columns import LANGUAGE, MEASURED, METRIC, RECORD, SIGNATURE, SPANS, TEXT, schema
 from pipeline.stages.contract import add_columns
-from pipeline.text.metrics.definitions import WordLists, measure
+from pipeline.text.metrics.contract import WordLists, measure
 from pipeline.text.metrics.view import TextView
 from pipeline.text.refine import find_spans, splice
 from pipeline.text.urls import host_of, normalize_url, registered_domain
@@ -89,12 +90,3 @@ def _chunks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
         size += len(text)
     if texts:
         yield first, len(texts)
-
-
-def hash64(text: str) -> int:
-    """xxh64 of UTF-8, in [1, 2**64): 0 is kept for null.
-
-    >>> hash64("a") == hash64("a")
-    True
-    """
-    return xxhash.xxh64_intdigest(text.encode()) or 1

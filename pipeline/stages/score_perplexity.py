@@ -8,9 +8,7 @@ import pyarrow as pa
 from pipeline.config.run_settings import RunConfig
 from pipeline.schema.columns import LANGUAGE, MEASURED, PERPLEXITY, schema
 from pipeline.stages.contract import add_columns
-from pipeline.text.perplexity import CALIBRATION_FILE, LanguageModel, available_models
-
-MODELS = Path(__file__).resolve().parent.parent / "models" / "lm"
+from pipeline.text.perplexity import CALIBRATION_FILE, MODELS, LanguageModel, available_models
 
 
 class ScorePerplexity:

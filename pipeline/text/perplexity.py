@@ -21,11 +21,11 @@ from pipeline.errors import ModelError
 from pipeline.kernels.compile import kernel
 from pipeline.text.characters import code_points
 
+MODELS = Path(__file__).resolve().parent.parent / "models" / "lm"
 SENTENCEPIECE_FILE: Final = "sp.model"
 KENLM_FILE: Final = "lm.binary"
 CALIBRATION_FILE: Final = "calibration.json"
 FORMAT: Final = 1
-
 # CCNet (`text_normalizer.py`, UNICODE_PUNCT) without its error, that maps a full-width 1 to a quotation mark,
 # and with the marks of Arabic, Devanagari and Ethiopic. Code point in hexadecimal, replacement.
 _PUNCTUATION: Final = {

@@ -7,7 +7,9 @@ from types import ModuleType
 
 import pytest
 
-from pipeline.config.run_settings import LABEL_PATTERN, Rule, load_language_config, load_run_config
+from pipeline.config.base import LABEL_PATTERN
+from pipeline.config.language_files import Rule, load_language_config
+from pipeline.config.reading import load_run_config
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "lang_configs"

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from datasketch import MinHashLSH
 
-from pipeline.config.run_settings import RunConfig, load_run_config
+from pipeline.config.reading import load_run_config
+from pipeline.config.run_settings import RunConfig
 from pipeline.dedup.minhash import SignatureScheme, bands_and_rows, sign_documents
 from pipeline.errors import ConfigError
-from pipeline.passes.select.select import fates_of
-from pipeline.plan import run
+from pipeline.operations.run import run
+from pipeline.output.decisions import fates_of
 from tests.make_warc import conversion_record, write_records
 
 STORY = "the boats came back with the tide and all the people walked down to the water before noon"

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.config.run_settings import KeepPolicy
-from pipeline.dedup.keep import FATE_NAMES, NOBODY, Members, elect
+from pipeline.dedup.keep import FATE_NAMES, NOBODY, KeepPolicy, Members, elect
 
 
 def members(leader: list[int], **facts: Any) -> Members:

@@ -27,9 +27,11 @@ from pipeline.dedup.minhash import (
 )
 from pipeline.dedup.shingles import normalise_words, shingle_hashes, word_hashes
 from pipeline.dedup.verify import verify
-from pipeline.execution.tasks import Executor, InlineExecutor
+from pipeline.execution.inline import InlineExecutor
+from pipeline.execution.tasks import Executor
 from pipeline.output.layout import Layout
-from pipeline.passes.deduplicate.deduplicate import cluster_signatures, signature_writer
+from pipeline.passes.deduplicate.collate import signature_writer
+from pipeline.passes.deduplicate.deduplicate import cluster_signatures
 from tests.planted import LABELS, Planted, chance_found, expected_found, planted
 
 SCHEME = SignatureScheme()

@@ -12,8 +12,8 @@ from pipeline.config.run_settings import RunConfig
 from pipeline.errors import AuditError
 from pipeline.execution.commit import read_json
 from pipeline.operations.audit import audit
+from pipeline.operations.run import run
 from pipeline.output.layout import Layout
-from pipeline.plan import run
 from tests.outputs import digests
 
 ROOT = Path(__file__).resolve().parents[2]

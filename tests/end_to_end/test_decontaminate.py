@@ -9,16 +9,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config.run_settings import EvaluationSet, RunConfig, load_run_config
+from pipeline.config.reading import load_run_config
+from pipeline.config.run_settings import EvaluationSet, RunConfig
 from pipeline.dedup.shingles import normalise_words
 from pipeline.errors import ConfigError
 from pipeline.execution.commit import read_json
 from pipeline.operations.audit import audit
 from pipeline.operations.explain import explain
+from pipeline.operations.run import reselect
+from pipeline.output.decisions import fates_of
 from pipeline.output.layout import Layout
 from pipeline.passes.select.decontaminate import items_of
-from pipeline.passes.select.select import fates_of
-from pipeline.plan import reselect
 from pipeline.text.words.segmenters import segment_with_icu
 from tests.outputs import over_some_files
 

@@ -13,9 +13,9 @@ import pytest
 from pipeline.config.run_settings import RunConfig
 from pipeline.execution.commit import read_json
 from pipeline.operations.audit import audit
+from pipeline.operations.run import run
+from pipeline.output.decisions import fates_of
 from pipeline.output.layout import Layout
-from pipeline.passes.select.select import fates_of
-from pipeline.plan import run
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 REASONS = {

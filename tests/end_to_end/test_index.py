@@ -12,14 +12,14 @@ import pytest
 from pipeline.config.run_settings import RunConfig
 from pipeline.errors import ConfigError
 from pipeline.execution.commit import read_json, write_json
-from pipeline.execution.tasks import InlineExecutor
+from pipeline.execution.inline import InlineExecutor
 from pipeline.operations.audit import audit
-from pipeline.operations.remove import remove
+from pipeline.operations.remove.remove import remove
+from pipeline.operations.run import reselect
+from pipeline.output.decisions import fates_of
 from pipeline.output.layout import Layout
 from pipeline.passes.deduplicate.deduplicate import deduplicate
-from pipeline.passes.select.select import fates_of
 from pipeline.passes.statistics import resolve_rules, surveyed
-from pipeline.plan import reselect
 from tests.outputs import over_some_files
 
 
@@ -80,7 +80,8 @@ def test_added_clusters_and_updates_are_the_same_however_a_group_is_cut(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     expected = clustered(runs["second"])
-    monkeypatch.setattr("pipeline.passes.deduplicate.deduplicate.ROW_GROUP_ROWS", rows_at_a_time)
+    for module in ("collate", "cluster"):
+        monkeypatch.setattr(f"pipeline.passes.deduplicate.{module}.ROW_GROUP_ROWS", rows_at_a_time)
     settings = demo_config.model_dump() | {"output": str(tmp_path), "index": [str(runs["first"].root)]}
     settings["dedup"] |= {"batch_shards": 2, "large_group_rows": large_group_rows}
     config = RunConfig.model_validate(settings)
@@ -174,7 +175,7 @@ def test_what_was_taken_out_of_an_earlier_output_holds_its_place_unless_given_up
 def test_an_output_of_another_scheme_model_or_group_list_is_refused_with_the_difference(
     state: dict[str, Any], told: str, demo_config: RunConfig, runs: dict[str, Layout], tmp_path: Path
 ) -> None:
-    from pipeline.config.run_settings import merge
+    from pipeline.config.reading import merge
     from pipeline.output.baselines import open_index
 
     for name in ("clusters", "selections"):

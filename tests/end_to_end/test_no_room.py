@@ -14,8 +14,8 @@ import pytest
 from pipeline.config.run_settings import RunConfig
 from pipeline.errors import StorageError
 from pipeline.operations.audit import audit
+from pipeline.operations.run import run
 from pipeline.output.layout import Layout
-from pipeline.plan import run
 from tests.outputs import digests
 
 ROOT = Path(__file__).resolve().parents[2]

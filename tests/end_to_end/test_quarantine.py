@@ -12,10 +12,10 @@ import pytest
 from pipeline.config.run_settings import DedupConfig, RunConfig
 from pipeline.errors import AuditError, MissingError, PipelineError
 from pipeline.execution.commit import read_json
+from pipeline.execution.progress import Progress
 from pipeline.operations.audit import audit
-from pipeline.output.layout import Layout
-from pipeline.passes.annotate.shard import shard_name
-from pipeline.plan import Progress, reselect, run
+from pipeline.operations.run import reselect, run
+from pipeline.output.layout import Layout, shard_name
 from tests.outputs import digests
 
 ROOT = Path(__file__).resolve().parents[2]

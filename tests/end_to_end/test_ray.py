@@ -19,8 +19,8 @@ import pytest
 
 from pipeline.config.run_settings import RunConfig
 from pipeline.errors import ConfigError
-from pipeline.execution.tasks import make_executor
-from pipeline.plan import run
+from pipeline.execution.executors import make_executor
+from pipeline.operations.run import run
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "samples"

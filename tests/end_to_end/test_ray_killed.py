@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.run_settings import RunConfig
-from pipeline.plan import run
+from pipeline.operations.run import run
 from tests.outputs import digests
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"

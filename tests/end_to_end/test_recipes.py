@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config.run_settings import load_run_config
+from pipeline.config.reading import load_run_config
+from pipeline.operations.run import run
+from pipeline.output.decisions import fates_of
 from pipeline.output.layout import Layout
-from pipeline.passes.select.select import fates_of
-from pipeline.plan import run
 from tests.make_warc import conversion_record, record_id_of, write_records
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ import pytest
 from pipeline.config.run_settings import RunConfig
 from pipeline.errors import ConfigError
 from pipeline.execution.commit import read_json
-from pipeline.plan import run
+from pipeline.operations.run import run
 
 WET = str(Path(__file__).resolve().parents[2] / "samples" / "crawl-00004.warc.wet.gz")
 

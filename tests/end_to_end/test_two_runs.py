@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.config.run_settings import RunConfig
 from pipeline.execution.commit import read_json
-from pipeline.plan import run
+from pipeline.operations.run import run
 from tests.outputs import digests
 
 ROOT = Path(__file__).resolve().parents[2]

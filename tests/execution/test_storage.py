@@ -18,9 +18,9 @@ from pipeline.execution.inputs import resolve_inputs
 from pipeline.execution.storage import ObjectPath, local_copy, locate, locate_output, put_if_absent, readable
 from pipeline.operations.audit import audit
 from pipeline.operations.explain import explain
-from pipeline.operations.remove import remove
+from pipeline.operations.remove.remove import remove
+from pipeline.operations.run import check, reselect, run
 from pipeline.output.baselines import open_index
-from pipeline.plan import check, reselect, run
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "samples"

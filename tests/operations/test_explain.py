@@ -2,7 +2,7 @@
 
 import pyarrow.parquet as pq
 
-from pipeline.config.run_settings import load_language_config
+from pipeline.config.language_files import load_language_config
 from pipeline.operations.explain import explain
 from pipeline.output.layout import Layout
 

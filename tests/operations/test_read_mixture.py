@@ -13,10 +13,12 @@ import pytest
 
 from pipeline.errors import ConfigError, InputError
 from pipeline.execution.commit import read_json, write_json
-from pipeline.execution.tasks import InlineExecutor
+from pipeline.execution.inline import InlineExecutor
 from pipeline.operations.read_mixture import read_mix
 from pipeline.output.layout import Layout
-from pipeline.passes.rebalance.rebalance import MixSettings, make_mix, mix_path
+from pipeline.output.mixtures import mix_path
+from pipeline.passes.rebalance.rebalance import make_mix
+from pipeline.passes.rebalance.settings import MixSettings
 from tests.outputs import copy_of_selection
 
 FEW = ("fra_Latn", "tel_Telu")

@@ -15,11 +15,11 @@ from pipeline.config.run_settings import RunConfig
 from pipeline.errors import AuditError, ConfigError, InputError
 from pipeline.execution.commit import read_json
 from pipeline.operations.audit import audit
-from pipeline.operations.remove import remove
+from pipeline.operations.remove.remove import remove
+from pipeline.operations.run import reselect, run
+from pipeline.output.decisions import fates_of
 from pipeline.output.layout import Layout
 from pipeline.output.take_downs import name_of, request_of
-from pipeline.passes.select.select import fates_of
-from pipeline.plan import reselect, run
 from pipeline.text.urls import host_of, registered_domain
 from tests.make_warc import conversion_record, write_records
 from tests.outputs import digests

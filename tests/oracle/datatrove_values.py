@@ -17,7 +17,7 @@ from datatrove.pipeline.filters import (
 )
 from datatrove.utils.word_tokenizers import WordTokenizer
 
-from pipeline.config.run_settings import LanguageConfig
+from pipeline.config.language_files import LanguageConfig
 from pipeline.text.words.segmenters import segment
 
 Values = dict[str, float | None]

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 from datatrove.utils import text as datatrove_text
 
-from pipeline.config.run_settings import load_language_config
+from pipeline.config.language_files import load_language_config
+from pipeline.output.decisions import fates_of
 from pipeline.output.layout import Layout
-from pipeline.passes.select.select import fates_of
 from pipeline.text.characters import PUNCTUATION, SYMBOLS, TERMINAL
-from pipeline.text.metrics.definitions import DECIMALS, METRICS, WordLists, measure
+from pipeline.text.metrics.contract import DECIMALS, METRICS, WordLists, measure
 from pipeline.text.metrics.view import TextView
 from tests.oracle.datatrove_values import METRIC_OF_REASON, Values, datatrove_reason, datatrove_values
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.text.characters import SYMBOLS
-from pipeline.text.metrics.definitions import WordLists, measure
+from pipeline.text.metrics.contract import WordLists, measure
 from pipeline.text.metrics.view import TextView
 from pipeline.text.words.segmenters import segment
 

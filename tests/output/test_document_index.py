@@ -9,11 +9,11 @@ from pipeline.config.run_settings import RunConfig
 from pipeline.errors import InputError
 from pipeline.execution.commit import read_json
 from pipeline.execution.storage import readable
+from pipeline.kernels.hashing import hash64
 from pipeline.operations.explain import explain
+from pipeline.operations.run import run
 from pipeline.output.document_index import find, url_key
 from pipeline.output.layout import Layout
-from pipeline.plan import run
-from pipeline.stages.measure_quality import hash64
 from pipeline.text.urls import host_of, registered_domain
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"

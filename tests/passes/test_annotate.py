@@ -8,9 +8,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config.run_settings import load_run_config
+from pipeline.config.reading import load_run_config
 from pipeline.execution.commit import write_json
-from pipeline.passes.annotate.shard import annotate_shard, shard_name
+from pipeline.output.layout import shard_name
+from pipeline.passes.annotate.shard import annotate_shard
 from tests.make_warc import Page, page_record_id, write_warc
 
 SENTENCE = "The weather was so fine that we all went for a long walk along the river, and it took us the whole day."

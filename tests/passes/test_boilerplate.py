@@ -19,16 +19,17 @@ from pipeline.config.run_settings import RunConfig
 from pipeline.dedup.lines import line_spans, normalise_lines
 from pipeline.errors import AuditError, ConfigError
 from pipeline.execution.commit import read_json, write_json
-from pipeline.execution.tasks import InlineExecutor
+from pipeline.execution.inline import InlineExecutor
 from pipeline.operations.audit import audit
 from pipeline.operations.clean_up import clean_up, leftovers
 from pipeline.operations.explain import explain
-from pipeline.operations.remove import remove
+from pipeline.operations.remove.remove import remove
+from pipeline.operations.run import reselect, run
 from pipeline.operations.tune import metric_quantiles, removal_by_threshold, removal_from_histogram
+from pipeline.output.decisions import fates_of
 from pipeline.output.layout import Layout
-from pipeline.passes.boilerplate.boilerplate import Counts, host_lines, whole_keys
-from pipeline.passes.select.select import fates_of
-from pipeline.plan import reselect, run
+from pipeline.passes.boilerplate.boilerplate import host_lines
+from pipeline.passes.boilerplate.count import Counts, whole_keys
 from pipeline.text.refine import splice, with_removed
 from tests.make_warc import conversion_record, record_id_of, warcinfo_record, write_records
 from tests.planted import BETWEEN_WORDS, vocabulary

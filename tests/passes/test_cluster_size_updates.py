@@ -11,13 +11,14 @@ import pytest
 from pipeline.dedup.weights import repeats_of, txt360_weights
 from pipeline.errors import ConfigError, InputError
 from pipeline.execution.commit import read_json
-from pipeline.execution.tasks import InlineExecutor
+from pipeline.execution.inline import InlineExecutor
 from pipeline.operations.materialize import Sizes, materialize
 from pipeline.operations.read_mixture import read_mix
 from pipeline.output.layout import Layout
-from pipeline.output.mixtures import load_mix
+from pipeline.output.mixtures import load_mix, mix_path
 from pipeline.passes.rebalance.cluster_size_updates import open_later, resize
-from pipeline.passes.rebalance.rebalance import MixSettings, make_mix, mix_path
+from pipeline.passes.rebalance.rebalance import make_mix
+from pipeline.passes.rebalance.settings import MixSettings
 from tests.worlds import GROUPS, Document, Output, expected, sizes_over, write
 
 INLINE = InlineExecutor()

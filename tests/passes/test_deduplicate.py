@@ -9,13 +9,14 @@ import pytest
 
 from pipeline.config.run_settings import RunConfig
 from pipeline.execution.commit import read_json
-from pipeline.execution.tasks import InlineExecutor
+from pipeline.execution.inline import InlineExecutor
 from pipeline.operations.audit import audit
+from pipeline.operations.run import reselect, run
+from pipeline.output.decisions import fates_of
 from pipeline.output.layout import Layout
-from pipeline.passes.deduplicate.deduplicate import collate_batch, deduplicate
-from pipeline.passes.select.select import fates_of
+from pipeline.passes.deduplicate.collate import collate_batch
+from pipeline.passes.deduplicate.deduplicate import deduplicate
 from pipeline.passes.statistics import resolve_rules, survey
-from pipeline.plan import reselect, run
 from tests.make_warc import conversion_record, write_records
 
 STORY = (
@@ -157,7 +158,7 @@ def test_collating_in_pieces_gives_the_same_files(
 ) -> None:
     written = []
     for rows in (2_000_000, 1):
-        monkeypatch.setattr("pipeline.passes.deduplicate.deduplicate.COLLATE_ROWS", rows)
+        monkeypatch.setattr("pipeline.passes.deduplicate.collate.COLLATE_ROWS", rows)
         shards = Layout(Path(near.output)).shards() * 3
         source, target = Layout(Path(near.output)), Layout(tmp_path / str(rows))
         (tmp_path / str(rows)).mkdir()

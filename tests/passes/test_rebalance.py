@@ -15,12 +15,14 @@ import pytest
 
 from pipeline.errors import ConfigError, InputError, ModelError
 from pipeline.execution.commit import read_json, sha256_of, write_json
+from pipeline.execution.executors import make_executor
+from pipeline.execution.inline import InlineExecutor
 from pipeline.execution.storage import locate, locate_output, readable
-from pipeline.execution.tasks import InlineExecutor, make_executor
 from pipeline.operations.materialize import Sizes, gather, materialize
 from pipeline.output.layout import Layout
-from pipeline.output.mixtures import load_mix
-from pipeline.passes.rebalance.rebalance import MixSettings, make_mix, mix_path
+from pipeline.output.mixtures import load_mix, mix_path
+from pipeline.passes.rebalance.rebalance import make_mix
+from pipeline.passes.rebalance.settings import MixSettings
 from pipeline.passes.rebalance.tokens import characters_per_token
 from tests.outputs import copy_of_selection
 

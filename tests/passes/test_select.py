@@ -10,9 +10,9 @@ import pytest
 from pipeline.execution.commit import read_json
 from pipeline.execution.storage import matching
 from pipeline.operations.audit import audit
-from pipeline.operations.remove import remove
+from pipeline.operations.remove.remove import remove
+from pipeline.output.decisions import fates_of
 from pipeline.output.layout import Layout
-from pipeline.passes.select.select import fates_of
 from tests.worlds import GROUPS, Document, Output, Verdict, expected, sizes_over, write
 
 SEEDS = (46, 124, 129, 17, 5)

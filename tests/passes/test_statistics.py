@@ -9,17 +9,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config.run_settings import LanguageConfig, OffRule, Percentile, Rule, RunConfig, load_language_config
+from pipeline.config.language_files import LanguageConfig, OffRule, Percentile, Rule, load_language_config
+from pipeline.config.run_settings import RunConfig
 from pipeline.errors import ConfigError
 from pipeline.execution.commit import read_json
-from pipeline.execution.tasks import InlineExecutor
+from pipeline.execution.inline import InlineExecutor
 from pipeline.operations.explain import explain, rules_of
 from pipeline.operations.tune import measured, removal_by_threshold, removal_from_histogram, what_if
+from pipeline.output.decisions import fates_of
+from pipeline.output.histograms import read_histograms
 from pipeline.output.layout import Layout
-from pipeline.passes.select.select import SAMPLE, bottom_k, fates_of, select
-from pipeline.passes.statistics import Bound, Rules, bounded, read_histograms, resolve_rules, survey, surveyed
+from pipeline.passes.select.sample import SAMPLE, bottom_k
+from pipeline.passes.select.select import select
+from pipeline.passes.statistics import Rules, resolve_rules, survey, surveyed
 from pipeline.report.histograms import histogram_section
 from pipeline.rules.histogram import NULL, values_of
+from pipeline.rules.percentiles import Bound, bounded
 
 Resolve = Callable[[dict[str, Any]], Rules]
 

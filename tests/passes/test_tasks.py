@@ -17,12 +17,15 @@ from pipeline.config.run_settings import RunConfig
 from pipeline.dedup.components import components
 from pipeline.dedup.lsh import link
 from pipeline.execution.commit import read_json
-from pipeline.execution.tasks import InlineExecutor
+from pipeline.execution.inline import InlineExecutor
 from pipeline.operations.audit import audit
+from pipeline.operations.run import reselect
+from pipeline.output.decisions import fates_of
 from pipeline.output.grouped_parquet import SortedFiles, ahead, pack
 from pipeline.output.layout import Layout
-from pipeline.passes.select.select import ORDER, PartWriter, fates_of, merged
-from pipeline.plan import reselect
+from pipeline.output.parts import PartWriter
+from pipeline.passes.select.columns import ORDER
+from pipeline.passes.select.sorted_runs import merged
 from tests.outputs import over_some_files
 
 # parts, row groups and a split that make many files of a small run
@@ -85,7 +88,7 @@ def test_the_result_is_the_same_byte_for_byte_however_work_is_cut(
     name: str, whole: Layout, demo: Layout, demo_config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor = CountingExecutor()
-    monkeypatch.setattr("pipeline.plan.make_executor", lambda *_: executor)
+    monkeypatch.setattr("pipeline.operations.run.make_executor", lambda *_: executor)
     if name == "fine":
         monkeypatch.setattr("pipeline.output.grouped_parquet.SMALL_BYTES", 0)
     cut = selected(demo, demo_config, tmp_path, CUTS[name])

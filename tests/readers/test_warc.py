@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.readers.warc import Gap, Record, parse_http, read_records
+from pipeline.readers.contract import Gap, Record
+from pipeline.readers.http import parse_http
+from pipeline.readers.warc import read_records
 from tests import make_warc as mw
 
 LIMIT = 2**20

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.config.run_settings import LanguageConfig, OffRule, Rule
+from pipeline.config.language_files import LanguageConfig, OffRule, Rule
 from pipeline.errors import ConfigError
 from pipeline.rules.fired import bucket_of, percentile_of, rules_fired
 

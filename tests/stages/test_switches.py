@@ -8,16 +8,18 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline.config.run_settings import RunConfig, load_run_config
+from pipeline.config.dependencies import annotate_state
+from pipeline.config.reading import load_run_config
+from pipeline.config.run_settings import RunConfig
 from pipeline.errors import ConfigError
-from pipeline.passes.annotate.shard import annotate_state
 from pipeline.schema.columns import METRIC, PAYLOAD, RECORD, schema
 from pipeline.stages.contract import apply
 from pipeline.stages.extract_text import ExtractText
 from pipeline.stages.identify_language import IdentifyLanguage
 from pipeline.stages.measure_quality import MeasureQuality
-from pipeline.stages.score_perplexity import MODELS, ScorePerplexity
+from pipeline.stages.score_perplexity import ScorePerplexity
 from pipeline.text.main_text.extractors import extract
+from pipeline.text.perplexity import MODELS
 from pipeline.text.refine import splice
 
 ENGLISH = "The committee will meet again next week to discuss the plans, and everybody may come and listen to it."

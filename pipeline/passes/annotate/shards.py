@@ -7,13 +7,15 @@ import logging
 from collections import Counter
 from typing import Any
 
-from pipeline.config.run_settings import RunConfig, fingerprint
+from pipeline.config.dependencies import annotate_state
+from pipeline.config.fingerprint import fingerprint
+from pipeline.config.run_settings import RunConfig
 from pipeline.errors import MissingError, PipelineError
 from pipeline.execution.commit import finished, read_json, write_json
 from pipeline.execution.progress import Progress
 from pipeline.execution.tasks import Executor
-from pipeline.output.layout import Layout, batches
-from pipeline.passes.annotate.shard import annotate_shard, annotate_state, shard_name
+from pipeline.output.layout import Layout, batches, shard_name
+from pipeline.passes.annotate.shard import annotate_shard
 
 logger = logging.getLogger(__name__)
 

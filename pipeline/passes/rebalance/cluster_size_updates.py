@@ -14,15 +14,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.config.run_settings import fingerprint
+from pipeline.config.fingerprint import fingerprint
 from pipeline.errors import ConfigError
 from pipeline.execution.commit import committed, read_json
 from pipeline.execution.storage import Location, check_reachable, locate, readable, remove_tree
 from pipeline.execution.tasks import Executor, run_all
+from pipeline.kernels.hashing import hash64
 from pipeline.output.baselines import documents_of
 from pipeline.output.grouped_parquet import SortedFiles
 from pipeline.output.layout import Layout
-from pipeline.stages.measure_quality import hash64
 
 DECIDED = ["group", "label", "id", "fate", "failed", "in_population", "minhash_cluster_size"]
 RUN = pa.schema(

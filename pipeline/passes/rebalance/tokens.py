@@ -31,7 +31,9 @@ ESTIMATE = "characters / characters_per_token, of the language, else its script 
 
 @cache
 def _characters_per_token() -> dict[str, Any]:
-    return tomllib.loads(resources.files("pipeline.passes.rebalance").joinpath("characters_per_token.toml").read_text("utf-8"))
+    return tomllib.loads(
+        resources.files("pipeline.passes.rebalance").joinpath("characters_per_token.toml").read_text("utf-8")
+    )
 
 
 def characters_per_token(label: str) -> float:

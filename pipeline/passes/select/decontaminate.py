@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.config.run_settings import DecontaminateConfig, EvaluationSet, RunConfig, fingerprint
+from pipeline.config.fingerprint import fingerprint
+from pipeline.config.run_settings import DecontaminateConfig, EvaluationSet, RunConfig
 from pipeline.dedup.overlap import Ngrams, ngrams_of, overlap_fractions
 from pipeline.dedup.shingles import normalise_words
 from pipeline.errors import ConfigError

@@ -15,21 +15,20 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels.compile import kernel
+from pipeline.text.language.compressed_fasttext_kernels import (
+    _SMALL,
+    CENTROIDS,
+    END,
+    LONGEST_NGRAM,
+    UNSET,
+    decode_vectors,
+    predict,
+    slots_of_buckets,
+    slots_of_words,
+)
 
 MAGIC: Final = 793712314  # FASTTEXT_FILEFORMAT_MAGIC_INT32
 _KIND: Final = (MAGIC, 12, 1, 3, 1)  # version of the format, hierarchical softmax, supervised, no n-grams of words
-_NGRAM_MAX: Final = 20  # characters
-_LABEL: Final = np.frombuffer(b"__label__", np.uint8)
-_END: Final = b"</s>"  # what fastText reads a line break as; each text ends with it
-_CENTROIDS: Final = 256  # of a product quantiser, for each part of a vector
-_UNSET: Final = 10**15  # the count of a node of the tree that has none yet
-_SMALL: Final = 1e-5  # added before a logarithm is taken
-
-_FNV_OFFSET: Final = np.uint32(2166136261)
-_FNV_PRIME: Final = np.uint32(16777619)
-_LESS_THAN: Final = np.uint8(ord("<"))
-_GREATER_THAN: Final = np.uint8(ord(">"))
 
 
 class _Header(NamedTuple):
@@ -84,7 +83,7 @@ class CompressedModel:
             data = _Data(file.read(struct.calcsize("<ii12id")))
             header = _Header(*data.numbers("<ii12id"))
             kind = (header.magic, header.version, header.loss, header.model, header.word_ngrams)
-            if kind != _KIND or not (header.minn > 0 and 0 < header.maxn <= _NGRAM_MAX):
+            if kind != _KIND or not (header.minn > 0 and 0 < header.maxn <= LONGEST_NGRAM):
                 return None
             sizes = _Sizes(*_Data(file.read(struct.calcsize("<iiiqq"))).numbers("<iiiqq"))
             if sizes.kept < 0:
@@ -102,7 +101,7 @@ class CompressedModel:
         """
         encoded = [text.encode() for text in texts]
         bounds = np.cumsum([0, *map(len, encoded)])
-        found, scores = _predict(
+        found, scores = predict(
             np.frombuffer(b"".join(encoded), np.uint8), bounds, self.sizes, self.word_slots, self.word_bytes,
             self.word_bounds, self.bucket_bits, self.bucket_slots, self.rows, self.nodes, self.children, k,
             math.log(threshold + _SMALL),
@@ -155,7 +154,7 @@ def _read(header: _Header, sizes: _Sizes, data: _Data) -> CompressedModel | None
     label_counts = [int.from_bytes(data.data[place : place + 8], "little") for place in places[sizes.words :]]
     kept = data.array(np.int32, sizes.kept, 2)  # bucket, and row after those of the words
     (is_compressed,) = data.numbers("<?")
-    if not is_compressed or _END not in words:
+    if not is_compressed or END not in words:
         return None
     rows = _read_compressed(data)
     (output_is_compressed,) = data.numbers("<?")
@@ -165,7 +164,7 @@ def _read(header: _Header, sizes: _Sizes, data: _Data) -> CompressedModel | None
     output = data.array(np.float32, *shape)
     if (
         not 2 <= len(labels) == sizes.labels
-        or max(label_counts) >= _UNSET
+        or max(label_counts) >= UNSET
         or header.bucket < 1
         or not (sizes.labels, rows.shape[1]) == shape == (sizes.labels, header.dim)
         or len(rows) < sizes.words
@@ -177,12 +176,12 @@ def _read(header: _Header, sizes: _Sizes, data: _Data) -> CompressedModel | None
     has_row[kept[:, 0]] = True
     return CompressedModel(
         [label.decode() for label in labels],
-        (header.minn, header.maxn, header.bucket, words.index(_END)),
-        _slots_of_words(word_bytes, word_bounds, _slots_for(sizes.words)),
+        (header.minn, header.maxn, header.bucket, words.index(END)),
+        slots_of_words(word_bytes, word_bounds, _slots_for(sizes.words)),
         word_bytes,
         word_bounds,
         np.packbits(has_row, bitorder="little"),
-        _slots_of_buckets(kept, sizes.words, _slots_for(len(kept))),
+        slots_of_buckets(kept, sizes.words, _slots_for(len(kept))),
         rows,
         output[: sizes.labels - 1],
         _tree(label_counts),
@@ -217,14 +216,14 @@ def _read_quantised(data: _Data, codes: NDArray[np.uint8], dim: int) -> NDArray[
     if own_dim != dim or codes.shape[1] != parts or width <= 0 or -(-dim // width) != parts:
         raise ValueError(f"has {codes.shape[1]} codes for vectors of {dim} numbers")
     found = np.empty((len(codes), dim), np.float32)
-    _decode(codes, data.array(np.float32, dim * _CENTROIDS), width, found)
+    decode_vectors(codes, data.array(np.float32, dim * CENTROIDS), width, found)
     return found
 
 
 def _tree(counts: Sequence[int]) -> NDArray[np.int32]:
     """Huffman's tree over labels by falling count, as fastText builds it: children of the inner nodes, root last."""
     leaf, node = len(counts) - 1, len(counts)
-    weights = [*counts, *[_UNSET] * (len(counts) - 1)]
+    weights = [*counts, *[UNSET] * (len(counts) - 1)]
     children = []
     for inner in range(len(counts), len(weights)):
         pair = []
@@ -238,237 +237,3 @@ def _tree(counts: Sequence[int]) -> NDArray[np.int32]:
         weights[inner] = weights[pair[0]] + weights[pair[1]]
         children.append(pair)
     return np.array(children, np.int32)
-
-
-@kernel
-def _decode(codes: NDArray[np.uint8], centroids: NDArray[np.float32], width: int, vectors: NDArray[np.float32]) -> None:
-    """Vectors of product-quantised codes, `width` numbers a code; the last code may have fewer."""
-    dim = vectors.shape[1]
-    for row in range(len(codes)):
-        for part in range(codes.shape[1]):
-            first = part * width
-            last = min(first + width, dim)
-            centroid = first * _CENTROIDS + np.int64(codes[row, part]) * (last - first)
-            for place in range(first, last):
-                vectors[row, place] = centroids[centroid + place - first]
-
-
-@kernel
-def _next_hash(value: np.uint32, byte: np.uint8) -> np.uint32:
-    """fastText's 32-bit FNV-1a, which takes bytes for signed numbers."""
-    return np.uint32((value ^ np.uint32(np.int8(byte))) * _FNV_PRIME)
-
-
-@kernel
-def _free_slot(keys: NDArray[np.int32], wanted: int) -> int:
-    slot = wanted & (len(keys) - 1)
-    while keys[slot] >= 0:
-        slot = (slot + 1) & (len(keys) - 1)
-    return slot
-
-
-@kernel
-def _slots_of_words(data: NDArray[np.uint8], bounds: NDArray[np.int64], size: int) -> NDArray[np.int32]:
-    slots = np.full(size, -1, np.int32)
-    for word in range(len(bounds) - 1):
-        value = _FNV_OFFSET
-        for byte in data[bounds[word] : bounds[word + 1]]:
-            value = _next_hash(value, byte)
-        slots[_free_slot(slots, np.int64(value))] = word
-    return slots
-
-
-@kernel
-def _slots_of_buckets(kept: NDArray[np.int32], first_row: int, size: int) -> NDArray[np.int32]:
-    slots = np.full((2, size), -1, np.int32)
-    for pair in range(len(kept)):
-        slot = _free_slot(slots[0], np.int64(kept[pair, 0]))
-        slots[0, slot], slots[1, slot] = kept[pair, 0], first_row + kept[pair, 1]
-    return slots
-
-
-@kernel
-def _is_space(byte: np.uint8) -> bool:
-    return bool(byte == 32 or 9 <= byte <= 13 or byte == 0)
-
-
-@kernel
-def _is_inside(byte: np.uint8) -> bool:
-    """Whether a byte of UTF-8 goes on with a character."""
-    return bool(byte & 0xC0 == 0x80)
-
-
-@kernel
-def _begins(token: NDArray[np.uint8], start: NDArray[np.uint8]) -> bool:
-    same = 0
-    while same < len(start) and same < len(token) and token[same] == start[same]:
-        same += 1
-    return same == len(start)
-
-
-@kernel
-def _row_of_word(
-    token: NDArray[np.uint8], slots: NDArray[np.int32], words: NDArray[np.uint8], bounds: NDArray[np.int64]
-) -> np.int64:
-    """Row of a word, -1 where it has none."""
-    value = _FNV_OFFSET
-    for byte in token:
-        value = _next_hash(value, byte)
-    slot = np.int64(value) & (len(slots) - 1)
-    while slots[slot] >= 0:
-        word = np.int64(slots[slot])
-        if bounds[word + 1] - bounds[word] == len(token) and _begins(words[bounds[word] :], token):
-            return word
-        slot = (slot + 1) & (len(slots) - 1)
-    return np.int64(-1)
-
-
-@kernel
-def _list_ngrams(
-    token: NDArray[np.uint8],
-    sizes: tuple[int, int, int, int],
-    bits: NDArray[np.uint8],
-    listed: NDArray[np.int32],
-    count: int,
-) -> int:
-    """Append -1 - bucket of each n-gram of a token that has a row; how many are listed then."""
-    shortest, longest, buckets, _ = sizes
-    inverse = 1.0 / buckets
-    for start in range(len(token)):
-        if _is_inside(token[start]):
-            continue
-        value = _FNV_OFFSET
-        position, n = start, 1
-        while position < len(token) and n <= longest:
-            value = _next_hash(value, token[position])
-            position += 1
-            while position < len(token) and _is_inside(token[position]):
-                value = _next_hash(value, token[position])
-                position += 1
-            if n >= shortest and not (n == 1 and (start == 0 or position == len(token))):
-                # value % buckets without a division, off by one bucket's width at most before it is mended
-                bucket = np.int64(value) - np.int64(np.float64(value) * inverse) * buckets
-                bucket += buckets if bucket < 0 else 0
-                bucket -= buckets if bucket >= buckets else 0
-                listed[count] = -1 - bucket
-                count += (bits[bucket >> 3] >> (bucket & 7)) & 1  # no branch: it would be guessed wrong too often
-            n += 1
-    return count
-
-
-@kernel
-def _sum_rows(
-    listed: NDArray[np.int32], slots: NDArray[np.int32], rows: NDArray[np.float32], hidden: NDArray[np.float32]
-) -> None:
-    """The mean of the rows that are listed, themselves or as -1 - bucket; in order, as the sum is of float32."""
-    for entry in range(len(listed)):
-        bucket = -1 - np.int64(listed[entry])
-        if bucket >= 0:
-            slot = bucket & (slots.shape[1] - 1)
-            while slots[0, slot] != bucket:
-                slot = (slot + 1) & (slots.shape[1] - 1)
-            listed[entry] = slots[1, slot]
-    hidden[:] = 0
-    for row in listed:
-        for place in range(len(hidden)):
-            hidden[place] += rows[row, place]
-    scale = np.float32(1.0 / len(listed))
-    for place in range(len(hidden)):
-        hidden[place] *= scale
-
-
-@kernel
-def _log(value: np.float32) -> np.float32:
-    return np.float32(math.log(np.float64(value) + _SMALL))
-
-
-@kernel
-def _find_labels(
-    hidden: NDArray[np.float32],
-    nodes: NDArray[np.float32],
-    children: NDArray[np.int32],
-    least: np.float32,
-    found: NDArray[np.int32],
-    scores: NDArray[np.float32],
-) -> None:
-    """The best labels and their scores, whose logarithms are `least` or more, into `found` and `scores`."""
-    count = 0
-    first_inner = len(nodes) + 1
-    stack, reached = np.empty(first_inner, np.int32), np.empty(first_inner, np.float32)
-    stack[0], reached[0] = first_inner + len(nodes) - 1, 0
-    depth = 1
-    while depth:
-        depth -= 1
-        node, score = np.int64(stack[depth]), reached[depth]
-        if score < least or (count == len(found) and score < scores[count - 1]):
-            continue
-        if node < first_inner:
-            place = min(count, len(found) - 1)
-            count = place + 1
-            while place > 0 and scores[place - 1] < score:
-                found[place], scores[place] = found[place - 1], scores[place - 1]
-                place -= 1
-            found[place], scores[place] = node, score
-            continue
-        node -= first_inner
-        dot = np.float32(0)
-        for place in range(len(hidden)):
-            dot += hidden[place] * nodes[node, place]
-        right = np.float32(1.0 / (1.0 + np.float64(np.float32(math.exp(-dot)))))
-        stack[depth], reached[depth] = children[node, 1], score + _log(right)
-        stack[depth + 1], reached[depth + 1] = children[node, 0], score + _log(np.float32(1) - right)
-        depth += 2
-    for place in range(count):
-        scores[place] = np.float32(math.exp(scores[place]))
-
-
-@kernel
-def _predict(
-    data: NDArray[np.uint8],
-    bounds: NDArray[np.int64],
-    sizes: tuple[int, int, int, int],
-    word_slots: NDArray[np.int32],
-    word_bytes: NDArray[np.uint8],
-    word_bounds: NDArray[np.int64],
-    bucket_bits: NDArray[np.uint8],
-    bucket_slots: NDArray[np.int32],
-    rows: NDArray[np.float32],
-    nodes: NDArray[np.float32],
-    children: NDArray[np.int32],
-    k: int,
-    least: float,
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Numbers of the labels of each text and their scores, falling; (texts, k), -1 and 0 where there are fewer."""
-    end = sizes[3]
-    found = np.full((len(bounds) - 1, k), -1, np.int32)
-    scores = np.zeros((len(bounds) - 1, k), np.float32)
-    hidden = np.empty(rows.shape[1], np.float32)
-    longest = 0
-    for text in range(len(bounds) - 1):
-        longest = max(longest, bounds[text + 1] - bounds[text])
-    token = np.empty(longest + 2, np.uint8)
-    # Each byte, and the space after a word, begins at most as many n-grams as there are sizes; each word has a row.
-    listed = np.empty((sizes[1] + 3) * (longest + 2), np.int32)
-    token[0] = _LESS_THAN
-    for text in range(len(bounds) - 1):
-        position, last = bounds[text], bounds[text + 1]
-        count = 0
-        row = -1
-        while row != end:
-            while position < last and _is_space(data[position]):
-                position += 1
-            length = 1
-            while position < last and not _is_space(data[position]):
-                token[length] = data[position]
-                position, length = position + 1, length + 1
-            word = token[1:length]
-            row = end if length == 1 else _row_of_word(word, word_slots, word_bytes, word_bounds)
-            if row >= 0:
-                listed[count] = row
-                count += 1
-            if row != end and (row >= 0 or not _begins(word, _LABEL)):
-                token[length] = _GREATER_THAN
-                count = _list_ngrams(token[: length + 1], sizes, bucket_bits, listed, count)
-        _sum_rows(listed[:count], bucket_slots, rows, hidden)
-        _find_labels(hidden, nodes, children, np.float32(least), found[text], scores[text])
-    return found, scores

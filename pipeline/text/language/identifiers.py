@@ -18,7 +18,8 @@ from typing import Any, Final
 
 from pipeline.errors import ModelError
 from pipeline.text.language.compressed_fasttext import MAGIC, CompressedModel
-from pipeline.text.language.labels import dominant_script, label_for, normalise_label, script_fractions
+from pipeline.text.language.labels import label_for, normalise_label
+from pipeline.text.language.scripts import dominant_script, script_fractions
 
 EMBEDDED: Final = "lid.176"
 EMBEDDED_SHA256: Final = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"

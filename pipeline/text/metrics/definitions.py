@@ -1,4 +1,4 @@
-r"""Numbers that describe a text: takes a TextView, gives one value a metric, None where it is undefined.
+"""Numbers that describe a text: takes a TextView, gives one value a metric, None where it is undefined.
 
 Metrics measure and never judge; thresholds are config. Each is one function, and its column, report line and
 tests follow from it. Names and formulas follow Gopher (arXiv:2112.11446), FineWeb and FineWeb-2 as
@@ -6,86 +6,13 @@ implemented in datatrove 0.10, C4 (arXiv:1910.10683), ROOTS (arXiv:2303.03915) a
 (arXiv:2309.09400). Weakness of all: they know nothing of meaning.
 """
 
-import inspect
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, overload
 
 from pipeline.text.characters import TERMINAL, special_count
+from pipeline.text.metrics.contract import WordLists, metric
 from pipeline.text.metrics.view import TextView
 
 SHORT_LINE = 30  # characters; a line of this length is still short (FineWeb)
-DECIMALS = 4  # metrics are stored to 1e-4, far below the distance between two thresholds
-
-Value = int | float | None
-_F = TypeVar("_F", bound=Callable[..., Value])
-
-
-@dataclass(frozen=True)
-class WordLists:
-    """A language's word lists, in lower case; an empty list makes its metrics undefined."""
-
-    stop_words: frozenset[str] = frozenset()
-    flagged_words: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One metric: its column, its report line and its function."""
-
-    name: str
-    dtype: Literal["int64", "float64"]
-    description: str  # first sentence of the function's docstring
-    low: float  # lower edge of its histogram
-    high: float  # upper edge; larger values are counted beyond it
-    function: Callable[[TextView, WordLists], Value]
-
-
-METRICS: dict[str, Metric] = {}
-_NO_LISTS = WordLists()
-
-
-@overload
-def metric(function: _F) -> _F: ...
-@overload
-def metric(*, low: float = 0.0, high: float = 1.0) -> Callable[[_F], _F]: ...
-def metric(function: Any = None, *, low: float = 0.0, high: float = 1.0) -> Any:
-    """Enter a function of a view, or of a view and word lists, in METRICS; its name is the column's.
-
-    It is `int64` if it is annotated to return an int, else `float64`.
-    """
-
-    def register(function: _F) -> _F:
-        name = function.__name__
-        text = (inspect.getdoc(function) or "").replace("\n", " ")
-        sentence = re.split(r"(?<=[.;])\s", text, maxsplit=1)[0]
-        takes_lists = len(inspect.signature(function).parameters) == 2
-        counts = function.__annotations__["return"] in (int, int | None)
-        METRICS[name] = Metric(
-            name=name,
-            dtype="int64" if counts else "float64",
-            description=sentence.rstrip(".;"),
-            low=low,
-            high=high,
-            function=function if takes_lists else lambda view, lists: function(view),
-        )
-        return function
-
-    return register if function is None else register(function)
-
-
-def measure(view: TextView, lists: WordLists = _NO_LISTS) -> dict[str, Value]:
-    """Value of every metric, in METRICS' order, floats rounded to 1e-4; None where undefined.
-
-    >>> measure(TextView.of(""))["word_count"], measure(TextView.of(""))["mean_word_length"]
-    (0, None)
-    """
-    values: dict[str, Value] = {}
-    for name, entry in METRICS.items():
-        value = entry.function(view, lists)
-        values[name] = round(value, DECIMALS) if value and isinstance(value, float) else value
-    return values
 
 
 def _ratio(part: float, whole: float) -> float | None:
@@ -94,9 +21,6 @@ def _ratio(part: float, whole: float) -> float | None:
 
 def _length(items: list[str] | set[str]) -> int:
     return sum(map(len, items))
-
-
-# ---- Size ------------------------------------------------------------------------------------------------
 
 
 @metric(high=10_000_000)
@@ -137,9 +61,6 @@ def line_count(view: TextView) -> int:
     2
     """
     return len(view.lines)
-
-
-# ---- Gopher quality (appendix A.1) -----------------------------------------------------------------------
 
 
 @metric(high=64)
@@ -219,9 +140,6 @@ def stop_word_count(view: TextView, lists: WordLists) -> int | None:
     return view.listed_words(lists.stop_words)[1] if lists.stop_words else None
 
 
-# ---- Gopher repetition (table A1) ------------------------------------------------------------------------
-
-
 @metric
 def duplicate_paragraph_fraction(view: TextView) -> float | None:
     r"""Fraction of paragraphs that repeat an earlier one; in [0, 1], None for an empty text.
@@ -297,9 +215,6 @@ for _n in (5, 6, 7, 8, 9, 10):
     _duplicate_n_gram_metric(_n)
 
 
-# ---- FineWeb quality -------------------------------------------------------------------------------------
-
-
 @metric
 def terminal_punctuation_line_fraction(view: TextView) -> float | None:
     r"""Fraction of lines whose last character ends a sentence; in [0, 1], None without lines.
@@ -348,8 +263,6 @@ def newline_per_word(view: TextView) -> float | None:
     """
     return _ratio(view.text.count("\n"), view.segment_count)
 
-
-# ---- C4 --------------------------------------------------------------------------------------------------
 
 _CITATION = re.compile(
     r"""
@@ -423,9 +336,6 @@ def curly_bracket_count(view: TextView) -> int:
     1
     """
     return view.text.count("{")
-
-
-# ---- ROOTS and CulturaX ----------------------------------------------------------------------------------
 
 
 @metric

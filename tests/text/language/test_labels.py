@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipeline.text.language.labels import measure_script, normalise_label
+from pipeline.text.language.labels import normalise_label
+from pipeline.text.language.scripts import measure_script
 
 LABELS = [
     ("__label__ru", None, "rus_Cyrl"),

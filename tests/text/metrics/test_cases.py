@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.text.metrics.definitions import METRICS, WordLists, measure
+from pipeline.text.metrics.contract import METRICS, WordLists, measure
 from pipeline.text.metrics.view import TextView
 
 FILE = tomllib.loads((Path(__file__).parents[2] / "cases" / "metrics.toml").read_text(encoding="utf-8"))

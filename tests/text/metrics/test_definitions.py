@@ -25,8 +25,9 @@ from pipeline.text.characters import (
     code_points,
     text_places,
 )
-from pipeline.text.metrics.definitions import METRICS, WordLists, measure
-from pipeline.text.metrics.repetition import BASE, CHARACTER_BASE, MODULUS, KnownWords, LookedAt, Repetition
+from pipeline.text.metrics.contract import METRICS, WordLists, measure
+from pipeline.text.metrics.repetition import KnownWords, LookedAt, Repetition
+from pipeline.text.metrics.repetition_kernels import BASE, CHARACTER_BASE, MODULUS
 from pipeline.text.metrics.view import TextView
 from pipeline.text.words.segmenters import segment, segment_all
 from pipeline.text.words.words import Words

@@ -1,29 +1,33 @@
-"""The whole pipeline on one screen: annotate, survey, deduplicate, host_lines, select, rebalance, audit and report."""
+"""run, select and mix: the passes of the plan, in order, on one output folder."""
 
 import logging
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.run_settings import RunConfig, differences, load_language_config
+from pipeline.config.dependencies import annotate_state
+from pipeline.config.fingerprint import differences
+from pipeline.config.language_files import load_language_config
+from pipeline.config.run_settings import RunConfig
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.execution.commit import read_json, write_json
+from pipeline.execution.executors import make_executor
 from pipeline.execution.inputs import resolve_inputs
 from pipeline.execution.lock import sole_run
 from pipeline.execution.progress import Progress, silent
 from pipeline.execution.storage import check_reachable, locate_output
-from pipeline.execution.tasks import Executor, make_executor
+from pipeline.execution.tasks import Executor
 from pipeline.operations.audit import audit
 from pipeline.operations.materialize import materialize
 from pipeline.output.baselines import open_index
 from pipeline.output.document_index import build_lookup
 from pipeline.output.layout import Layout, batches
-from pipeline.output.mixtures import load_mix
-from pipeline.passes.annotate.shard import annotate_state
+from pipeline.output.mixtures import load_mix, mix_path
 from pipeline.passes.annotate.shards import annotate_shards, quarantined, refuse_missing
 from pipeline.passes.boilerplate.boilerplate import host_lines
 from pipeline.passes.deduplicate.deduplicate import deduplicate
-from pipeline.passes.rebalance.rebalance import MixSettings, make_mix, mix_path, rebalance
+from pipeline.passes.rebalance.rebalance import make_mix, rebalance
+from pipeline.passes.rebalance.settings import MixSettings
 from pipeline.passes.select.decontaminate import items_of
 from pipeline.passes.select.select import select
 from pipeline.passes.statistics import resolve_rules, survey

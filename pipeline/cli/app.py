@@ -1,0 +1,67 @@
+"""The application and the options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 the run failed (too many shards, books that do not balance, no room, another run there); "
+    "2 a setting, an input or a model was refused; 3 annotate has ended but for quarantined shards, and nobody said "
+    "--accept-missing; 130 interrupted."
+)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Common Crawl WARC files to clean, deduplicated Parquet.",
+    epilog=EXIT_CODES,
+)
+config_app = typer.Typer(no_args_is_help=True, help="Show settings and where they come from.")
+lm_app = typer.Typer(no_args_is_help=True, help="Train and import language models for perplexity.")
+app.add_typer(config_app, name="config")
+app.add_typer(lm_app, name="lm")
+ConfigPath = Annotated[Path | None, typer.Argument(help="The run's TOML, or a recipe that comes along: fineweb2.")]
+Output = Annotated[str, typer.Argument(help="Output folder of a run.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="key=value over the config; rules.METRIC.max=0.2 too.")]
+AcceptMissing = Annotated[
+    bool, typer.Option("--accept-missing", help="Go on without quarantined shards; the card names them.")
+]
+Selection = Annotated[str | None, typer.Option(help="Name of the selection (main).")]
+
+
+def settings_of(path: Path | None, assignments: list[str] | None, **given: Any) -> tuple[Any, dict[str, Any]]:
+    """Run config and the part of --set that goes to every language (rules.*, perplexity of languages stays there)."""
+    from pipeline.config.reading import load_run_config, merge, parse_overrides
+
+    nested = parse_overrides(assignments or [])
+    rules = {"rules": nested.pop("rules")} if "rules" in nested else {}
+    options = {key: value for key, value in given.items() if value not in (None, [], ())}
+    return load_run_config(path, merge(options, nested)), rules
+
+
+def layout_of(output: str) -> Any:
+    from pipeline.errors import InputError
+    from pipeline.execution.storage import check_reachable, locate_output
+    from pipeline.output.layout import Layout
+
+    folder = locate_output(output)
+    check_reachable(folder)
+    if not (folder / "run.json").exists():
+        raise InputError(f"{output}: no run.json there; give the output folder of a `glotmill run`")
+    return Layout(folder)
+
+
+def words_of(given: list[str] | None) -> list[str]:
+    """Words of an option: each is one itself, or a file with one a line."""
+    words = []
+    for one in given or []:
+        is_file = "://" not in one and Path(one).is_file()
+        words += Path(one).read_text(encoding="utf-8").splitlines() if is_file else [one]
+    return [word.strip() for word in words if word.strip()]
+
+
+def selection_of(layout: Any, name: str | None) -> str:
+    """The selection asked for, else the one that the run configured."""
+    from pipeline.execution.commit import read_json
+
+    return name or str(read_json(layout.run)["config"]["selection"])

@@ -1,0 +1,36 @@
+"""Tasks one after the other in this process: for small runs, tests and debugging."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from pipeline.execution.tasks import is_fatal
+
+logger = logging.getLogger(__name__)
+
+
+class InlineExecutor:
+    """Runs tasks in this process, for small runs, tests, debugging and `explain`."""
+
+    def run(
+        self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], attempts: int = 3
+    ) -> Iterator[tuple[int, Any, str | None]]:
+        """See Executor.run; the order is that of the arguments."""
+        for position, one in enumerate(arguments):
+            error = None
+            for attempt in range(1, attempts + 1):
+                try:
+                    result = function(*one)
+                except Exception as caught:  # a bug, a lost machine or file: retried, then reported by name
+                    if is_fatal(caught):
+                        raise
+                    error = f"{type(caught).__name__}: {caught}"
+                    logger.exception("%s attempt %d failed", function.__name__, attempt)
+                    continue
+                yield position, result, None
+                break
+            else:
+                yield position, None, error
+
+    def close(self) -> None:
+        """Nothing to give back."""

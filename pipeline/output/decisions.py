@@ -1,0 +1,13 @@
+"""The decisions of a selection, as they are stored."""
+
+import pyarrow as pa
+
+from pipeline.execution.storage import matching
+from pipeline.output.grouped_parquet import read_file
+from pipeline.output.layout import Layout
+
+
+def fates_of(layout: Layout, selection: str) -> pa.Table:
+    """The decisions of a selection on every document, in the order of the signatures."""
+    files = matching(layout.selection(selection) / "decisions", "batch-*.parquet")
+    return pa.concat_tables([read_file(path) for path in files])

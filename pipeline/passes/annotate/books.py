@@ -1,0 +1,16 @@
+"""What was read from a shard and where it went."""
+
+from collections import Counter
+from typing import Any
+
+
+class Books:
+    """What was read and where it went; audit balances it."""
+
+    def __init__(self) -> None:
+        self.types: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.labels: Counter[str] = Counter()
+        self.record_bytes = self.documents = self.characters = 0
+        self.gaps: list[dict[str, Any]] = []
+        self.runs: list[int] = []
