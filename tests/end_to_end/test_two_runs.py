@@ -18,8 +18,8 @@ SMALL = ROOT / "samples" / "broken" / "truncated.warc.gz"
 ANNOTATE = """
 import json, sys
 from pathlib import Path
-from pipeline.config import RunConfig
-from pipeline.passes.annotate import annotate_shard
+from pipeline.config.run_settings import RunConfig
+from pipeline.passes.annotate.shard import annotate_shard
 source, warm, output = sys.argv[1:]
 annotate_shard(RunConfig(), source, Path(warm))
 print("ready", flush=True)
@@ -30,7 +30,7 @@ print(json.dumps([annotate_shard(RunConfig(), source, Path(output) / str(number)
 CREATE = """
 import sys
 from pathlib import Path
-from pipeline.execution.manifests import create_json
+from pipeline.execution.commit import create_json
 print("ready", flush=True)
 sys.stdin.readline()
 print(sum(create_json(Path(sys.argv[1]) / f"{number}.json", {"by": sys.argv[2]}) for number in range(300)))

@@ -132,7 +132,7 @@ def test_a_page_that_hangs_does_not_outlive_a_killed_parent() -> None:
 PROGRAM = """
 import os, sys, threading
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's threads would be others that could hold a lock
-from pipeline.execution.watched_child import WatchedChild, kept_child
+from pipeline.execution.sandbox.parent import WatchedChild, kept_child
 if "thread" in sys.argv:
     threading.Thread(target=threading.Event().wait, daemon=True).start()
 print("unflushed", end=" ")

@@ -18,8 +18,8 @@ ROOT = PACKAGE.parent
 TOYS = '''
 import sys
 import numpy as np
-from pipeline.ahead import compile_ahead
-from pipeline.kernels import Kernel, kernel
+from pipeline.kernels.ahead_of_time import compile_ahead
+from pipeline.kernels.compile import Kernel, kernel
 
 @kernel
 def _double(value):

@@ -364,9 +364,9 @@ def test_training_again_on_the_same_pages_gives_the_same_bytes(tmp_path: object)
 
 
 COMPILED = """
-from pipeline.execution.child import WARM_UP
-from pipeline.kernels import Kernel
-from pipeline.text.extract import extract
+from pipeline.execution.sandbox.child import WARM_UP
+from pipeline.kernels.compile import Kernel
+from pipeline.text.main_text.extractors import extract
 
 
 def signatures():

@@ -1,7 +1,5 @@
 """Metrics against obvious versions and for any text; tests/oracle has datatrove's, tests/cases those worked by hand."""
 
-import doctest
-import importlib
 import re
 import unicodedata
 from collections import Counter
@@ -259,12 +257,3 @@ def test_what_is_undefined_is_none() -> None:
         "character_count", "segment_count", "word_count", "line_count",
         "lorem_ipsum_count", "curly_bracket_count",
     }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "name", ["segment", "characters", "view", "words", "repetition", "metrics", "repair", "refine"]
-)
-def test_examples_in_docstrings_hold(name: str) -> None:
-    result = doctest.testmod(importlib.import_module(f"pipeline.text.{name}"))
-    assert result.attempted > 0
-    assert result.failed == 0
