@@ -26,8 +26,8 @@ SCHEME = SignatureScheme()
 THRESHOLD = 0.65
 
 
-def leaders_of(words: list[list[str]], check: bool) -> np.ndarray:
-    """The leader of each document, given as words."""
+def centres_of(words: list[list[str]], check: bool) -> np.ndarray:
+    """The centre of each document, given as words."""
     signatures = sign_documents(words, SCHEME)
     edges = [link(np.ascontiguousarray(key)) for key in (*signatures.bands.T, signatures.exact)]
     roots = components(len(words), np.concatenate([a for a, _ in edges]), np.concatenate([b for _, b in edges]))
@@ -46,10 +46,10 @@ def by_similarity(count: int) -> bool:
         roots = np.arange(2 * count, dtype=np.uint32)
         roots[1::2] -= shared.astype(np.uint32)
         signatures = one.signatures
-        leaders, _ = verify(roots, signatures.minima, signatures.has_shingles, signatures.exact, THRESHOLD)
+        centres, _ = verify(roots, signatures.minima, signatures.has_shingles, signatures.exact, THRESHOLD)
         jaccard.append(one.jaccard)
         candidate.append(shared)
-        found.append(leaders[0::2] == leaders[1::2])
+        found.append(centres[0::2] == centres[1::2])
         labels += [label] * count
     exact, shared, kept = np.concatenate(jaccard), np.concatenate(candidate), np.concatenate(found)
     curve, checked = collision_probability(exact, SCHEME), expected_found(exact, SCHEME, THRESHOLD)
@@ -105,10 +105,10 @@ def all_pairs(groups: int) -> None:
         jaccard = {pair: len(sets[pair[0]] & sets[pair[1]]) / len(sets[pair[0]] | sets[pair[1]]) for pair in meets}
         similar += sum(value >= 0.8 for value in jaccard.values())
         for check, sums in counts.items():
-            leaders = leaders_of(words, check)
+            centres = centres_of(words, check)
             members = defaultdict(list)
-            for number, leader in enumerate(leaders.tolist()):
-                members[leader].append(number)
+            for number, centre in enumerate(centres.tolist()):
+                members[centre].append(number)
             together = {pair for one in members.values() for pair in combinations(one, 2)}
             sums[0] += len(together)
             sums[1] += sum(jaccard.get(pair, 0) >= 0.6 for pair in together)

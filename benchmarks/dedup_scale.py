@@ -30,12 +30,12 @@ from pipeline.config.run_settings import RunConfig
 from pipeline.dedup.shingles import mix64
 from pipeline.kernels.compile import kernel
 from pipeline.output.grouped_parquet import ROW_GROUP_ROWS
-from pipeline.output.layout import Layout
+from pipeline.output.output import Output
 from pipeline.passes.deduplicate.collate import signature_writer
 from pipeline.passes.deduplicate.deduplicate import cluster_signatures
 
 GROUP = "eng_Latn"
-FILE_ROWS = 20_000_000  # a batch of 1,000 shards
+FILE_ROWS = 20_000_000  # a shard group of 1,000 shards
 HEXADECIMAL = np.frombuffer(b"0123456789abcdef", np.uint8)
 ID_TEMPLATE = np.frombuffer(b"<urn:uuid:00000000-0000-4000-8000-000000000000>", np.uint8)
 
@@ -102,7 +102,7 @@ def _draw_kernel(
                 digits >>= np.uint64(4)
 
 
-def make_signatures(layout: Layout, documents: int, bands: int, verify: bool, giant: float) -> list[Path]:
+def make_signatures(layout: Output, documents: int, bands: int, verify: bool, giant: float) -> list[Path]:
     """Write signature files of one group; giant is the share of documents in the largest cluster."""
     files = []
     width = 112 if verify else 0
@@ -126,7 +126,7 @@ def make_signatures(layout: Layout, documents: int, bands: int, verify: bool, gi
                 "group": pa.repeat(GROUP, n),
                 "id": _fixed_strings(ids),
                 "id_hash": id_hash,
-                "in_population": np.ones(n, bool),
+                "is_eligible": np.ones(n, bool),
                 "exact_hash": exact,
             }
             columns |= {f"band_{band:02d}": band_keys[:, band] for band in range(bands)}
@@ -188,7 +188,7 @@ def _bytes_below(folder: Path) -> int:
 def measure(folder: Path, documents: int, arguments: argparse.Namespace) -> tuple[float, float]:
     """Make, link and cluster so many documents; print what each step took. Returns seconds of wall and CPU time."""
     folder = folder / f"{documents}"
-    layout = Layout(folder)
+    layout = Output(folder)
     verify = not arguments.no_verify
     settings = {"dedup": {"bands": arguments.bands, "verify": verify, "large_group_rows": 1}}
     begin = time.perf_counter()
@@ -210,9 +210,7 @@ def measure(folder: Path, documents: int, arguments: argparse.Namespace) -> tupl
         print(f"  edges {edges / documents:.1f} B, clusters {clusters / documents:.1f} B a document on disk")
         with pq.ParquetFile(layout.clusters(0)) as file:
             largest = max(file.metadata.row_group(n).column(3).statistics.max for n in range(file.num_row_groups))
-        print(
-            f"  {results[0]['clusters'][GROUP]:,} clusters, largest {largest:,}, singled out {results[0]['overflow']:,}"
-        )
+        print(f"  {results[0]['clusters'][GROUP]:,} clusters, largest {largest:,}, overflow {results[0]['overflow']:,}")
     finally:
         shutil.rmtree(folder)
     wall, cpu = sum(row[2] for row in executor.rows), sum(row[3] for row in executor.rows)

@@ -48,12 +48,15 @@ def run(warc: Path, folder: Path) -> None:
     """Write the rows that are left to `folder`/clean.parquet."""
     extractor = CommonCrawlHTMLExtractor(algorithm="justext")
     rows = [row for record in CommonCrawlWarcIterator().iterate(str(warc)) if (row := extractor.extract(record))]
-    batch = DocumentBatch(dataset_name="bench", data=pd.DataFrame(rows))
+    shard_group = DocumentBatch(dataset_name="bench", data=pd.DataFrame(rows))
     for filter_ in FILTERS:
-        batch = ScoreFilter(filter_, text_field="text", score_field=type(filter_).__name__).process(batch) or batch
-    batch = Modify(UnicodeReformatter(), input_fields="text").process(batch) or batch
+        shard_group = (
+            ScoreFilter(filter_, text_field="text", score_field=type(filter_).__name__).process(shard_group)
+            or shard_group
+        )
+    shard_group = Modify(UnicodeReformatter(), input_fields="text").process(shard_group) or shard_group
     folder.mkdir(parents=True, exist_ok=True)
-    batch.to_pandas().to_parquet(folder / "clean.parquet")
+    shard_group.to_pandas().to_parquet(folder / "clean.parquet")
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
 PipelineError
 ├── ConfigError    a setting is unknown, empty or contradictory: names file, key, value and what is allowed
+│   └── FormatError    an output folder was written in another format: names both and the remedy
 ├── InputError     an input is missing or unreadable: names the path and what to do
 ├── ModelError     a model file is absent, truncated or of another kind
 ├── SchemaError    a table does not have the columns that a stage reads or adds
 ├── StorageError   an output cannot be written: no space, a limit, a read-only file system; not the shard's fault
 ├── BusyError      another run works on the output folder
 ├── MissingError   shards are quarantined and --accept-missing was not given: exit code 3
-└── AuditError     the books do not balance: something was lost or counted twice
+└── AuditError     the accounts do not agree: something was lost or counted twice
 """
 
 
@@ -18,6 +19,10 @@ class PipelineError(Exception):
 
 class ConfigError(PipelineError):
     """A setting is unknown, empty or contradictory."""
+
+
+class FormatError(ConfigError):
+    """An output folder was written in another format than this version reads."""
 
 
 class InputError(PipelineError):
@@ -45,4 +50,4 @@ class MissingError(PipelineError):
 
 
 class AuditError(PipelineError):
-    """The books do not balance."""
+    """The accounts do not agree."""

@@ -12,7 +12,7 @@ from pipeline.config.reading import load_run_config
 from pipeline.config.run_settings import RunConfig
 from pipeline.execution import storage
 from pipeline.operations.run import run
-from pipeline.output.layout import Layout
+from pipeline.output.output import Output
 
 # The first call of a kernel loads it, and the machine may be busy: time is no property. The same examples each time.
 hypothesis.settings.register_profile("glotmill", deadline=None, derandomize=True)
@@ -34,7 +34,7 @@ def demo_config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
 
 
 @pytest.fixture(scope="session")
-def demo(demo_config: RunConfig) -> Layout:
+def demo(demo_config: RunConfig) -> Output:
     """The demonstration's output."""
     return run(demo_config)
 

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from pipeline.execution.commit import read_json, write_json
-from pipeline.output.layout import Layout
+from pipeline.output.output import Output
 
 
 def digests(root: Path) -> dict[str, str]:
@@ -17,19 +17,19 @@ def digests(root: Path) -> dict[str, str]:
     }
 
 
-def copy_of_selection(output: Layout, folder: Path) -> Path:
-    """A copy of its selection, to write mixes into."""
+def copy_of_selection(output: Output, folder: Path) -> Path:
+    """A copy of its selection, to write mixtures into."""
     source = output.selection("main")
     assert isinstance(source, Path)
     shutil.copytree(source, folder)
     return folder
 
 
-def over_some_files(demo: Layout, root: Path, inputs: slice) -> None:
+def over_some_files(demo: Output, root: Path, inputs: slice) -> None:
     """Make `root` an output of which only annotate has run, over some of the demo's files."""
     root.mkdir(exist_ok=True)
     for name in ("annotated", "dropped"):
         (root / name).symlink_to(demo.root / name)
     plan = read_json(demo.run)
-    del plan["manifest_batches"]  # fewer inputs: their manifests are read one by one
+    del plan["shard_group_count"]  # fewer inputs: their manifests are read one by one
     write_json(root / "run.json", plan | {"inputs": plan["inputs"][inputs]})

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from pipeline.cli.app import app
-from pipeline.output.layout import Layout
+from pipeline.output.output import Output
 from pipeline.report.page import funnel
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,7 +72,7 @@ def test_named_files_exist() -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-def test_the_funnel_is_that_of_the_demo(demo: Layout) -> None:
+def test_the_funnel_is_that_of_the_demo(demo: Output) -> None:
     rows, dropped = funnel(demo, "main")
     names = ("documents", "kept", "failed_rules", "duplicate", "url_duplicate")
     by_label = {row["label"]: [row[name] for name in names] for row in rows}
@@ -92,7 +92,7 @@ def test_the_funnel_is_that_of_the_demo(demo: Layout) -> None:
     assert told_reasons == {reason: str(count) for reason, count in dropped.items()}
 
 
-def test_the_steps_of_the_funnel_are_those_of_the_demo(demo: Layout) -> None:
+def test_the_steps_of_the_funnel_are_those_of_the_demo(demo: Output) -> None:
     rows, dropped = funnel(demo, "main")
     lost = {name: sum(row[name] for row in rows) for name in ("failed_rules", "duplicate")}
     documents = sum(row["documents"] for row in rows)

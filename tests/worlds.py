@@ -1,7 +1,7 @@
 """Outputs of which only annotate has run, of documents that a test makes up; and what select must make of them.
 
 `expected` is the obvious version of deduplicate and select with all documents in memory, oldest output first. It knows
-no batches, tasks, files or arrays.
+no shard_groups, tasks, files or arrays.
 """
 
 from collections import Counter
@@ -20,12 +20,13 @@ from pipeline.config.run_settings import RunConfig
 from pipeline.execution.commit import sha256_of, write_json
 from pipeline.execution.inline import InlineExecutor
 from pipeline.kernels.hashing import hash64
-from pipeline.output.document_index import build_lookup, url_key
-from pipeline.output.layout import Layout, shard_name
+from pipeline.output.document_index import build_document_index, url_key
+from pipeline.output.layout import shard_name
+from pipeline.output.output import Output
 from pipeline.output.take_downs import request_of, save
 from pipeline.passes.deduplicate.deduplicate import deduplicate
 from pipeline.passes.select.select import select as make_selection
-from pipeline.passes.statistics import Rules, survey
+from pipeline.passes.statistics import Rules, compute_statistics
 from pipeline.schema.columns import ANNOTATED, DROPPED
 from pipeline.text.urls import host_of, normalize_url, registered_domain
 
@@ -56,14 +57,14 @@ class Document:
 
 
 @dataclass
-class Output:
-    """A run: its shards, and what was taken out of it: ("id", "url", "domain"), word, whether to elect again."""
+class MadeOutput:
+    """A run: its shards, and what was taken out of it: ("id", "url", "domain"), word, whether to choose_kept again."""
 
     shards: list[list[Document]]
-    removals: list[tuple[Any, str, bool]] = field(default_factory=list)
+    take_downs: list[tuple[Any, str, bool]] = field(default_factory=list)
     keep: tuple[str, ...] = ("longest", "first_seen")
     rules: bool = True
-    elect_before_rules: bool = False
+    keep_before_rules: bool = False
     url_duplicates: bool = True
 
     def __post_init__(self) -> None:
@@ -85,18 +86,18 @@ class Output:
 
 
 def write(
-    root: Path, output: Output, index: Sequence[Path] = (), select: Mapping[str, Any] | None = None, **dedup: Any
-) -> Layout:
+    root: Path, output: MadeOutput, index: Sequence[Path] = (), select: Mapping[str, Any] | None = None, **dedup: Any
+) -> Output:
     """The output in `root` after deduplicate and select, over earlier ones."""
     config = RunConfig.model_validate(
         {
             "output": str(root),
-            "index": [str(one) for one in index],
+            "baseline": [str(one) for one in index],
             "dedup": {"bands": BANDS, "rows": 1, "verify": False} | dedup,
             "select": {
                 "keep": output.keep,
                 "rules": output.rules,
-                "elect_before_rules": output.elect_before_rules,
+                "keep_before_rules": output.keep_before_rules,
                 "url_duplicates": output.url_duplicates,
             }
             | dict(select or {}),
@@ -104,22 +105,22 @@ def write(
     )
     if not (root / "run.json").exists():
         annotate(root, config, output)
-    layout = Layout(root)
+    layout = Output(root)
     inline = InlineExecutor()
-    build_lookup(config, layout, inline)
-    for kind, word, re_elect in output.removals:
-        save(layout, [request_of(kind, word)], re_elect)
+    build_document_index(config, layout, inline)
+    for kind, word, keep_another in output.take_downs:
+        save(layout, [request_of(kind, word)], keep_another)
     floor, shortest = Rule(min=FLOOR), Rule(min=SHORTEST)
     languages = {
         label: LanguageConfig(name=label, label=label, rules={"language_score": floor, "word_count": shortest})
         for label in GROUPS
     }
     deduplicate(config, layout, inline, languages)
-    make_selection(config, layout, inline, Rules(languages, []), survey(config, layout, inline))
+    make_selection(config, layout, inline, Rules(languages, []), compute_statistics(config, layout, inline))
     return layout
 
 
-def annotate(root: Path, config: RunConfig, output: Output) -> None:
+def annotate(root: Path, config: RunConfig, output: MadeOutput) -> None:
     """What annotate would have left."""
     inputs = [f"/crawl/{root.name}-{number}" for number in range(len(output.shards))]
     for folder in ("annotated", "dropped"):
@@ -175,9 +176,9 @@ def _row(shard: str, place: int, one: Document) -> dict[str, Any]:
         "minima": bytes(BANDS) if signed else b"",
         "text": text,
         "encoding_repaired": False,
-        "span_starts": [0] if one.empty else [],
-        "span_ends": [len(text)] if one.empty else [],
-        "span_texts": [""] if one.empty else [],
+        "edit_starts": [0] if one.empty else [],
+        "edit_ends": [len(text)] if one.empty else [],
+        "edit_texts": [""] if one.empty else [],
     }  # fmt: skip
 
 
@@ -185,28 +186,28 @@ def _row(shard: str, place: int, one: Document) -> dict[str, Any]:
 
 
 @dataclass
-class Verdict:
+class Outcome:
     """What becomes of a document."""
 
-    fate: str = "duplicate"
-    representative: str | None = None
+    outcome: str = "duplicate"
+    kept_document: str | None = None
     cluster: str = ""
     size: int = 1
-    held_by: str | None = None
+    kept_by_baseline: str | None = None
     holds: bool = False  # stands for its cluster and its URL in later outputs
 
 
-def expected(outputs: Sequence[Output]) -> list[list[Verdict]]:
-    """The verdict on every document of every output, in plan order; each output has those before it as its index."""
-    verdicts: list[list[Verdict]] = []
+def expected(outputs: Sequence[MadeOutput]) -> list[list[Outcome]]:
+    """The outcome on every document of every output, in plan order; each output has those before it as its index."""
+    outcomes: list[list[Outcome]] = []
     for number, output in enumerate(outputs):
-        verdicts.append([Verdict() for _ in output.documents])
+        outcomes.append([Outcome() for _ in output.documents])
         for group in sorted(set(GROUPS.values())):
-            _judge(outputs[: number + 1], verdicts, group)
-    return verdicts
+            _judge(outputs[: number + 1], outcomes, group)
+    return outcomes
 
 
-def sizes_over(outputs: Sequence[Output]) -> dict[tuple[str, str], int]:
+def sizes_over(outputs: Sequence[MadeOutput]) -> dict[tuple[str, str], int]:
     """Cluster size by (group, id) of what was not read before, over all documents of these outputs."""
     documents = [one for output in outputs for one in output.comparable]
     found = {}
@@ -236,23 +237,23 @@ def _alike(one: Document, other: Document) -> bool:
     return (one.words == other.words != 0) or any(a == b != 0 for a, b in bands)
 
 
-def _judge(outputs: Sequence[Output], verdicts: Sequence[list[Verdict]], group: str) -> None:
-    """The verdicts of the last output on one group."""
+def _judge(outputs: Sequence[MadeOutput], outcomes: Sequence[list[Outcome]], group: str) -> None:
+    """The outcomes of the last output on one group."""
     output = outputs[-1]
-    removals = [one for so_far in outputs for one in so_far.removals]
-    earlier: dict[str, tuple[Document, Verdict]] = {}  # first reading of each id
-    for before, known in zip(outputs[:-1], verdicts[:-1], strict=True):
+    take_downs = [one for so_far in outputs for one in so_far.take_downs]
+    earlier: dict[str, tuple[Document, Outcome]] = {}  # first reading of each id
+    for before, known in zip(outputs[:-1], outcomes[:-1], strict=True):
         for one, told in zip(before.comparable, known, strict=True):
             if GROUPS[one.label] == group:
                 earlier.setdefault(one.id, (one, told))
-    new: dict[str, tuple[Document, Verdict]] = {}
-    for one, told in zip(output.comparable, verdicts[-1], strict=True):
+    new: dict[str, tuple[Document, Outcome]] = {}
+    for one, told in zip(output.comparable, outcomes[-1], strict=True):
         if GROUPS[one.label] == group:
             if one.id in earlier or one.id in new:
-                told.fate, told.cluster = "removed" if _level(one, removals) else "already_read", one.id
+                told.outcome, told.cluster = "removed" if _level(one, take_downs) else "already_read", one.id
             else:
                 new[one.id] = one, told
-    levels = {one.id: _level(one, removals) for one, _ in new.values()}
+    levels = {one.id: _level(one, take_downs) for one, _ in new.values()}
     kept: list[Document] = []
     urls = {normalize_url(one.url) for one, told in earlier.values() if told.holds} - {""}
     for cluster in _clusters([one for one, _ in (*earlier.values(), *new.values())]):
@@ -261,31 +262,31 @@ def _judge(outputs: Sequence[Output], verdicts: Sequence[list[Verdict]], group: 
             one
             for one in cluster
             if one.id in new
-            and (not failing(one, output) or output.elect_before_rules)
+            and (not failing(one, output) or output.keep_before_rules)
             and levels[one.id] < 2
             and held is None
         ]
-        best = max(able, key=lambda one: worth(one, output.keep), default=None)  # the first of equals
+        best = max(able, key=lambda one: keep_priority(one, output.keep), default=None)  # the first of equals
         for one in cluster:
             if one.id in new:
                 told = new[one.id][1]
-                told.cluster, told.size, told.held_by = cluster[0].id, len(cluster), held
-                told.representative = held or (best.id if best else None)
-                if failing(one, output) and (one is best or not output.elect_before_rules):
-                    told.fate = "failed_rules"
+                told.cluster, told.size, told.kept_by_baseline = cluster[0].id, len(cluster), held
+                told.kept_document = held or (best.id if best else None)
+                if failing(one, output) and (one is best or not output.keep_before_rules):
+                    told.outcome = "failed_rules"
         if best is not None and not failing(best, output):
             kept.append(best)
     for one in kept:
         url = normalize_url(one.url)
         same = [other for other in _in_order(kept, new) if url and normalize_url(other.url) == url]
-        first = max(same, key=lambda other: worth(other, output.keep), default=one)
+        first = max(same, key=lambda other: keep_priority(other, output.keep), default=one)
         stands = not output.url_duplicates or (first is one and url not in urls)
         told = new[one.id][1]
-        told.fate = ("empty_after_refine" if one.empty else "kept") if stands else "url_duplicate"
+        told.outcome = ("empty_after_edits" if one.empty else "kept") if stands else "url_duplicate"
         told.holds = stands and (levels[one.id] == 1 or (levels[one.id] == 0 and not one.empty))
     for one, told in new.values():
         if levels[one.id]:
-            told.fate = "removed"
+            told.outcome = "removed"
 
 
 def _in_order(documents: Iterable[Document], new: dict[str, Any]) -> list[Document]:
@@ -293,12 +294,12 @@ def _in_order(documents: Iterable[Document], new: dict[str, Any]) -> list[Docume
     return sorted(documents, key=lambda one: order[one.id])
 
 
-def failing(one: Document, output: Output) -> bool:
+def failing(one: Document, output: MadeOutput) -> bool:
     """Whether it fails the output's rules."""
     return output.rules and one.fails()
 
 
-def worth(one: Document, keep: Sequence[str]) -> list[float]:
+def keep_priority(one: Document, keep: Sequence[str]) -> list[float]:
     """More is better."""
     never = float("-inf")
     values = {
@@ -311,8 +312,8 @@ def worth(one: Document, keep: Sequence[str]) -> list[float]:
     return [values[policy] for policy in before]
 
 
-def _level(one: Document, removals: Iterable[tuple[str, str, bool]]) -> int:
-    asked = [again for kind, word, again in removals if _is(one, kind, word)]
+def _level(one: Document, take_downs: Iterable[tuple[str, str, bool]]) -> int:
+    asked = [again for kind, word, again in take_downs if _is(one, kind, word)]
     return 0 if not asked else 2 if any(asked) else 1
 
 

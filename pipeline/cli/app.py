@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 the run failed (too many shards, books that do not balance, no room, another run there); "
+    "Exit codes: 0 done; 1 the run failed (too many shards, accounts that do not agree, no room, another run there); "
     "2 a setting, an input or a model was refused; 3 annotate has ended but for quarantined shards, and nobody said "
     "--accept-missing; 130 interrupted."
 )
@@ -40,15 +40,9 @@ def settings_of(path: Path | None, assignments: list[str] | None, **given: Any) 
 
 
 def layout_of(output: str) -> Any:
-    from pipeline.errors import InputError
-    from pipeline.execution.storage import check_reachable, locate_output
-    from pipeline.output.layout import Layout
+    from pipeline.output.output import Output as OutputFolder
 
-    folder = locate_output(output)
-    check_reachable(folder)
-    if not (folder / "run.json").exists():
-        raise InputError(f"{output}: no run.json there; give the output folder of a `glotmill run`")
-    return Layout(folder)
+    return OutputFolder.open(output)
 
 
 def words_of(given: list[str] | None) -> list[str]:
@@ -62,6 +56,4 @@ def words_of(given: list[str] | None) -> list[str]:
 
 def selection_of(layout: Any, name: str | None) -> str:
     """The selection asked for, else the one that the run configured."""
-    from pipeline.execution.commit import read_json
-
-    return name or str(read_json(layout.run)["config"]["selection"])
+    return name or str(layout.plan.config["selection"])

@@ -14,15 +14,15 @@ def remove(
     domains: Annotated[list[str] | None, typer.Option(help="Domain and all below it, or a file of them.")] = None,
     ids: Annotated[list[str] | None, typer.Option(help="WARC record id, or a file of them.")] = None,
     selection: Annotated[list[str] | None, typer.Option(help="Selections to rewrite now (all).")] = None,
-    re_elect: Annotated[
-        bool, typer.Option("--re-elect", help="Let the next best of its cluster take a document's place.")
+    keep_another: Annotated[
+        bool, typer.Option("--keep-another", help="Let the next best of its cluster take a document's place.")
     ] = False,
     purge: Annotated[bool, typer.Option("--purge", help="Empty its text in annotated/, too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be taken out.")] = False,
 ) -> None:
     """Take documents out of the result, and keep them out of later selections.
 
-    Only the files that hold them are rewritten. The record in removals/ has hashes, no URLs. The same command again
+    Only the files that hold them are rewritten. The record in take_downs/ has hashes, no URLs. The same command again
     finishes one that was interrupted.
     """
     from pipeline.errors import InputError
@@ -31,24 +31,24 @@ def remove(
     words = {"url": words_of(urls), "domain": words_of(domains), "id": words_of(ids)}
     if not any(words.values()):
         raise InputError("nothing to take out: give --urls, --domains or --ids")
-    done = remove_documents(layout_of(output), words, selection, re_elect, purge, dry_run)  # type: ignore[arg-type]
+    done = remove_documents(layout_of(output), words, selection, keep_another, purge, dry_run)  # type: ignore[arg-type]
     for word in done.unknown:
         typer.echo(f"no record: {word}")
     taken = "would be taken out" if dry_run else "taken out"
     typer.echo(f"{done.documents} documents {taken}; found among dropped records, which need nothing: {done.dropped}")
     for name, told in done.selections.items():
-        fates = ", ".join(f"{fate} {count}" for fate, count in told.fates.most_common())
-        typer.echo(f"selection {name}: {fates or 'none of them'}")
+        outcomes = ", ".join(f"{outcome} {count}" for outcome, count in told.outcomes.most_common())
+        typer.echo(f"selection {name}: {outcomes or 'none of them'}")
         for cluster in told.orphans:
-            typer.echo(f"  {cluster.representative} stood for {cluster.count} more documents")
+            typer.echo(f"  {cluster.kept_document} stood for {cluster.count} more documents")
             for other in cluster.others:
-                typer.echo(f"    {other['fate']:18} {other['id']}  {other['url']}")
+                typer.echo(f"    {other['outcome']:18} {other['id']}  {other['url']}")
             if cluster.count > len(cluster.others):
                 typer.echo(f"    and {cluster.count - len(cluster.others)} more")
         if not dry_run:
-            typer.echo(f"  rewrote {len(told.files)} files of clean/, {told.elected} documents took a place")
-        for mix in told.stale_mixes:
-            typer.echo(f"  mixes/{mix} is of the selection before: make it again")
+            typer.echo(f"  rewrote {len(told.files)} files of clean/, {told.replacements} documents took a place")
+        for mixture in told.stale_mixtures:
+            typer.echo(f"  mixtures/{mixture} is of the selection before: make it again")
     if done.purged:
         typer.echo(f"emptied texts in {len(done.purged)} shards of annotated/")
 

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from pipeline.config.reading import load_run_config
-from pipeline.kernels.ahead_of_time import compile_ahead
+from pipeline.kernels.ahead_of_time import compile_ahead_of_time
 from pipeline.kernels.compile import PACKAGE, Kernel
 from pipeline.operations.run import run
 from pipeline.text.main_text.extractors import extract
@@ -23,7 +23,7 @@ LINE = "The machine reads pages, finds words in them, and remembers which of the
 UNCOMMON = "q\N{COMBINING ACUTE ACCENT}"  # of which NFC makes no one character
 
 
-def warm_up() -> None:
+def compile_kernels() -> None:
     """Run all passes on pages made here by Numba, and compile what that ran. Raises what `run` raises."""
     Kernel.ahead_is_used = False
     lines = "".join(f"<p>{number} {LINE} {UNCOMMON}</p>" for number in range(20))
@@ -43,12 +43,12 @@ def warm_up() -> None:
                 )
         extract(body)  # in this process: what the child compiles ends with it
         layout = run(load_run_config(None, {"inputs": [str(warc)], "output": str(Path(folder) / "output")}))
-        if lost := [manifest["dropped"] for manifest in layout.manifests() if manifest["documents"] < PAGES]:
+        if lost := [manifest.dropped for manifest in layout.manifests() if manifest.documents < PAGES]:
             logger.warning("not all kernels were compiled: pages made for it were dropped, %s", lost[0])
-    compile_ahead(Kernel.made)
+    compile_ahead_of_time(Kernel.made)
     compileall.compile_dir(PACKAGE, quiet=2)  # pip does so for what it installs, but not for a checkout
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)
-    warm_up()
+    compile_kernels()

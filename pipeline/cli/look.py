@@ -10,13 +10,13 @@ from pipeline.cli.app import Output, Selection, app, config_app, layout_of, sele
 
 @app.command()
 def audit(output: Output, selection: Selection = None) -> None:
-    """Check that bytes, records and fates balance and that every file has its checksum."""
-    from pipeline.operations.audit import audit as audit_books
+    """Check that bytes, records and outcomes agree and that every file has its checksum."""
+    from pipeline.operations.audit import audit as audit_output
 
     layout = layout_of(output)
-    for line in audit_books(layout, selection_of(layout, selection)):
+    for line in audit_output(layout, selection_of(layout, selection)):
         typer.echo(line)
-    typer.echo("the books balance")
+    typer.echo("the accounts balance")
 
 
 @app.command()
@@ -25,7 +25,7 @@ def explain(
     document: Annotated[str, typer.Argument(help="URL or WARC record id.")],
     selection: Selection = None,
 ) -> None:
-    """One document's way: where it was read, what was measured, each rule, its cluster, its fate."""
+    """One document's way: where it was read, what was measured, each rule, its cluster, its outcome."""
     from pipeline.operations.explain import explain as explain_document
 
     layout = layout_of(output)
@@ -45,13 +45,13 @@ def explain(
             typer.echo(f"  {mark:5} {low}{rule['metric']} = {rule['value']}{high}  [{rule['origin']}]")
         decision = story["decision"]
         if decision:
-            outside = "" if decision["in_population"] else ", outside the population that is compared"
+            outside = "" if decision["is_eligible"] else ", outside the population that is compared"
             typer.echo(f"  cluster {decision['minhash_cluster_id']} of {decision['minhash_cluster_size']}{outside}")
-            typer.echo(f"  represented by {decision['representative']}")
-            typer.echo(f"  fate: {decision['fate']}")
-        if story["host_lines"] is not None:
-            typer.echo(f"  lines that repeat across the host: {len(story['host_lines'])}")
-            for line in story["host_lines"]:
+            typer.echo(f"  represented by {decision['kept_document']}")
+            typer.echo(f"  outcome: {decision['outcome']}")
+        if story["boilerplate"] is not None:
+            typer.echo(f"  lines that repeat across the host: {len(story['boilerplate'])}")
+            for line in story["boilerplate"]:
                 typer.echo(f"    {line if len(line) <= 100 else line[:99] + chr(0x2026)}")
 
 

@@ -8,11 +8,11 @@ from pipeline.cli.app import Output, Selection, app, layout_of, selection_of
 from pipeline.cli.tables import print_table
 
 
-@app.command()
-def mix(
+@app.command("mix")
+def mixture(
     output: Output,
     selection: Selection = None,
-    name: Annotated[str, typer.Option(help="Name of the mix: mixes/NAME.json of the selection.")] = "mix",
+    name: Annotated[str, typer.Option(help="Name of the mixture: mixtures/NAME.json of the selection.")] = "mix",
     weights: Annotated[
         str | None, typer.Option(help="How often documents repeat by duplicate count: default, fineweb2, txt360, none.")
     ] = None,
@@ -20,7 +20,7 @@ def mix(
     temperature: Annotated[
         float | None, typer.Option(help="Languages in proportion to tokens ** (1 / T): 1 as they are, large: equal.")
     ] = None,
-    token_budget: Annotated[float | None, typer.Option(help="Tokens of the mix; alone: UniMax.")] = None,
+    token_budget: Annotated[float | None, typer.Option(help="Tokens of the mixture; alone: UniMax.")] = None,
     max_epochs: Annotated[float | None, typer.Option(help="Most epochs of a language that shares tokens (4).")] = None,
     language: Annotated[
         list[str] | None, typer.Option(help="tur_Latn=2.0: epochs of a language, whatever the rest; 0 leaves it out.")
@@ -30,7 +30,7 @@ def mix(
         list[str] | None,
         typer.Option(help="Output made over this one, oldest first: cluster sizes are as of the last."),
     ] = None,
-    materialize: Annotated[str | None, typer.Option(help="Folder or URL for the mix as shuffled Parquet.")] = None,
+    materialize: Annotated[str | None, typer.Option(help="Folder or URL for the mixture as shuffled Parquet.")] = None,
     shards: Annotated[int | None, typer.Option(help="Files of --materialize; by default of 256 M characters.")] = None,
     seed: Annotated[int, typer.Option(help="Of the order of --materialize.")] = 0,
     executor: Annotated[str, typer.Option(help="inline or ray.")] = "inline",
@@ -40,10 +40,10 @@ def mix(
 
     An epoch is a pass over a language as its weights have it. Without --temperature and --token-budget each has one.
     """
-    from pipeline.operations.run import make_and_write_mix
+    from pipeline.operations.run import make_and_write_mixture
 
     layout = layout_of(output)
-    made, written = make_and_write_mix(
+    made, written = make_and_write_mixture(
         layout,
         selection_of(layout, selection),
         {
@@ -62,8 +62,8 @@ def mix(
         shards,
         seed,
     )
-    _print_mix(made, token_budget)
-    typer.echo(f"Mix          {layout.selection(selection_of(layout, selection)) / 'mixes' / f'{name}.json'}")
+    _print_mixture(made, token_budget)
+    typer.echo(f"Mixture      {layout.selection(selection_of(layout, selection)) / 'mixtures' / f'{name}.json'}")
     if written:
         size = sum(one["bytes"] for one in written["files"])
         typer.echo(f"Parquet      {materialize}: {len(written['files'])} files, {size / 1e6:.1f} MB")
@@ -83,7 +83,7 @@ def _epochs(assignments: list[str]) -> dict[str, float]:
     return found
 
 
-def _print_mix(made: dict[str, Any], token_budget: float | None) -> None:
+def _print_mixture(made: dict[str, Any], token_budget: float | None) -> None:
     estimated = made["token_counts"]["method"] == "estimate"
     names = (
         "language",
@@ -100,6 +100,6 @@ def _print_mix(made: dict[str, Any], token_budget: float | None) -> None:
         rows.append([label, *map(str, numbers), f"{one['epochs']:g}", f"up to {one['most_copies']}"])
     total = made["total"]
     numbers = (total["clean_documents"], total["documents"], total["repeated_documents"], total["tokens"])
-    print_table(f"Mix {made['name']}, weights {made['weights']}", names, rows, ["all", *map(str, numbers), "", ""])
+    print_table(f"Mixture {made['name']}, weights {made['weights']}", names, rows, ["all", *map(str, numbers), "", ""])
     if token_budget and total["tokens"] < 0.99 * token_budget:
         typer.echo(f"The cap on epochs leaves {token_budget - total['tokens']:.0f} tokens of the budget unspent.")

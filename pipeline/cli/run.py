@@ -17,7 +17,7 @@ def run(
     output: Annotated[str | None, typer.Option(help="Output folder.")] = None,
     executor: Annotated[str | None, typer.Option(help="inline or ray.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes of a local Ray; needs --executor ray.")] = None,
-    index: Annotated[list[str] | None, typer.Option(help="Earlier output, oldest first; may be repeated.")] = None,
+    baseline: Annotated[list[str] | None, typer.Option(help="Earlier output, oldest first; may be repeated.")] = None,
     languages: Annotated[str | None, typer.Option(help="Labels to keep, with commas: tur_Latn,rus_Cyrl.")] = None,
     selection: Selection = None,
     accept_missing: AcceptMissing = False,
@@ -38,7 +38,7 @@ def run(
         output=output,
         executor=executor,
         workers=workers,
-        index=index,
+        baseline=baseline,
         languages=included,
         selection=selection,
     )
@@ -57,18 +57,17 @@ def select(
     leave_out_unused_imports()
     from pipeline.config.reading import merge, parse_overrides
     from pipeline.config.run_settings import RunConfig
-    from pipeline.execution.commit import read_json
     from pipeline.operations.run import reselect
-    from pipeline.output.layout import Layout
+    from pipeline.output.output import Output as OutputFolder
 
     layout = layout_of(output)
-    assert isinstance(layout, Layout)
+    assert isinstance(layout, OutputFolder)
     nested = parse_overrides(assignments or [])
     rules = {"rules": nested.pop("rules")} if "rules" in nested else {}
     given = {"selection": selection} if selection else {}
-    plan_of_run = read_json(layout.run)
-    stored = plan_of_run["config"]
-    rules = merge(plan_of_run["rule_overrides"], rules)
+    plan_of_run = layout.plan
+    stored = plan_of_run.config
+    rules = merge(plan_of_run.rule_overrides, rules)
     settings = RunConfig.model_validate(merge(merge(stored, given), nested) | {"output": output})
     reselect(settings, layout, rules, accept_missing)
     print_funnel(layout, settings.selection)
@@ -92,10 +91,12 @@ def plan(
     typer.echo(f"{len(inputs)} shards, {size / 1e6:.1f} MB, executor {settings.executor}, output {settings.output}")
     for path in inputs:
         typer.echo(f"  annotate {path} -> annotated/{shard_name(path)}.parquet")
-    batch_count = -(-len(inputs) // settings.dedup.batch_shards)
-    typer.echo(f"  deduplicate {batch_count} batches, {settings.dedup.bands} bands of {settings.dedup.rows} rows")
-    if settings.host_lines.enabled:
-        typer.echo(f"  host_lines: lines that repeat across a host{', and strip them' * settings.host_lines.strip}")
+    shard_group_count = -(-len(inputs) // settings.dedup.shard_group_size)
+    typer.echo(
+        f"  deduplicate {shard_group_count} shard groups, {settings.dedup.bands} bands of {settings.dedup.rows} rows"
+    )
+    if settings.boilerplate.enabled:
+        typer.echo(f"  boilerplate: lines that repeat across a host{', and remove them' * settings.boilerplate.remove}")
     typer.echo(f"  select {settings.selection}, keep {', '.join(settings.select.keep)}")
     typer.echo(
         f"  rebalance with weights {settings.rebalance.weights}, at most {settings.rebalance.max_repeats} copies"

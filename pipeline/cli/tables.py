@@ -49,6 +49,6 @@ def print_funnel(layout: Any, selection: str) -> None:
         typer.echo(f"Missing      {len(missing)} quarantined shards: {', '.join(missing)}")
     folder = layout.selection(selection)
     typer.echo(f"Clean text   {folder / 'clean'}")
-    typer.echo(f"Mixes        {folder / 'mixes'}")
+    typer.echo(f"Mixtures     {folder / 'mixtures'}")
     typer.echo(f"Report       {folder / 'report' / 'index.html'}")
     typer.echo(f"Card         {folder / 'README.md'}")

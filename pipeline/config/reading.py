@@ -128,8 +128,8 @@ def load_run_config(recipe: Path | None, overrides: Mapping[str, Any] | None = N
         if path and isinstance(raw.get(key), str) and raw[key]:
             raw[key] = os.path.abspath(path.parent / raw[key])
     merged = merge(raw, overrides or {})
-    if isinstance(merged.get("index"), list):  # outputs stand in the working folder, as this run's does
-        merged["index"] = [text if "://" in text else os.path.abspath(text) for text in merged["index"]]
+    if isinstance(merged.get("baseline"), list):  # outputs stand in the working folder, as this run's does
+        merged["baseline"] = [text if "://" in text else os.path.abspath(text) for text in merged["baseline"]]
     try:
         return RunConfig.model_validate(merged)
     except ValidationError as error:

@@ -67,11 +67,11 @@ class DedupConfig(Strict):
     """MinHash-LSH; `groups` names labels that are deduplicated together.
 
     `threshold`, a similarity, chooses `bands` and `rows` within 112 minima in their place. `method` "exact" takes only
-    documents with the same words for duplicates; it reads the signatures that annotate made for either.
-    `population` says who takes part in clusters: documents that pass the rules on the label (FineWeb2), all, or those
-    that pass every rule (CulturaX). The others are clusters of one.
-    A group of `large_group_rows` is linked in a task a band, smaller ones share tasks; above `collate_files` batches
-    their files are gathered once more. How work is cut changes no row.
+    documents with the same words for duplicates; it reads the signatures that annotate made for either. `population`
+    says who takes part in clusters: documents that pass the rules on the label (FineWeb2), all, or those that pass
+    every rule (CulturaX). The others are clusters of one. A group of `large_group_rows` is linked in a task a band,
+    smaller ones share tasks; above `collate_files` shard groups their files are gathered once more. How work is cut
+    changes no row.
     """
 
     method: Literal["minhash", "exact"] = "minhash"
@@ -83,10 +83,10 @@ class DedupConfig(Strict):
     seed: int = 1
     verify: bool = True
     verify_threshold: float = Field(0.65, ge=0, le=1)
-    max_leaders: int = Field(4096, gt=0)
-    population: Literal["all", "above_language_floor", "passing"] = "above_language_floor"
+    max_cluster_centres: int = Field(4096, gt=0)
+    eligible: Literal["all", "above_language_floor", "passing"] = "above_language_floor"
     groups: dict[str, tuple[str, ...]] = {}
-    batch_shards: int = Field(1000, gt=0)
+    shard_group_size: int = Field(1000, gt=0)
     large_group_rows: int = Field(1_000_000, gt=0)
     collate_files: int = Field(1000, gt=1)
 
@@ -159,7 +159,7 @@ class DecontaminateConfig(Strict):
 
 
 class SelectConfig(Strict):
-    """Which representative a cluster keeps, URL duplicates, the test split, the size of parts.
+    """Which kept document a cluster keeps, URL duplicates, the test split, the size of parts.
 
     Write sorts runs of `run_bytes` in memory, and merge reads at most `merge_files` of them side by side. Of a language
     with more than `merge_bytes` of text a task merges about so much.
@@ -167,7 +167,7 @@ class SelectConfig(Strict):
     """
 
     keep: tuple[KeepPolicy, ...] = ("longest", "first_seen")
-    elect_before_rules: bool = False
+    keep_before_rules: bool = False
     url_duplicates: bool = True
     mask: bool = True
     test_fraction: float = Field(0.0, ge=0, lt=1)
@@ -181,22 +181,22 @@ class SelectConfig(Strict):
     decontaminate: DecontaminateConfig | None = None
 
 
-class HostLinesConfig(Strict):
-    """Lines that repeat across the documents of a host: a metric, and with `strip` left out of what is written.
+class BoilerplateConfig(Strict):
+    """Lines that repeat across the documents of a host: a metric, and with `remove` left out of what is written.
 
     A line repeats when `min_documents` documents of its host have it, near duplicates counted once, and
     `min_document_fraction` of all documents of the host.
     """
 
     enabled: bool = False
-    strip: bool = False
+    remove: bool = False
     min_documents: int = Field(3, ge=2)
     min_document_fraction: float = Field(0.1, ge=0, le=1)
 
     @model_validator(mode="after")
-    def _strips_what_it_finds(self) -> "HostLinesConfig":
-        if self.strip and not self.enabled:
-            raise ValueError("strip = true: nothing is looked for; set enabled = true, too")
+    def _removes_what_it_finds(self) -> "BoilerplateConfig":
+        if self.remove and not self.enabled:
+            raise ValueError("remove = true: nothing is looked for; set enabled = true, too")
         return self
 
 
@@ -210,8 +210,8 @@ class RebalanceConfig(Strict):
 class ExecutionConfig(Strict):
     """Segments, failures, and what a task asks of the cluster."""
 
-    segment_records: int = Field(40_000, gt=0)
-    segment_bytes: int = Field(256 * 2**20, gt=0)
+    sorted_run_records: int = Field(40_000, gt=0)
+    sorted_run_bytes: int = Field(256 * 2**20, gt=0)
     max_failed_shard_fraction: float = Field(0.001, ge=0, le=1)
     attempts: int = Field(3, ge=1)
     task_memory_bytes: int = Field(2 * 2**30, gt=0)
@@ -230,7 +230,7 @@ class RunConfig(Strict):
     workers: int = Field(1, ge=1)
     selection: str = Field("main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     language_configs: str = ""
-    index: tuple[str, ...] = ()
+    baseline: tuple[str, ...] = ()
     read: ReadConfig = ReadConfig()
     extract: ExtractConfig = ExtractConfig()
     lid: LidConfig = LidConfig()
@@ -241,7 +241,7 @@ class RunConfig(Strict):
     perplexity: bool = True
     models: str = ""
     dedup: DedupConfig = DedupConfig()
-    host_lines: HostLinesConfig = HostLinesConfig()
+    boilerplate: BoilerplateConfig = BoilerplateConfig()
     select: SelectConfig = SelectConfig()
     rebalance: RebalanceConfig = RebalanceConfig()
     execution: ExecutionConfig = ExecutionConfig()
@@ -278,7 +278,7 @@ class RunConfig(Strict):
         if self.dedup.shingle_unit != "word":  # named only where it is another: what was annotated before stays valid
             scheme["shingle_unit"] = self.dedup.shingle_unit
         keys = ("read", "extract", "lid", "languages", "segmenter", "refine", "refinements", "perplexity")
-        segments = {key: dump["execution"][key] for key in ("segment_records", "segment_bytes")}
+        segments = {key: dump["execution"][key] for key in ("sorted_run_records", "sorted_run_bytes")}
         return {key: dump[key] for key in keys} | {"scheme": scheme, "segments": segments}
 
     def dedup_settings(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""clusters + decisions -> one representative per cluster, and the fate of every document of a group.
+"""clusters + decisions -> one kept document per cluster, and the outcome of every document of a group.
 
 No sort: the best of a cluster is found policy by policy, each of which leaves those that have its best value.
 """
@@ -14,30 +14,32 @@ from pipeline.kernels.compile import kernel
 
 KeepPolicy = Literal["longest", "lowest_perplexity", "newest", "best_language_score", "first_seen"]
 NOBODY = np.uint32(2**32 - 1)
-FATE_NAMES = np.array(["kept", "failed_rules", "duplicate", "url_duplicate", "already_read", "removed"])
+OUTCOME_NAMES = np.array(["kept", "failed_rules", "duplicate", "url_duplicate", "already_read", "removed"])
 
 
 @dataclass(frozen=True)
 class Members:
     """The documents of one group in dense order, one array per fact, all of the same length."""
 
-    leader: np.ndarray  # uint32: smallest dense index of the cluster
+    centre: np.ndarray  # uint32: smallest dense index of the cluster
     failed: np.ndarray  # bool: some rule fired
     already_read: np.ndarray  # bool: the same record was read before
     url_hash: np.ndarray  # uint64: 0 is null
-    worth: dict[KeepPolicy, np.ndarray] = field(default_factory=dict)  # float64, more is better, NaN unknown, by policy
-    barred: np.ndarray | None = None  # bool: may not represent its cluster
+    keep_priority: dict[KeepPolicy, np.ndarray] = field(
+        default_factory=dict
+    )  # float64, more is better, NaN unknown, by policy
+    not_eligible: np.ndarray | None = None  # bool: may not represent its cluster
 
 
 @kernel
-def _leave_best(cluster: np.ndarray, candidate: np.ndarray, worth: np.ndarray, best: np.ndarray) -> None:
-    """Of each cluster's candidates those stay that have the greatest worth; NaN is less than any."""
+def _leave_best(cluster: np.ndarray, candidate: np.ndarray, keep_priority: np.ndarray, best: np.ndarray) -> None:
+    """Of each cluster's candidates those stay that have the greatest keep priority; NaN is less than any."""
     for document in range(cluster.size):
-        if candidate[document] and worth[document] > best[cluster[document]]:
-            best[cluster[document]] = worth[document]
+        if candidate[document] and keep_priority[document] > best[cluster[document]]:
+            best[cluster[document]] = keep_priority[document]
     for document in range(cluster.size):
         if candidate[document]:
-            own = worth[document]
+            own = keep_priority[document]
             candidate[document] = (-np.inf if np.isnan(own) else own) == best[cluster[document]]
 
 
@@ -50,40 +52,40 @@ def _first_kernel(cluster: np.ndarray, candidate: np.ndarray, first: np.ndarray)
 
 
 def _best(
-    cluster: np.ndarray, candidate: np.ndarray, keep: Sequence[KeepPolicy], worth: dict[KeepPolicy, np.ndarray]
+    cluster: np.ndarray, candidate: np.ndarray, keep: Sequence[KeepPolicy], keep_priority: dict[KeepPolicy, np.ndarray]
 ) -> np.ndarray:
     """The best candidate of each cluster, at the place of its smallest index, by the keep policy; ties: first seen."""
     candidate = candidate.copy()
     for policy in keep:
         if policy == "first_seen":
             break  # no two are first: what follows decides nothing
-        _leave_best(cluster, candidate, worth[policy], np.full(len(cluster), -np.inf))
+        _leave_best(cluster, candidate, keep_priority[policy], np.full(len(cluster), -np.inf))
     first = np.full(len(cluster), NOBODY, np.uint32)
     _first_kernel(cluster, candidate, first)
     return first
 
 
-def elect(
-    members: Members, keep: Sequence[KeepPolicy], url_duplicates: bool, elect_before_rules: bool
+def choose_kept(
+    members: Members, keep: Sequence[KeepPolicy], url_duplicates: bool, keep_before_rules: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(fate (n,) uint8 index into FATE_NAMES, representative (n,) uint32 dense index or NOBODY).
+    """(outcome (n,) uint8 index into OUTCOME_NAMES, kept document (n,) uint32 dense index or NOBODY).
 
-    Documents that pass the rules come first, unless `elect_before_rules` (FineWeb2: an arbitrary member is kept and
+    Documents that pass the rules come first, unless `keep_before_rules` (FineWeb2: an arbitrary member is kept and
     then filtered, so that a cluster whose survivor fails is lost). Takes some 25 bytes a document beside its input.
     """
-    indices = np.arange(len(members.leader), dtype=np.uint32)
-    eligible = ~members.already_read if elect_before_rules else ~(members.failed | members.already_read)
-    if members.barred is not None:
-        eligible &= ~members.barred
-    representative = _best(members.leader, eligible, keep, members.worth)[members.leader]
-    is_best = representative == indices
-    fate = np.full(len(indices), 2, np.uint8)
-    fate[is_best & members.failed if elect_before_rules else members.failed] = 1
-    fate[is_best & ~members.failed] = 0
-    fate[members.already_read] = 4
+    indices = np.arange(len(members.centre), dtype=np.uint32)
+    eligible = ~members.already_read if keep_before_rules else ~(members.failed | members.already_read)
+    if members.not_eligible is not None:
+        eligible &= ~members.not_eligible
+    kept_document = _best(members.centre, eligible, keep, members.keep_priority)[members.centre]
+    is_best = kept_document == indices
+    outcome = np.full(len(indices), 2, np.uint8)
+    outcome[is_best & members.failed if keep_before_rules else members.failed] = 1
+    outcome[is_best & ~members.failed] = 0
+    outcome[members.already_read] = 4
     if url_duplicates:
         of_url = indices.copy()
-        first, other = link(members.url_hash, fate != 0)
+        first, other = link(members.url_hash, outcome != 0)
         of_url[other] = first
-        fate[(fate == 0) & (_best(of_url, fate == 0, keep, members.worth)[of_url] != indices)] = 3
-    return fate, representative
+        outcome[(outcome == 0) & (_best(of_url, outcome == 0, keep, members.keep_priority)[of_url] != indices)] = 3
+    return outcome, kept_document

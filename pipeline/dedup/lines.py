@@ -48,16 +48,16 @@ def host_key(host: int) -> int:
     return xxhash.xxh64_intdigest(b"", host) or 1
 
 
-def line_spans(text: str) -> list[tuple[int, int]]:
+def line_ranges(text: str) -> list[tuple[int, int]]:
     r"""Start and end of each line of a text in code points, its newline included, in the order of `line_keys`.
 
-    >>> line_spans("ab\n\nc")
+    >>> line_ranges("ab\n\nc")
     [(0, 3), (3, 4), (4, 5)]
     """
-    spans = []
+    ranges = []
     start = 0
     for line in text.split("\n"):
         end = min(start + len(line) + 1, len(text))
-        spans.append((start, end))
+        ranges.append((start, end))
         start = end
-    return spans
+    return ranges

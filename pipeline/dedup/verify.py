@@ -1,10 +1,10 @@
-"""Components -> clusters: split each component until every member resembles its leader.
+"""Components -> clusters: split each component until every member resembles its centre.
 
 Chains of near-duplicates join documents that have little in common (a component of a billion web pages easily
-holds a million of them). Here each member, in ascending dense index, is compared with the leaders so far.
+holds a million of them). Here each member, in ascending dense index, is compared with the centres so far.
 
-Weakness: the leader is the first seen, not the most central; two members of a cluster can be less alike than
-each is to the leader; and members times leaders comparisons are bounded by `max_leaders` alone.
+Weakness: the centre is the first seen, not the most central; two members of a cluster can be less alike than
+each is to the centre; and members times centres comparisons are bounded by `max_cluster_centres` alone.
 """
 
 import tempfile
@@ -51,8 +51,8 @@ def _number_kernel(roots: IndexArray, numbers: IndexArray, none: np.uint64) -> i
 
 
 @intrinsic
-def _equal_lanes(context: Any, left: Any, row: Any, right: Any, seat: Any, place: Any) -> tuple[Any, Any]:
-    """How many of the LANES bytes of left[row] and right[seat] from `place` on are equal.
+def _equal_lanes(context: Any, left: Any, row: Any, right: Any, slot: Any, place: Any) -> tuple[Any, Any]:
+    """How many of the LANES bytes of left[row] and right[slot] from `place` on are equal.
 
     In LLVM's words, as the compiler does not vectorise a loop that counts equal bytes: both as vectors, one comparison,
     a count of the bits that say yes. LLVM makes it of what the processor has; with vectors of 64 bytes four
@@ -76,7 +76,7 @@ def _equal_lanes(context: Any, left: Any, row: Any, right: Any, seat: Any, place
         equal = builder.icmp_unsigned("==", vector(0, 1), vector(2, 3))
         return builder.ctpop(builder.bitcast(equal, ir.IntType(LANES)))
 
-    return types.intp(left, row, right, seat, place), generate
+    return types.intp(left, row, right, slot, place), generate
 
 
 @kernel
@@ -90,63 +90,64 @@ def _feed_kernel(
     has_minima: npt.NDArray[np.bool_],
     exact: UInt64Array,
     needed: int,
-    max_leaders: int,
+    max_cluster_centres: int,
     components: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
-    seats: tuple[IndexArray, UInt64Array, npt.NDArray[np.bool_], UInt8Array],
+    slots: tuple[IndexArray, UInt64Array, npt.NDArray[np.bool_], UInt8Array],
     own: UInt8Array,
     used: int,
-    leaders: IndexArray,
+    centres: IndexArray,
 ) -> tuple[int, int, int]:
-    """Rows from `begin` on until the room for seats is used up: the row that was reached, seats used, singled out.
+    """Rows from `begin` on until the room for slots is used up: the row that was reached, slots used, left alone as
+    overflow.
 
-    The seats of a component stand side by side; where there are 1, 2, 4, ... they move to a place of twice as many.
-    `own` (1, k') has room for a row's minima with zeros behind them, as wide as those of seats.
+    The slots of a component stand side by side; where there are 1, 2, 4, ... they move to a place of twice as many.
+    `own` (1, k') has room for a row's minima with zeros behind them, as wide as those of slots.
     """
     places, counts = components
-    seat_document, seat_exact, seat_signed, seat_minima = seats
+    slot_document, slot_exact, slot_signed, slot_minima = slots
     overflow_count = 0
     for row in range(begin, minima.shape[0]):
         document = first + row
         component = numbers[roots[document]]
-        leaders[document] = document
+        centres[document] = document
         if component == none:
             continue
         place, count = places[component], counts[component]
         found = False
         own[0, : minima.shape[1]] = minima[row]
-        for seat in range(place, place + count):
-            if exact[row] != np.uint64(0) and exact[row] == seat_exact[seat]:
+        for slot in range(place, place + count):
+            if exact[row] != np.uint64(0) and exact[row] == slot_exact[slot]:
                 found = True
-            elif has_minima[row] and seat_signed[seat]:
+            elif has_minima[row] and slot_signed[slot]:
                 equal = 0
                 for lane in range(0, own.shape[1], LANES):
-                    equal += _equal_lanes(own, 0, seat_minima, seat, lane)
+                    equal += _equal_lanes(own, 0, slot_minima, slot, lane)
                 found = equal >= needed
             if found:
-                leaders[document] = seat_document[seat]
+                centres[document] = slot_document[slot]
                 break
         if found:
             continue
-        if count >= max_leaders:
+        if count >= max_cluster_centres:
             overflow_count += 1
             continue
-        if count & (count - 1) == 0:  # 0, 1, 2, 4, ...: no seat is free
+        if count & (count - 1) == 0:  # 0, 1, 2, 4, ...: no slot is free
             room = max(1, 2 * count)
-            if used + room > seat_exact.size:
+            if used + room > slot_exact.size:
                 return row, used, overflow_count
-            for seat in range(count):
-                seat_document[used + seat] = seat_document[place + seat]
-                seat_exact[used + seat] = seat_exact[place + seat]
-                seat_signed[used + seat] = seat_signed[place + seat]
-                seat_minima[used + seat] = seat_minima[place + seat]
+            for slot in range(count):
+                slot_document[used + slot] = slot_document[place + slot]
+                slot_exact[used + slot] = slot_exact[place + slot]
+                slot_signed[used + slot] = slot_signed[place + slot]
+                slot_minima[used + slot] = slot_minima[place + slot]
             place = used
             places[component] = place
             used += room
-        seat = place + count
-        seat_document[seat] = document
-        seat_exact[seat] = exact[row]
-        seat_signed[seat] = has_minima[row]
-        seat_minima[seat] = own[0]
+        slot = place + count
+        slot_document[slot] = document
+        slot_exact[slot] = exact[row]
+        slot_signed[slot] = has_minima[row]
+        slot_minima[slot] = own[0]
         counts[component] = count + 1
     return minima.shape[0], used, overflow_count
 
@@ -154,17 +155,17 @@ def _feed_kernel(
 class Verifier:
     """Re-clusters inside components while minima stream by, in ascending dense index.
 
-    Each document joins the first leader of its component whose estimated Jaccard similarity (lsh.estimate_jaccard) is
-    at least `threshold` or whose exact hash is equal, else it leads a new cluster. Once a component has `max_leaders`,
-    documents that join none stay singletons, with which nothing is compared.
+    Each document joins the first centre of its component whose estimated Jaccard similarity (lsh.estimate_jaccard) is
+    at least `threshold` or whose exact hash is equal, else it leads a new cluster. Once a component has
+    `max_cluster_centres`, documents that join none stay singletons, with which nothing is compared.
 
-    Only leaders' minima are kept, in a file that is mapped and goes when the verifier does, with zeros up to the next
-    multiple of LANES bytes, which are equal in any two. Beside it: two indices a document (`leaders`, and the numbering
-    of components), 16 bytes a component and 13 or 17 a leader; a component with several leaders takes up to four times
+    Only centres' minima are kept, in a file that is mapped and goes when the verifier does, with zeros up to the next
+    multiple of LANES bytes, which are equal in any two. Beside it: two indices a document (`centres`, and the numbering
+    of components), 16 bytes a component and 13 or 17 a centre; a component with several centres takes up to four times
     that, because they stand side by side.
 
     `roots` (n,) uint32 or uint64 from `components`; `minima_count` is k; `scratch` a folder for the file, else the
-    system's. Raises ConfigError if `threshold` lies outside [0, 1] or `max_leaders` is below 1.
+    system's. Raises ConfigError if `threshold` lies outside [0, 1] or `max_cluster_centres` is below 1.
     """
 
     def __init__(
@@ -172,37 +173,37 @@ class Verifier:
         roots: IndexArray,
         minima_count: int,
         threshold: float = 0.65,
-        max_leaders: int = 4096,
+        max_cluster_centres: int = 4096,
         scratch: str | None = None,
     ) -> None:
         if not 0 <= threshold <= 1:
             raise ConfigError(f"verify_threshold = {threshold}: must lie in [0, 1]")
-        if max_leaders < 1:
-            raise ConfigError(f"max_leaders = {max_leaders}: must be at least 1")
+        if max_cluster_centres < 1:
+            raise ConfigError(f"max_cluster_centres = {max_cluster_centres}: must be at least 1")
         self.roots = roots
-        self.leaders = np.empty_like(roots)
+        self.centres = np.empty_like(roots)
         self.overflow_count = 0
         self.fed = 0
         self._width = minima_count
         self._own = np.zeros((1, -(-minima_count // LANES) * LANES), np.uint8)
         padding = self._own.size - minima_count  # bytes that are equal in any two rows
         self._needed = equal_bytes_needed(threshold, minima_count) + padding
-        self._max_leaders = max_leaders
+        self._max_cluster_centres = max_cluster_centres
         self._none = np.uint64(np.iinfo(roots.dtype).max)
         self._numbers = np.empty_like(roots)
         count = int(_number_kernel(roots, self._numbers, self._none))
         self._components = (np.zeros(count, np.int64), np.zeros(count, np.int64))
         self._used = 0
-        self._file = tempfile.TemporaryFile(prefix="glotmill-leaders-", dir=scratch)  # noqa: SIM115 lives as long as we
-        self._seats = self._room(max(1024, count))
+        self._file = tempfile.TemporaryFile(prefix="glotmill-centres-", dir=scratch)  # noqa: SIM115 lives as long as we
+        self._slots = self._room(max(1024, count))
 
     def _room(self, capacity: int) -> tuple[np.ndarray, ...]:
-        """Arrays for `capacity` leaders with those of today in them."""
+        """Arrays for `capacity` centres with those of today in them."""
         kinds = (self.roots.dtype, np.dtype(np.uint64), np.dtype(np.bool_))
         grown = [np.empty(capacity, dtype=kind) for kind in kinds]
         for number, array in enumerate(grown):
             if self._used:
-                array[: self._used] = self._seats[number][: self._used]
+                array[: self._used] = self._slots[number][: self._used]
         shape = (capacity, self._own.size)
         self._file.truncate(max(1, capacity * self._own.size))
         mapped = np.memmap(self._file, np.uint8, "r+", shape=shape) if self._own.size else np.empty(shape, np.uint8)
@@ -233,16 +234,16 @@ class Verifier:
                 has_minima,
                 exact,
                 self._needed,
-                self._max_leaders,
+                self._max_cluster_centres,
                 self._components,
-                self._seats,
+                self._slots,
                 self._own,
                 self._used,
-                self.leaders,
+                self.centres,
             )
             self.overflow_count += int(overflow)
             if row < rows:
-                self._seats = self._room(2 * self._seats[0].size + 2 * self._max_leaders)
+                self._slots = self._room(2 * self._slots[0].size + 2 * self._max_cluster_centres)
         self.fed += rows
 
 
@@ -252,19 +253,19 @@ def verify(
     has_minima: npt.NDArray[np.bool_],
     exact: npt.NDArray[np.uint64],
     threshold: float = 0.65,
-    max_leaders: int = 4096,
+    max_cluster_centres: int = 4096,
 ) -> tuple[npt.NDArray[IndexT], int]:
-    """Re-cluster inside each component, all minima in memory: (leaders (n,) of the dtype of `roots`, overflow_count).
+    """Re-cluster inside each component, all minima in memory: (centres (n,) of the dtype of `roots`, overflow_count).
 
     Arguments, rule and errors are those of `Verifier`; ValueError also if fewer rows than documents are given.
 
     >>> minima = np.uint8([[1] * 8, [2] * 8, [1] * 8])
-    >>> leaders, overflow_count = verify(np.uint32([0, 0, 0]), minima, np.ones(3, bool), np.uint64([5, 6, 7]))
-    >>> leaders.tolist(), overflow_count
+    >>> centres, overflow_count = verify(np.uint32([0, 0, 0]), minima, np.ones(3, bool), np.uint64([5, 6, 7]))
+    >>> centres.tolist(), overflow_count
     ([0, 1, 0], 0)
     """
     if minima.ndim != 2 or minima.shape[0] != roots.size:
         raise ValueError("roots, minima, has_minima and exact must have one row a document")
-    verifier = Verifier(roots, minima.shape[1], threshold, max_leaders)
+    verifier = Verifier(roots, minima.shape[1], threshold, max_cluster_centres)
     verifier.feed(minima, has_minima, exact)
-    return verifier.leaders.astype(roots.dtype, copy=False), verifier.overflow_count
+    return verifier.centres.astype(roots.dtype, copy=False), verifier.overflow_count

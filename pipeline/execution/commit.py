@@ -12,11 +12,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pipeline.errors import StorageError
+import msgspec
+
+from pipeline.errors import InputError, StorageError
 from pipeline.execution.storage import Location, put, put_if_absent
 
+ManifestT = TypeVar("ManifestT", bound=msgspec.Struct)
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
@@ -95,8 +98,40 @@ def read_json(path: Location) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def finished(path: Location, fingerprint: str) -> dict[str, Any] | None:
-    """The manifest at `path` when it exists and was made with these settings, else None."""
+def write_manifest(path: Location, manifest: msgspec.Struct) -> None:
+    """Write a manifest as `write_json` does."""
+    write_json(path, msgspec.to_builtins(manifest))
+
+
+def create_manifest(path: Location, manifest: msgspec.Struct) -> bool:
+    """Write a manifest as `create_json` does."""
+    return create_json(path, msgspec.to_builtins(manifest))
+
+
+def read_manifest(path: Location, kind: type[ManifestT]) -> ManifestT:
+    """Read a manifest that `write_manifest` wrote. Raises InputError, which names file and field, for another JSON."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except msgspec.DecodeError as error:  # a ValidationError is one
+        raise InputError(
+            f"{path}: {error}; it is damaged or was written by another version of Glotmill; give the command "
+            "that writes it again"
+        ) from None
+
+
+def finished(path: Location, kind: type[ManifestT], fingerprint: str) -> ManifestT | None:
+    """The manifest at `path` when it exists, can be read and was made with these settings, else None."""
+    if not path.exists():
+        return None
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=kind)
+    except msgspec.DecodeError:
+        return None  # of another version: it is made again
+    return manifest if getattr(manifest, "fingerprint", None) == fingerprint else None
+
+
+def finished_json(path: Location, fingerprint: str) -> dict[str, Any] | None:
+    """As `finished`, of JSON without a type."""
     if not path.exists():
         return None
     manifest: dict[str, Any] = read_json(path)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pipeline.execution.tasks import is_fatal
+from pipeline.execution.tasks import call, is_fatal
 
 logger = logging.getLogger(__name__)
 
@@ -13,14 +13,14 @@ class InlineExecutor:
     """Runs tasks in this process, for small runs, tests, debugging and `explain`."""
 
     def run(
-        self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], attempts: int = 3
+        self, function: Callable[..., Any], tasks: Sequence[Any], attempts: int = 3
     ) -> Iterator[tuple[int, Any, str | None]]:
-        """See Executor.run; the order is that of the arguments."""
-        for position, one in enumerate(arguments):
+        """See Executor.run; the order is that of the tasks."""
+        for position, task in enumerate(tasks):
             error = None
             for attempt in range(1, attempts + 1):
                 try:
-                    result = function(*one)
+                    result = call(function, task)
                 except Exception as caught:  # a bug, a lost machine or file: retried, then reported by name
                     if is_fatal(caught):
                         raise

@@ -17,7 +17,7 @@ import ray
 from ray.util.metrics import Counter, Gauge
 
 from pipeline.errors import ConfigError, PipelineError
-from pipeline.execution.tasks import is_fatal
+from pipeline.execution.tasks import call, is_fatal
 
 WINDOW_PER_CPU = 2
 REFRESH_SECONDS = 10.0  # workers of a cluster come and go while tasks run
@@ -63,19 +63,19 @@ class RayExecutor:
         self.in_flight = Gauge("glotmill_tasks_in_flight", "Tasks given to Ray that have not ended")
 
     def run(
-        self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], attempts: int = 3
+        self, function: Callable[..., Any], tasks: Sequence[Any], attempts: int = 3
     ) -> Iterator[tuple[int, Any, str | None]]:
         """See Executor.run; the order is that of completion."""
         remote = ray.remote(max_retries=0, num_cpus=1)(_guarded)
-        queue = [(position, 1, self.task_memory_bytes) for position in reversed(range(len(arguments)))]
+        queue = [(position, 1, self.task_memory_bytes) for position in reversed(range(len(tasks)))]
         flying: dict[Any, tuple[int, int, int]] = {}
         try:
             while queue or flying:
                 self.cluster.refresh()
                 while queue and len(flying) < max(1, self.cluster.cpus) * WINDOW_PER_CPU:
                     position, attempt, memory = queue.pop()
-                    task = remote.options(memory=min(memory, self.cluster.memory_bytes or memory))
-                    flying[task.remote(function, arguments[position])] = (position, attempt, memory)
+                    remote_task = remote.options(memory=min(memory, self.cluster.memory_bytes or memory))
+                    flying[remote_task.remote(function, tasks[position])] = (position, attempt, memory)
                 self.in_flight.set(len(flying))
                 ready, _ = ray.wait(list(flying), num_returns=1, timeout=REFRESH_SECONDS)
                 if not ready:
@@ -129,9 +129,9 @@ def _connect(workers: int) -> None:
         ) from error
 
 
-def _guarded(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, PipelineError | None, str | None]:
+def _guarded(function: Callable[..., Any], task: Any) -> tuple[Any, PipelineError | None, str | None]:
     try:
-        return function(*arguments), None, None
+        return call(function, task), None, None
     except Exception as error:  # reported to the driver, which counts attempts
         if isinstance(error, PipelineError) and is_fatal(error):
             return None, error, None

@@ -1,7 +1,8 @@
 """Where tasks run: inline, one after the other, or on Ray. Nothing else in the code knows which.
 
-A task is (function, arguments): the function reads named inputs, writes named outputs and returns a manifest. It
-must be importable and its arguments picklable. Both executors give the same files.
+A task is a frozen dataclass that says what is to be done, and the function of the pass that does it: it reads named
+inputs, writes named outputs and returns what it counted. The function must be importable, the dataclass picklable.
+Every executor gives the same files.
 """
 
 import logging
@@ -14,10 +15,10 @@ logger = logging.getLogger(__name__)
 
 
 class Executor(Protocol):
-    """Runs one function over many argument tuples."""
+    """Runs one function over many tasks."""
 
     def run(
-        self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], attempts: int = 3
+        self, function: Callable[..., Any], tasks: Sequence[Any], attempts: int = 3
     ) -> Iterator[tuple[int, Any, str | None]]:
         """(position, result, error text or None) for each task, in order of completion.
 
@@ -36,10 +37,15 @@ def is_fatal(error: Exception) -> bool:
     return isinstance(error, PipelineError) and not isinstance(error, InputError)
 
 
-def run_all(executor: Executor, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """The result of every task, in the order of the arguments. Raises RuntimeError for the first that failed."""
-    results: list[Any] = [None] * len(arguments)
-    for position, result, error in executor.run(function, arguments):
+def call(function: Callable[..., Any], task: Any) -> Any:
+    """The result of a task; a tuple is spread over the function's parameters."""
+    return function(*task) if isinstance(task, tuple) else function(task)
+
+
+def run_all(executor: Executor, function: Callable[..., Any], tasks: Sequence[Any]) -> list[Any]:
+    """The result of every task, in the order of the tasks. Raises RuntimeError for the first that failed."""
+    results: list[Any] = [None] * len(tasks)
+    for position, result, error in executor.run(function, tasks):
         if error:
             raise RuntimeError(f"{function.__name__} {position} failed: {error}")
         results[position] = result

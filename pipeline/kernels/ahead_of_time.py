@@ -18,7 +18,7 @@ from pipeline.kernels.compile import DTYPES, LIBRARY, PACKAGE, Kernel, digest, i
 logger = logging.getLogger(__name__)
 
 
-def compile_ahead(kernels: list[Kernel]) -> Path | None:
+def compile_ahead_of_time(kernels: list[Kernel]) -> Path | None:
     """Compile those kernels that Numba has run in this process, for the types of its calls.
 
     Returns the path of the index that `pipeline.kernels.compile` looks for, None where no folder can be written, or the

@@ -3,8 +3,8 @@
 `pipeline.cli.compile_kernels` makes one shared library of the kernels (`ahead_of_time.py`). It loads in a millisecond
 and without Numba, whose import and own cache cost each process 0.8 s of CPU. It serves for the sources and the
 processor that it was made of, and for the types of arguments that were met then. In any other case Numba compiles on
-the first call and caches in `__pycache__` beside the file, else below the user's home (or in $NUMBA_CACHE_DIR); where it can write to
-neither, as in a container with a read-only file system, each process compiles for itself.
+the first call and caches in `__pycache__` beside the file, else below the user's home (or in $NUMBA_CACHE_DIR); where
+it can write to neither, as in a container with a read-only file system, each process compiles for itself.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""audit: the books of a run. Bytes, records and fates must balance, or the run has failed."""
+"""audit: the accounts of a run. Bytes, records and outcomes must agree, or the run has failed."""
 
 from collections import Counter
 from typing import Any
@@ -7,15 +7,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import AuditError
-from pipeline.execution.commit import read_json, sha256_of
+from pipeline.execution.commit import read_json, read_manifest, sha256_of
 from pipeline.execution.storage import Location, readable
 from pipeline.output.grouped_parquet import read_file
-from pipeline.output.layout import Layout
-from pipeline.output.take_downs import removal_names
-from pipeline.readers.contract import CARRIERS
+from pipeline.output.output import Output
+from pipeline.output.take_downs import take_down_names
+from pipeline.readers.contract import DOCUMENT_RECORD_TYPES
+from pipeline.schema.manifests import QuarantinedShard, ShardManifest
 
 
-def audit(layout: Layout, selection: str | None = None, checksums: bool = True) -> list[str]:
+def audit(layout: Output, selection: str | None = None, checksums: bool = True) -> list[str]:
     """What was checked, a line each. Raises AuditError with every imbalance."""
     faults: list[str] = []
     documents = 0
@@ -23,49 +24,52 @@ def audit(layout: Layout, selection: str | None = None, checksums: bool = True) 
     manifests = layout.manifests()
     for manifest in manifests:
         faults += _shard_faults(layout, manifest, checksums)
-        documents += manifest["documents"]
-        labels.update(manifest["rows_by_label"])
-    lines = [f"{len(manifests)} shards: bytes and records balance, {documents} documents"]
+        documents += manifest.documents
+        labels.update(manifest.rows_by_label)
+    lines = [f"{len(manifests)} shards: bytes and records agree, {documents} documents"]
     faults += [f"{shard}: neither annotated nor quarantined; run again" for shard in layout.unfinished()]
     for shard in layout.missing():
         if not layout.quarantined(shard).exists():
             faults.append(f"{shard}: missing, and {layout.quarantined(shard)} does not say why")
         else:
-            lines.append(f"missing: {shard}, quarantined ({read_json(layout.quarantined(shard))['error']})")
+            lines.append(
+                f"missing: {shard}, quarantined ({read_manifest(layout.quarantined(shard), QuarantinedShard).error})"
+            )
     if selection is not None and (layout.selection(selection) / "manifest.json").exists():
         faults += _selection_faults(layout, selection, labels, checksums)
-        lines.append(f"selection {selection}: each of {documents} documents has exactly one fate")
+        lines.append(f"selection {selection}: each of {documents} documents has exactly one outcome")
     if faults:
-        raise AuditError("the books do not balance:\n" + "\n".join(faults))
+        raise AuditError("the accounts do not agree:\n" + "\n".join(faults))
     return lines
 
 
-def _shard_faults(layout: Layout, manifest: dict[str, Any], checksums: bool) -> list[str]:
-    shard = manifest["shard"]
+def _shard_faults(layout: Output, manifest: ShardManifest, checksums: bool) -> list[str]:
+    shard = manifest.shard
     faults = []
-    gaps = sum(gap["end"] - gap["start"] for gap in manifest["gaps"])
-    if manifest["record_bytes"] + gaps != manifest["file_bytes"]:
-        faults.append(f"{shard}: records {manifest['record_bytes']} + gaps {gaps} bytes, file {manifest['file_bytes']}")
-    carriers = sum(count for kind, count in manifest["records_by_type"].items() if kind in CARRIERS)
-    dropped = sum(manifest["dropped"].values())
-    if carriers != manifest["documents"] + dropped:
-        faults.append(f"{shard}: {carriers} records are not {manifest['documents']} documents + {dropped} dropped")
+    in_records, size = manifest.record_bytes, manifest.file_bytes
+    unreadable = sum(lost.end - lost.start for lost in manifest.unreadable_ranges)
+    if in_records + unreadable != size:
+        faults.append(f"{shard}: records {in_records} + unreadable ranges {unreadable} bytes, file {size}")
+    records = sum(count for kind, count in manifest.records_by_type.items() if kind in DOCUMENT_RECORD_TYPES)
+    dropped = sum(manifest.dropped.values())
+    if records != manifest.documents + dropped:
+        faults.append(f"{shard}: {records} records are not {manifest.documents} documents + {dropped} dropped")
     if not layout.annotated_manifest(shard).exists():
         faults.append(f"{layout.annotated_manifest(shard)}: missing; run again")
-    for kind, path, rows in (
-        ("annotated", layout.annotated(shard), manifest["documents"]),
-        ("dropped", layout.dropped(shard), dropped),
+    for digest, path, rows in (
+        (manifest.sha256.annotated, layout.annotated(shard), manifest.documents),
+        (manifest.sha256.dropped, layout.dropped(shard), dropped),
     ):
         if not path.exists():
             faults.append(f"{path}: missing")
         elif pq.read_metadata(readable(path)).num_rows != rows:
             faults.append(f"{path}: not the {rows} rows of its manifest")
-        elif checksums and sha256_of(path) != manifest["sha256"][kind]:
+        elif checksums and sha256_of(path) != digest:
             faults.append(f"{path}: sha256 differs from its manifest")
     return faults
 
 
-def _selection_faults(layout: Layout, selection: str, labels: Counter[str], checksums: bool) -> list[str]:
+def _selection_faults(layout: Output, selection: str, labels: Counter[str], checksums: bool) -> list[str]:
     folder = layout.selection(selection)
     manifest = read_json(folder / "manifest.json")
     faults = []
@@ -73,19 +77,21 @@ def _selection_faults(layout: Layout, selection: str, labels: Counter[str], chec
         faults.append(
             f"{selection}: made without {manifest['missing']}, now {layout.missing()} are missing: select again"
         )
-    for name in sorted(set(removal_names(layout)) - set(manifest["removals"])):
-        faults.append(f"{selection}: removals/{name}.json is not carried out: give `glotmill remove` again, or select")
-    lines = (manifest.get("host_lines") or {}).get("totals", {})
-    for label in sorted(set(labels) | set(manifest["fates"])):
-        fates = manifest["fates"].get(label, {})
-        if sum(fates.values()) != labels[label]:
-            faults.append(f"{selection}: {label}: {labels[label]} documents, {sum(fates.values())} fates")
+    for name in sorted(set(take_down_names(layout)) - set(manifest["take_downs"])):
+        faults.append(
+            f"{selection}: take_downs/{name}.json is not carried out: give `glotmill remove` again, or select"
+        )
+    lines = (manifest.get("boilerplate") or {}).get("totals", {})
+    for label in sorted(set(labels) | set(manifest["outcomes"])):
+        outcomes = manifest["outcomes"].get(label, {})
+        if sum(outcomes.values()) != labels[label]:
+            faults.append(f"{selection}: {label}: {labels[label]} documents, {sum(outcomes.values())} outcomes")
         marked = lines.get(label, {}).get("documents", 0)
-        if manifest.get("host_lines") and marked != labels[label]:
-            faults.append(f"{selection}: {label}: {labels[label]} documents, {marked} looked at by host_lines")
+        if manifest.get("boilerplate") and marked != labels[label]:
+            faults.append(f"{selection}: {label}: {labels[label]} documents, {marked} looked at by boilerplate")
         rows = sum(file["rows"] for file in manifest["files"].get(label, []))
-        if rows != fates.get("kept", 0):
-            faults.append(f"{selection}: {label}: {fates.get('kept', 0)} kept, {rows} rows in clean/")
+        if rows != outcomes.get("kept", 0):
+            faults.append(f"{selection}: {label}: {outcomes.get('kept', 0)} kept, {rows} rows in clean/")
     for files in manifest["files"].values():
         for file in files:
             path = folder / file["path"]
@@ -101,8 +107,8 @@ def _selection_faults(layout: Layout, selection: str, labels: Counter[str], chec
 def _character_faults(path: Location, file: dict[str, Any]) -> list[str]:
     """Sums of a file of clean/ that are not those of its rows."""
     faults = []
-    for name, column in (("characters", "character_count"), ("stripped_characters", "stripped_character_count")):
-        if name in file:  # selections of older versions count nothing stripped
+    for name, column in (("characters", "character_count"), ("removed_characters", "removed_character_count")):
+        if name in file:  # selections of older versions lack the second
             rows = read_file(path, [column])[column]
             if (total := pc.sum(rows).as_py()) != file[name]:
                 faults.append(f"{path}: {total} {column} in its rows, {file[name]} in its manifest")

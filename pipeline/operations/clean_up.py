@@ -28,8 +28,8 @@ def leftovers(layout: Layout) -> list[Leftover]:
             found.append((selections / name, "replaced by a later selection"))
         elif name.endswith(UNFINISHED):
             found.append((selections / name, "a selection that was not finished"))
-    if names(layout.host_line_scratch):
-        found.append((layout.host_line_scratch, "of a pass host_lines that was not finished"))
+    if names(layout.boilerplate_scratch):
+        found.append((layout.boilerplate_scratch, "of a pass boilerplate that was not finished"))
     if isinstance(layout.root, Path):
         inside = {place for place, _ in found}
         temporary = [path for path in layout.root.rglob(".*.tmp") if not inside & set(path.parents)]

@@ -34,7 +34,7 @@ def estimate(config: RunConfig, inputs: list[str], sample: int) -> Estimate:
     total = total_bytes(inputs)
     before = _cpu_seconds()
     with tempfile.TemporaryDirectory(prefix="glotmill-estimate-") as scratch:
-        documents = sum(annotate_shard(config, path, Path(scratch))["documents"] for path in chosen)
+        documents = sum(annotate_shard(config, path, Path(scratch)).documents for path in chosen)
         sizes = {
             folder: sum(file.stat().st_size for file in (Path(scratch) / folder).glob("*"))
             for folder in ("annotated", "dropped")

@@ -1,4 +1,4 @@
-"""explain: one document's way, from its bytes to its fate."""
+"""explain: one document's way, from its bytes to its outcome."""
 
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,19 @@ from pipeline.execution.commit import read_json
 from pipeline.execution.storage import readable
 from pipeline.output.document_index import Place, find, url_key
 from pipeline.output.grouped_parquet import rows_of
-from pipeline.output.layout import Layout
-from pipeline.passes.boilerplate.mark import are_marked, with_host_lines
+from pipeline.output.output import Output
+from pipeline.passes.boilerplate.mark import are_marked, with_boilerplate
 from pipeline.passes.select.decontaminate import OVERLAP
 from pipeline.rules.histogram import HOST_BOILERPLATE
-from pipeline.schema.columns import HOST_LINES
+from pipeline.schema.columns import BOILERPLATE_LINES
 
-HIDDEN = {"text", "bands", "minima", "span_starts", "span_ends", "span_texts"}
+HIDDEN = {"text", "bands", "minima", "edit_starts", "edit_ends", "edit_texts"}
 
 
-def explain(layout: Layout, selection: str, wanted: str) -> list[dict[str, Any]]:
-    """Every record with this URL or id: `record`, and `rules`, `decision` and `host_lines` where it became a document.
+def explain(layout: Output, selection: str, wanted: str) -> list[dict[str, Any]]:
+    """Every record with this URL or id: `record`, and `rules`, `decision` and `boilerplate` where it became a document.
 
-    `host_lines` are the lines that repeat across its host, as the selection knew them; None where it did not look.
+    `boilerplate` are the lines that repeat across its host, as the selection knew them; None where it did not look.
 
     A URL that no record has stands for those that have its normal form (http or https, without session parameters).
     Raises InputError when the run never saw it.
@@ -38,7 +38,7 @@ def explain(layout: Layout, selection: str, wanted: str) -> list[dict[str, Any]]
     return [_story(layout, selection, place, row) for place, row in same or alike]
 
 
-def _row(layout: Layout, place: Place) -> dict[str, Any]:
+def _row(layout: Output, place: Place) -> dict[str, Any]:
     path = layout.dropped(place.shard) if place.dropped else layout.annotated(place.shard)
     with pq.ParquetFile(readable(path), pre_buffer=True) as file:
         first = 0
@@ -53,7 +53,7 @@ def _row(layout: Layout, place: Place) -> dict[str, Any]:
     raise IndexError(f"{path}: no row {place.row}")
 
 
-def rules_of(layout: Layout, selection: str, label: str) -> LanguageConfig:
+def rules_of(layout: Output, selection: str, label: str) -> LanguageConfig:
     """The rules that a selection applied to a label, every bound a number.
 
     Raises InputError for a label or selection that is not there.
@@ -67,11 +67,11 @@ def rules_of(layout: Layout, selection: str, label: str) -> LanguageConfig:
     return LanguageConfig.model_validate(configs[label])
 
 
-def _story(layout: Layout, selection: str, place: Place, row: dict[str, Any]) -> dict[str, Any]:
+def _story(layout: Output, selection: str, place: Place, row: dict[str, Any]) -> dict[str, Any]:
     if place.dropped:
         return {"record": row}
     folder = layout.selection(selection)
-    decisions = readable(folder / "decisions" / f"batch-{place.batch:05d}.parquet")
+    decisions = readable(folder / "decisions" / f"shard-group-{place.shard_group:05d}.parquet")
     same = (pc.field("group") == row["group"]) & (pc.field("id") == row["id"])
     hits = pq.read_table(decisions, filters=same).to_pylist()
     decision: dict[str, Any] = hits[0] if hits else {}
@@ -96,25 +96,25 @@ def _story(layout: Layout, selection: str, place: Place, row: dict[str, Any]) ->
         fired = OVERLAP in decision["rules_fired"]
         limit = {"min": None, "max": settings["max_overlap"], "origin": "select.decontaminate"}
         rules.append({"metric": OVERLAP, "value": decision[OVERLAP], "fired": fired, **limit})
-    repeated = _host_lines(layout, place, manifest.get("host_lines"))
-    return {"record": row, "rules": rules, "decision": decision, "host_lines": repeated}
+    repeated = _boilerplate_facts(layout, place, manifest.get("boilerplate"))
+    return {"record": row, "rules": rules, "decision": decision, "boilerplate": repeated}
 
 
-def _host_lines(layout: Layout, place: Place, lines: dict[str, Any] | None) -> list[str] | None:
+def _boilerplate_facts(layout: Output, place: Place, lines: dict[str, Any] | None) -> list[str] | None:
     """The lines of a document that repeat across its host; None where the selection did not look for them, or they were
     marked again with other settings since."""
     if lines is None or not are_marked(layout, lines):
         return None
     texts = rows_of(layout.annotated(place.shard), [place.row], ["text"])
     ((text, starts, ends),) = (
-        (table["text"][0].as_py(), *(table[name][0].as_py() for name in HOST_LINES))
-        for table in with_host_lines(texts, layout, place.shard, [place.row])
+        (table["text"][0].as_py(), *(table[name][0].as_py() for name in BOILERPLATE_LINES))
+        for table in with_boilerplate(texts, layout, place.shard, [place.row])
     )
     return [text[start:end].strip() for start, end in zip(starts, ends, strict=True)]
 
 
-def _rule_order(layout: Layout) -> dict[str, int]:
+def _rule_order(layout: Output) -> dict[str, int]:
     """Place of each rule in the run's default.toml, or in ours where that is gone: manifests sort their keys."""
-    given = read_json(layout.run)["config"]["language_configs"]
+    given = layout.plan.config["language_configs"]
     folder = Path(given) if given and (Path(given) / "default.toml").is_file() else None
     return {metric: place for place, metric in enumerate(load_language_config("default", folder).rules)}

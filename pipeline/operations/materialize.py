@@ -1,8 +1,8 @@
-"""materialize: a mix as shuffled Parquet files, by scatter and gather.
+"""materialize: a mixture as shuffled Parquet files, by scatter and gather.
 
 Copy c of r of a document stands at (c + u) / r of the whole, u in [0, 1) being a hash of its id and the seed. So the
 order is a full shuffle, the copies of a document lie 1 / r of the whole apart, and a row's place depends on nothing
-else: not on workers, tasks or batches. Scatter tasks read rows of clean parts and write a sorted run each; gather
+else: not on workers, tasks or shard groups. Scatter tasks read rows of clean parts and write a sorted run each; gather
 writes one file a shard from its rows in all runs. Where there are more shards or runs than a file or a task should
 have, regroup stands between, in ranges of shards. No task holds much more than `task_characters` of text or a shard.
 """
@@ -23,12 +23,12 @@ import xxhash
 
 from pipeline.config.fingerprint import fingerprint
 from pipeline.errors import AuditError, ConfigError
-from pipeline.execution.commit import committed, finished, sha256_of, write_json
+from pipeline.execution.commit import committed, finished_json, sha256_of, write_json
 from pipeline.execution.storage import Location, names, readable, remove_tree
 from pipeline.execution.tasks import Executor, run_all
 from pipeline.output.grouped_parquet import SortedFiles
 from pipeline.output.layout import filled
-from pipeline.output.mixtures import Entry, Mix, read_entries
+from pipeline.output.mixtures import Entry, Mixture, read_entries
 from pipeline.report.templates import render
 from pipeline.schema.columns import CLEAN_FIRST
 
@@ -51,47 +51,55 @@ class Sizes:
 
 
 def materialize(
-    mix: Mix, target: Location, executor: Executor, seed: int = 0, shards: int | None = None, sizes: Sizes | None = None
+    mixture: Mixture,
+    target: Location,
+    executor: Executor,
+    seed: int = 0,
+    shards: int | None = None,
+    sizes: Sizes | None = None,
 ) -> dict[str, Any]:
-    """Write the mix to `target`: `data/train-*.parquet`, a card that `datasets` reads, and manifest.json at the end.
+    """Write the mixture to `target`: `data/train-*.parquet`, a card that `datasets` reads, and manifest.json at the
+    end.
 
-    Returns the manifest; a finished one of the same mix, seed and shards is kept. Raises ConfigError where `target`
+    Returns the manifest; a finished one of the same mixture, seed and shards is kept. Raises ConfigError where `target`
     holds something else or shards would be too large, AuditError when a row was lost or doubled.
     """
     sizes = sizes or Sizes()
-    total = mix.manifest["total"]
+    total = mixture.manifest["total"]
     shards = shards or max(1, -(-total["characters"] // sizes.shard_characters))
     _check(total, shards, sizes)
-    entries = list(mix.entries())
-    key = fingerprint([FORMAT, mix.manifest["selection"], [[*one] for one in entries], seed, shards])
-    if (manifest := finished(target / "manifest.json", key)) is not None:
+    entries = list(mixture.entries())
+    key = fingerprint([FORMAT, mixture.manifest["selection"], [[*one] for one in entries], seed, shards])
+    if (manifest := finished_json(target / "manifest.json", key)) is not None:
         return manifest
     _begin(target)
     span = -(-shards // sizes.fanout)  # shards of a range
     tasks = _tasks(entries, sizes.task_characters)
-    jobs = [(mix.folder, target / "runs" / f"{n:06d}.parquet", one, seed, shards, span) for n, one in enumerate(tasks)]
+    jobs = [
+        (mixture.folder, target / "runs" / f"{n:06d}.parquet", one, seed, shards, span) for n, one in enumerate(tasks)
+    ]
     checksum = sum(run_all(executor, scatter, jobs)) % 2**64
     runs = [[job[1] for job in jobs]] * -(-shards // span)
     if span > 1 or len(jobs) > sizes.open_files:
         runs = _regroup(executor, target, runs, shards, span, total["characters"], sizes)
-    empty = _schema(mix.folder / entries[0].file).empty_table()
+    empty = _schema(mixture.folder / entries[0].file).empty_table()
     parts = [target / "data" / f"train-{n:05d}-of-{shards:05d}.parquet" for n in range(shards)]
     written = run_all(executor, gather, [(runs[n // span], part, n, empty) for n, part in enumerate(parts)])
-    _audit(mix, written, checksum)
+    _audit(mixture, written, checksum)
     remove_tree(target / "runs")
     manifest = {
         "fingerprint": key,
-        "mix": mix.manifest["name"],
-        "selection": mix.manifest["selection"],
-        "settings": mix.manifest["settings"],
-        "token_counts": mix.manifest["token_counts"],
+        "mixture": mixture.manifest["name"],
+        "selection": mixture.manifest["selection"],
+        "settings": mixture.manifest["settings"],
+        "token_counts": mixture.manifest["token_counts"],
         "seed": seed,
-        "totals": mix.manifest["totals"],
+        "totals": mixture.manifest["totals"],
         "total": total,
         "files": [one["file"] for one in written],
     }
     with committed(target / "README.md") as path:
-        path.write_text(render("mix_card.md.j2", manifest, trim_blocks=True), encoding="utf-8")
+        path.write_text(render("mixture_card.md.j2", manifest, trim_blocks=True), encoding="utf-8")
     write_json(target / "manifest.json", manifest)
     (target / MARK).unlink()
     return manifest
@@ -117,7 +125,7 @@ def _schema(path: Location) -> pa.Schema:
 def _check(total: dict[str, int], shards: int, sizes: Sizes) -> None:
     least = -(-total["characters"] // sizes.largest_shard_characters)
     if not total["repeated_documents"]:
-        raise ConfigError("the mix has no document")
+        raise ConfigError("the mixture has no document")
     if not least <= shards <= total["repeated_documents"]:
         most = total["repeated_documents"]
         raise ConfigError(f"--shards {shards}: must be from {max(1, least)} (memory) to {most} (documents)")
@@ -263,13 +271,13 @@ def gather(runs: list[Location], target: Location, shard: int, empty: pa.Table) 
     }
 
 
-def _audit(mix: Mix, written: list[dict[str, Any]], checksum: int) -> None:
+def _audit(mixture: Mixture, written: list[dict[str, Any]], checksum: int) -> None:
     rows: Counter[str] = Counter()
     for one in written:
         rows.update(one["rows"])
-    wanted = {label: one["repeated_documents"] for label, one in mix.manifest["totals"].items()}
+    wanted = {label: one["repeated_documents"] for label, one in mixture.manifest["totals"].items()}
     for label in sorted(wanted):
         if rows[label] != wanted[label]:
-            raise AuditError(f"{label}: {rows[label]} documents were written, the mix has {wanted[label]}")
+            raise AuditError(f"{label}: {rows[label]} documents were written, the mixture has {wanted[label]}")
     if sum(one["checksum"] for one in written) % 2**64 != checksum:
         raise AuditError("documents were exchanged between scatter and gather")

@@ -1,11 +1,11 @@
-"""Iterating a mix without writing it out: split over ranks, shuffled, resumable, the same for the same seed.
+"""Iterating a mixture without writing it out: split over ranks, shuffled, resumable, the same for the same seed.
 
 A *visit* is one pass over a block of rows of a clean part (a row group). The block is visited as often as its most
 repeated row; a row with fewer copies takes part in some of the visits, evenly spaced. The visits of a block are spread
 evenly over the whole, from a place that a hash gives. Ranks share the visits. Each rank collects whole visits until it
 has `shuffle_buffer` documents (a window), gives these in the order of a hash, and goes on. So no state but the number
 of documents given is needed to go on later, and memory is one window. Weakness: a window has documents of few blocks,
-often of few languages; for a shuffle over everything materialize the mix.
+often of few languages; for a shuffle over everything materialize the mixture.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ import xxhash
 from pipeline.errors import ConfigError, InputError
 from pipeline.execution.storage import Location, locate
 from pipeline.output.layout import filled
-from pipeline.output.mixtures import Entry, Mix, load_mix, read_entries
+from pipeline.output.mixtures import Entry, Mixture, load_mixture, read_entries
 
 COLUMNS = ("id", "text", "language", "language_script")
 ROWS_AT_A_TIME = 256  # that become Python objects
@@ -37,15 +37,17 @@ class _Visit(NamedTuple):
         return sum(one.rows for one in self.entries)
 
 
-class MixReader:
+class MixtureReader:
     """Documents of one rank as dicts, in order; see read_mix.
 
     `position` is the number of documents given so far. `state_dict` and `load_state_dict` are what torchdata's
     StatefulDataLoader and the like ask for. Iterating again begins at `position`; at the end it is 0 again.
     """
 
-    def __init__(self, mix: Mix, visits: list[_Visit], seed: int, shuffle_buffer: int, columns: Sequence[str]) -> None:
-        self.mix, self.seed, self.columns = mix, seed, tuple(columns)
+    def __init__(
+        self, mixture: Mixture, visits: list[_Visit], seed: int, shuffle_buffer: int, columns: Sequence[str]
+    ) -> None:
+        self.mixture, self.seed, self.columns = mixture, seed, tuple(columns)
         self.position = 0
         self.windows = _windows(visits, shuffle_buffer)
         self.shuffled = shuffle_buffer > 0
@@ -81,7 +83,7 @@ class MixReader:
         keys: list[int] = []
         wanted = list(dict.fromkeys(["id", *self.columns]))
         for visit in window:
-            path = self.mix.folder / visit.entries[0].file
+            path = self.mixture.folder / visit.entries[0].file
             for table, _ in read_entries(path, visit.entries, wanted):
                 tables.append(table.select(self.columns))
                 keys += [_hash(f"{visit.number} {one}", self.seed) for one in table["id"].to_pylist()]
@@ -98,26 +100,26 @@ def read_mix(
     position: int = 0,
     columns: Sequence[str] = COLUMNS,
     block_rows: int | None = None,
-) -> MixReader:
-    """The documents of `<selection>/mixes/<name>.json` that rank `rank` of `world_size` reads, each as a dict.
+) -> MixtureReader:
+    """The documents of `<selection>/mixtures/<name>.json` that rank `rank` of `world_size` reads, each as a dict.
 
-    Every document of the mix, with its copies, is given by exactly one rank. Ranks differ by at most one block
+    Every document of the mixture, with its copies, is given by exactly one rank. Ranks differ by at most one block
     (`block_rows`, by default a row group of the clean parts). Give another `seed` for each epoch. To go on after an
     interruption give the same arguments and the `position` that the reader had. Memory: `shuffle_buffer` documents and
-    one block; keep it far below the mix, as copies may come close within it. 0 leaves the stored order.
+    one block; keep it far below the mixture, as copies may come close within it. 0 leaves the stored order.
 
-    Raises InputError where the mix is absent or out of date or too small for so many ranks, ConfigError for a rank or
-    a position that does not exist.
+    Raises InputError where the mixture is absent or out of date or too small for so many ranks, ConfigError for a rank
+    or a position that does not exist.
     """
     if not 0 <= rank < world_size:
         raise ConfigError(f"rank = {rank}: must be from 0 to world_size - 1 = {world_size - 1}")
     if shuffle_buffer < 0 or (block_rows is not None and block_rows < 1):
         raise ConfigError(f"shuffle_buffer = {shuffle_buffer}, block_rows = {block_rows}: too small")
-    mix = load_mix(locate(path) if isinstance(path, str) else path)
-    visits = _visits(mix, seed, block_rows or mix.manifest["row_group_rows"])
+    mixture = load_mixture(locate(path) if isinstance(path, str) else path)
+    visits = _visits(mixture, seed, block_rows or mixture.manifest["row_group_rows"])
     if len(visits) < world_size:
         raise InputError(f"{path}: {len(visits)} visits for {world_size} ranks; give a smaller block_rows")
-    reader = MixReader(mix, _of_rank(visits, rank, world_size), seed, shuffle_buffer, columns)
+    reader = MixtureReader(mixture, _of_rank(visits, rank, world_size), seed, shuffle_buffer, columns)
     reader.load_state_dict({"position": position})
     return reader
 
@@ -126,10 +128,10 @@ def _hash(key: str, seed: int) -> int:
     return xxhash.xxh64_intdigest(key.encode(), seed)
 
 
-def _visits(mix: Mix, seed: int, block_rows: int) -> list[_Visit]:
+def _visits(mixture: Mixture, seed: int, block_rows: int) -> list[_Visit]:
     """Every visit, in the order of reading."""
     blocks: dict[tuple[str, int], list[Entry]] = {}
-    for entry in mix.entries():
+    for entry in mixture.entries():
         for block in range(entry.first_row // block_rows, (entry.first_row + entry.rows - 1) // block_rows + 1):
             first = max(entry.first_row, block * block_rows)
             end = min(entry.first_row + entry.rows, (block + 1) * block_rows)
@@ -138,12 +140,12 @@ def _visits(mix: Mix, seed: int, block_rows: int) -> list[_Visit]:
     for (file, block), entries in blocks.items():
         most = max(one.repeats for one in entries)
         start = _hash(f"{file} {block}", seed) / 2**64
-        takes_part: list[list[Entry]] = [[] for _ in range(most)]
+        eligible_rows: list[list[Entry]] = [[] for _ in range(most)]
         for one in entries:
             offset = _hash(f"{file} {one.first_row}", seed) % most
             for copy in range(one.repeats):
-                takes_part[(offset + copy * most // one.repeats) % most].append(one)
-        visits += [_Visit((n + start) / most, n, here) for n, here in enumerate(takes_part) if here]
+                eligible_rows[(offset + copy * most // one.repeats) % most].append(one)
+        visits += [_Visit((n + start) / most, n, here) for n, here in enumerate(eligible_rows) if here]
     return sorted(visits, key=lambda visit: (visit.place, visit.entries[0].file, visit.entries[0].first_row))
 
 

@@ -5,12 +5,14 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from pipeline.config.dependencies import annotate_state
 from pipeline.config.fingerprint import differences
 from pipeline.config.language_files import load_language_config
 from pipeline.config.run_settings import RunConfig
 from pipeline.errors import ConfigError, PipelineError
-from pipeline.execution.commit import read_json, write_json
+from pipeline.execution.commit import write_manifest
 from pipeline.execution.executors import make_executor
 from pipeline.execution.inputs import resolve_inputs
 from pipeline.execution.lock import sole_run
@@ -19,20 +21,22 @@ from pipeline.execution.storage import check_reachable, locate_output
 from pipeline.execution.tasks import Executor
 from pipeline.operations.audit import audit
 from pipeline.operations.materialize import materialize
-from pipeline.output.baselines import open_index
-from pipeline.output.document_index import build_lookup
-from pipeline.output.layout import Layout, batches
-from pipeline.output.mixtures import load_mix, mix_path
+from pipeline.output.baselines import open_baselines
+from pipeline.output.document_index import build_document_index
+from pipeline.output.layout import shard_groups
+from pipeline.output.mixtures import load_mixture, mixture_path
+from pipeline.output.output import Output
 from pipeline.passes.annotate.shards import annotate_shards, quarantined, refuse_missing
-from pipeline.passes.boilerplate.boilerplate import host_lines
+from pipeline.passes.boilerplate.boilerplate import find_boilerplate
 from pipeline.passes.deduplicate.deduplicate import deduplicate
-from pipeline.passes.rebalance.rebalance import make_mix, rebalance
-from pipeline.passes.rebalance.settings import MixSettings
+from pipeline.passes.rebalance.rebalance import make_mixture, rebalance
+from pipeline.passes.rebalance.settings import MixtureSettings
 from pipeline.passes.select.decontaminate import items_of
 from pipeline.passes.select.select import select
-from pipeline.passes.statistics import resolve_rules, survey
+from pipeline.passes.statistics import compute_statistics, resolve_rules
 from pipeline.report.page import write_report
 from pipeline.rules.fired import check_rules
+from pipeline.schema.manifests import OUTPUT_FORMAT, RunPlan
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +48,7 @@ def check(
     if not config.output:
         raise ConfigError('no output: give --output FOLDER or `output = "..."` in the config')
     check_reachable(locate_output(config.output))
-    open_index(config)
+    open_baselines(config)
     for one in config.select.decontaminate.files if config.select.decontaminate else ():
         items_of(one)
     inputs = resolve_inputs(config.inputs, config.inputs_prefix, may_be_absent)
@@ -53,7 +57,7 @@ def check(
     LanguageIdentifier(name=config.lid.model).identify(["glotmill"])
     folder = Path(config.language_configs) if config.language_configs else None
     for label in ("default", *config.languages.include):
-        check_rules(load_language_config(label, folder, rule_overrides), config.host_lines.enabled)
+        check_rules(load_language_config(label, folder, rule_overrides), config.boilerplate.enabled)
     return inputs
 
 
@@ -63,34 +67,40 @@ def run(
     progress: Progress = silent,
     accept_missing: bool = False,
     force: bool = False,
-) -> Layout:
+) -> Output:
     """Run all passes; what is done with the same settings is not done again. Returns the output's layout.
 
     A shard that fails every attempt is quarantined. Then MissingError is raised after annotate; with `accept_missing`
     the other passes go on without it, and it is not tried again. Raises ConfigError where the settings would make every
     file be annotated again, unless `force` is given, and BusyError when another run has the output.
     """
-    layout = Layout(locate_output(config.output))
+    layout = Output(locate_output(config.output))
+    if layout.run.exists():
+        layout.check_format()
     skipped = quarantined(config, layout) if accept_missing else set()
     inputs = check(config, rule_overrides, skipped)
     state = annotate_state(config)
     if layout.run.exists() and not force:
-        _refuse_changes(layout, read_json(layout.run)["annotate"], state)
-    plan: dict[str, Any] = {
-        "inputs": inputs,
-        "annotate": state,
-        "config": config.model_dump(mode="json", exclude={"output", "executor", "workers"}),
-        "rule_overrides": rule_overrides or {},
-    }
+        _refuse_changes(layout, layout.plan.annotate, state)
+    plan = RunPlan(
+        format=OUTPUT_FORMAT,
+        inputs=inputs,
+        annotate=state,
+        config=config.model_dump(mode="json", exclude={"output", "executor", "workers"}),
+        rule_overrides=rule_overrides or {},
+    )
     with sole_run(layout.root):
-        write_json(layout.run, plan)
+        write_manifest(layout.run, plan)
         executor = make_executor(config.executor, config.workers, config.execution.task_memory_bytes)
         try:
             missing = annotate_shards(config, layout, inputs, skipped, executor, progress)
-            plan["manifest_batches"] = len(batches(inputs, config.dedup.batch_shards))
-            if missing:
-                plan |= {"missing": missing, "accept_missing": accept_missing}
-            write_json(layout.run, plan)
+            plan = msgspec.structs.replace(
+                plan,
+                shard_group_count=len(shard_groups(inputs, config.dedup.shard_group_size)),
+                missing=missing,
+                accept_missing=accept_missing and bool(missing),
+            )
+            write_manifest(layout.run, plan)
             refuse_missing(layout, accept_missing)
             _after_annotate(config, layout, executor, rule_overrides or {}, progress)
         finally:
@@ -98,7 +108,7 @@ def run(
     return layout
 
 
-def reselect(config: RunConfig, layout: Layout, rule_overrides: dict[str, Any], accept_missing: bool = False) -> None:
+def reselect(config: RunConfig, layout: Output, rule_overrides: dict[str, Any], accept_missing: bool = False) -> None:
     """Another selection from the same measurements: no WARC is read.
 
     Raises PipelineError when annotate has not ended, MissingError when shards are quarantined and not accepted.
@@ -117,8 +127,8 @@ def reselect(config: RunConfig, layout: Layout, rule_overrides: dict[str, Any], 
             executor.close()
 
 
-def make_and_write_mix(
-    layout: Layout,
+def make_and_write_mixture(
+    layout: Output,
     selection: str,
     given: dict[str, Any],
     execution: dict[str, Any],
@@ -126,13 +136,14 @@ def make_and_write_mix(
     shards: int | None = None,
     seed: int = 0,
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Another mix of a selection, and where `target` is given its shuffled files; what is None is as the run has it.
+    """Another mixture of a selection, and where `target` is given its shuffled files; what is None is as the run has
+    it.
 
     Returns both manifests. Raises ConfigError for settings that cannot be.
     """
-    stored = RunConfig.model_validate(read_json(layout.run)["config"] | execution | {"output": str(layout.root)})
+    stored = layout.config(**execution)
     defaults = {"weights": stored.rebalance.weights, "max_repeats": stored.rebalance.max_repeats}
-    settings = MixSettings(**(defaults | {key: value for key, value in given.items() if value is not None}))
+    settings = MixtureSettings(**(defaults | {key: value for key, value in given.items() if value is not None}))
     folder = layout.selection(selection)
     written = None
     if target:
@@ -142,33 +153,33 @@ def make_and_write_mix(
     with sole_run(layout.root):
         executor = make_executor(stored.executor, stored.workers, stored.execution.task_memory_bytes)
         try:
-            mix = make_mix(settings, folder, executor)
+            mixture = make_mixture(settings, folder, executor)
             if target:
-                made = load_mix(mix_path(folder, settings.name))
+                made = load_mixture(mixture_path(folder, settings.name))
                 written = materialize(made, locate_output(target), executor, seed, shards)
         finally:
             executor.close()
-    return mix, written
+    return mixture, written
 
 
 def _after_annotate(
-    config: RunConfig, layout: Layout, executor: Executor, rule_overrides: dict[str, Any], tell: Progress
+    config: RunConfig, layout: Output, executor: Executor, rule_overrides: dict[str, Any], tell: Progress
 ) -> None:
-    """survey, then the rules with percentiles as numbers; deduplicate, whose population rules may bound; host_lines,
-    whose metric rules may bound; select."""
-    build_lookup(config, layout, executor)
-    tell("survey", 0, 1)
-    histograms = survey(config, layout, executor)
+    """compute_statistics, then the rules with percentiles as numbers; deduplicate, whose population rules may bound;
+    boilerplate, whose metric rules may bound; select."""
+    build_document_index(config, layout, executor)
+    tell("compute_statistics", 0, 1)
+    histograms = compute_statistics(config, layout, executor)
     rules = resolve_rules(config, layout, executor, rule_overrides, histograms)
-    tell("survey", 1, 1)
+    tell("compute_statistics", 1, 1)
     tell("deduplicate", 0, 1)
     deduplicate(config, layout, executor, rules.languages)
     tell("deduplicate", 1, 1)
-    if config.host_lines.enabled:
-        tell("host_lines", 0, 1)
-        histograms |= host_lines(config, layout, executor)
-        rules = resolve_rules(config, layout, executor, rule_overrides, histograms, host_lines=True)
-        tell("host_lines", 1, 1)
+    if config.boilerplate.enabled:
+        tell("boilerplate", 0, 1)
+        histograms |= find_boilerplate(config, layout, executor)
+        rules = resolve_rules(config, layout, executor, rule_overrides, histograms, boilerplate=True)
+        tell("boilerplate", 1, 1)
     tell("select", 0, 1)
     select(config, layout, executor, rules, histograms)
     tell("select", 1, 1)
@@ -179,7 +190,7 @@ def _after_annotate(
     write_report(layout, config.selection)
 
 
-def _refuse_changes(layout: Layout, before: dict[str, Any], now: dict[str, Any]) -> None:
+def _refuse_changes(layout: Output, before: dict[str, Any], now: dict[str, Any]) -> None:
     if changes := differences(before, now):
         raise ConfigError(
             f"{layout.root} was annotated otherwise; give another --output, or --force to read every input again:\n"

@@ -1,6 +1,6 @@
 """Look at thresholds without a run: quantiles of stored metrics and what rules would remove. Reads no text.
 
-Everything here works on the metric columns of `annotated/`, before deduplication, as the decide step does.
+Everything here works on the metric columns of `annotated/`, before deduplication, as the first step of select does.
 """
 
 from collections import Counter
@@ -15,11 +15,10 @@ import pyarrow as pa
 from pipeline.config.language_files import LanguageConfig, Rule, load_language_config
 from pipeline.config.run_settings import RunConfig
 from pipeline.errors import InputError
-from pipeline.execution.commit import read_json
 from pipeline.output import measurements
-from pipeline.output.layout import Layout
-from pipeline.passes.boilerplate.boilerplate import has_host_lines, measured_host_lines
-from pipeline.passes.statistics import surveyed
+from pipeline.output.output import Output
+from pipeline.passes.boilerplate.boilerplate import has_boilerplate, measured_boilerplate
+from pipeline.passes.statistics import read_statistics
 from pipeline.rules.fired import rules_fired
 from pipeline.rules.histogram import MEASURED, rank_of, removed_range, values_of
 from pipeline.rules.percentiles import Bound, bounded, percentile_bounds
@@ -39,7 +38,7 @@ class Quantiles:
 
 
 @dataclass(frozen=True)
-class Removal:
+class TakeDownReport:
     """What one bound on one metric removes, of all documents of the language."""
 
     threshold: float
@@ -75,20 +74,20 @@ class WhatIf:
     fired_after: dict[str, int]
 
 
-def measured(layout: Layout, label: str) -> pa.Table:
+def measured(layout: Output, label: str) -> pa.Table:
     """Numeric metric columns of every document of a language, and its perplexity percentile.
 
     Raises InputError where the run has no document of that language.
     """
-    shards = [one["shard"] for one in layout.manifests() if label in one["rows_by_label"]]
+    shards = [manifest.shard for manifest in layout.manifests() if label in manifest.rows_by_label]
     if not shards:
         raise InputError(f"{layout.root}: no document with the label {label}")
-    models, marked = _run_config(layout).models, has_host_lines(layout)
-    tables = [measurements.measured(layout, shard, models, host_lines=marked) for shard in shards]
+    models, marked = _run_config(layout).models, has_boilerplate(layout)
+    tables = [measurements.measured(layout, shard, models, boilerplate=marked) for shard in shards]
     return pa.concat_tables([one.filter(pa.compute.equal(one["label"], label)) for one in tables]).select(MEASURED)
 
 
-def metric_quantiles(layout: Layout, label: str) -> list[Quantiles]:
+def metric_quantiles(layout: Output, label: str) -> list[Quantiles]:
     """Quantiles of each metric that is defined for any document of the language, in column order."""
     table = measured(layout, label)
     found = []
@@ -102,8 +101,8 @@ def metric_quantiles(layout: Layout, label: str) -> list[Quantiles]:
 
 
 def removal_by_threshold(
-    layout: Layout, label: str, metric: str, side: Side, thresholds: Sequence[float]
-) -> list[Removal]:
+    layout: Output, label: str, metric: str, side: Side, thresholds: Sequence[float]
+) -> list[TakeDownReport]:
     """What a rule with this one bound removes, for each threshold; other rules play no part.
 
     Raises InputError for a metric that is not measured.
@@ -115,18 +114,18 @@ def removal_by_threshold(
     for threshold in thresholds:
         rule = Rule(min=threshold) if side == "min" else Rule(max=threshold)
         _, failed = rules_fired(table, LanguageConfig(name=label, label=label, rules={metric: rule}))
-        found.append(Removal(float(threshold), int(failed.sum()), table.num_rows))
+        found.append(TakeDownReport(float(threshold), int(failed.sum()), table.num_rows))
     return found
 
 
 def removal_from_histogram(
-    layout: Layout, label: str, metric: str, side: Side, thresholds: Sequence[float]
+    layout: Output, label: str, metric: str, side: Side, thresholds: Sequence[float]
 ) -> list[RemovalRange]:
     """What a rule with this one bound removes, from the histograms that the run wrote: no column is read.
 
     `removal_by_threshold` is exact where this gives a range. Raises InputError for an unknown metric or label.
     """
-    counts = (surveyed(layout) | measured_host_lines(layout)).get((label, metric))
+    counts = (read_statistics(layout) | measured_boilerplate(layout)).get((label, metric))
     if counts is None:
         raise InputError(f"{layout.root}: no histogram of {metric} for {label}")
     documents = int(counts.sum())
@@ -136,7 +135,7 @@ def removal_from_histogram(
     ]
 
 
-def what_if(layout: Layout, label: str, overrides: Mapping[str, Any]) -> WhatIf:
+def what_if(layout: Output, label: str, overrides: Mapping[str, Any]) -> WhatIf:
     """How many documents fail if `overrides`, such as `{"rules": {"word_count": {"min": 100}}}`, are laid on.
 
     The rules before are those of the run's language files, not those of a selection made with --set.
@@ -155,8 +154,9 @@ def what_if(layout: Layout, label: str, overrides: Mapping[str, Any]) -> WhatIf:
     )
 
 
-def _rules(layout: Layout, label: str, overrides: Mapping[str, Any], table: pa.Table) -> LanguageConfig:
-    """A language's rules, percentiles taken from the documents of the table, as `survey.resolve_rules` does."""
+def _rules(layout: Output, label: str, overrides: Mapping[str, Any], table: pa.Table) -> LanguageConfig:
+    """A language's rules, percentiles taken from the documents of the table, as `compute_statistics.resolve_rules`
+    does."""
     config = _run_config(layout)
     folder = Path(config.language_configs) if config.language_configs else None
     language = load_language_config(label, folder, overrides)
@@ -174,5 +174,5 @@ def _count(fired: list[list[str]]) -> dict[str, int]:
     return dict(Counter(name for names in fired for name in names).most_common())
 
 
-def _run_config(layout: Layout) -> RunConfig:
-    return RunConfig.model_validate(read_json(layout.run)["config"])
+def _run_config(layout: Output) -> RunConfig:
+    return layout.config()

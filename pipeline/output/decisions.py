@@ -7,7 +7,7 @@ from pipeline.output.grouped_parquet import read_file
 from pipeline.output.layout import Layout
 
 
-def fates_of(layout: Layout, selection: str) -> pa.Table:
+def read_decisions(layout: Layout, selection: str) -> pa.Table:
     """The decisions of a selection on every document, in the order of the signatures."""
-    files = matching(layout.selection(selection) / "decisions", "batch-*.parquet")
+    files = matching(layout.selection(selection) / "decisions", "shard-group-*.parquet")
     return pa.concat_tables([read_file(path) for path in files])

@@ -1,7 +1,7 @@
 """lookup: from the hash of an id, a URL or a registered domain to the rows that have it, dropped records included.
 
-A file a batch, sorted by (kind, hash), in row groups small enough that a search reads one of them: the statistics of
-the row groups say which. `explain` reads it; taking documents out and knowing what was already read need the same.
+A file a shard group, sorted by (kind, hash), in row groups small enough that a search reads one of them: the statistics
+of the row groups say which. `explain` reads it; taking documents out and knowing what was already read need the same.
 """
 
 from collections.abc import Sequence
@@ -16,12 +16,13 @@ import pyarrow.parquet as pq
 
 from pipeline.config.fingerprint import fingerprint
 from pipeline.config.run_settings import RunConfig
-from pipeline.execution.commit import committed, finished, read_json, write_json
+from pipeline.execution.commit import committed, finished_json, read_json, write_json
 from pipeline.execution.storage import Location, readable
 from pipeline.execution.tasks import Executor
 from pipeline.kernels.hashing import hash64
 from pipeline.output.grouped_parquet import read_file
-from pipeline.output.layout import Layout, batches
+from pipeline.output.layout import shard_groups
+from pipeline.output.output import Output
 from pipeline.text.urls import host_of, normalize_url, registered_domain
 
 FORMAT = 1
@@ -33,7 +34,7 @@ SCHEMA = pa.schema(
     [
         ("kind", pa.int8()),
         ("hash", pa.uint64()),
-        ("shard", pa.int32()),  # within the batch
+        ("shard", pa.int32()),  # within the shard group
         ("row", pa.int64()),  # of annotated/ or of dropped/
         ("dropped", pa.bool_()),
     ]
@@ -43,7 +44,7 @@ SCHEMA = pa.schema(
 class Place(NamedTuple):
     """Where a record's row stands."""
 
-    batch: int
+    shard_group: int
     shard: str
     row: int
     dropped: bool
@@ -58,22 +59,22 @@ def url_key(url: str) -> str:
     return normalize_url(url) or host_of(url)
 
 
-def build_lookup(config: RunConfig, layout: Layout, executor: Executor) -> None:
-    """Write lookup/; done work over the same shards is kept. Raises RuntimeError when a batch fails."""
+def build_document_index(config: RunConfig, layout: Output, executor: Executor) -> None:
+    """Write document_index/; done work over the same shards is kept. Raises RuntimeError when a shard group fails."""
     manifests = layout.manifests()
-    key = fingerprint([FORMAT, config.dedup.batch_shards, [one["sha256"] for one in manifests]])
-    if finished(layout.lookup_index, key) is not None:
+    key = fingerprint([FORMAT, config.dedup.shard_group_size, [one.sha256 for one in manifests]])
+    if finished_json(layout.document_index_manifest, key) is not None:
         return
-    grouped = batches([one["shard"] for one in manifests], config.dedup.batch_shards)
+    grouped = shard_groups([one.shard for one in manifests], config.dedup.shard_group_size)
     arguments = [(layout, number, shards) for number, shards in enumerate(grouped)]
-    for position, _, error in executor.run(lookup_batch, arguments):
+    for position, _, error in executor.run(index_shard_group, arguments):
         if error:
-            raise RuntimeError(f"lookup of batch {position} failed: {error}")
-    write_json(layout.lookup_index, {"fingerprint": key, "batches": grouped})
+            raise RuntimeError(f"lookup of shard group {position} failed: {error}")
+    write_json(layout.document_index_manifest, {"fingerprint": key, "shard_groups": grouped})
 
 
-def lookup_batch(layout: Layout, batch: int, shards: list[str]) -> None:
-    """Write the sorted hashes of a batch."""
+def index_shard_group(layout: Output, shard_group: int, shards: list[str]) -> None:
+    """Write the sorted hashes of a shard group."""
     parts = []
     for number, shard in enumerate(shards):
         for path, dropped in ((layout.annotated(shard), False), (layout.dropped(shard), True)):
@@ -84,7 +85,7 @@ def lookup_batch(layout: Layout, batch: int, shards: list[str]) -> None:
                 parts.append(pa.table([*map(pa.array, columns), pa.array(np.full(count, dropped))], schema=SCHEMA))
     order = [(name, "ascending") for name in ("kind", "hash", "shard", "row", "dropped")]
     whole = pa.concat_tables(parts).sort_by(order) if parts else SCHEMA.empty_table()
-    with committed(layout.lookup(batch)) as path:
+    with committed(layout.document_index(shard_group)) as path:
         pq.write_table(whole, path, compression="zstd", row_group_size=ROW_GROUP_ROWS)
 
 
@@ -108,27 +109,29 @@ def _hashes_of_dropped(path: Location) -> dict[Kind, np.ndarray]:
     return {kind: np.array([hash64(word) for word in found], dtype=np.uint64) for kind, found in words.items()}
 
 
-def find(layout: Layout, kind: Kind, words: list[str]) -> list[Place]:
+def find(layout: Output, kind: Kind, words: list[str]) -> list[Place]:
     """Rows whose id, URL key or registered domain has the hash of one of `words`, in plan order.
 
     A hash of 64 bits can have two words: compare the row itself before acting on it.
     """
-    index: dict[str, Any] = read_json(layout.lookup_index)
+    index: dict[str, Any] = read_json(layout.document_index_manifest)
     hashes = [hash64(word) for word in words]
     found = []
-    for batch, shards in enumerate(index["batches"]):
-        found += find_in_batch(layout, batch, shards, kind, hashes)
+    for shard_group, shards in enumerate(index["shard_groups"]):
+        found += find_in_shard_group(layout, shard_group, shards, kind, hashes)
     return found
 
 
-def find_in_batch(layout: Layout, batch: int, shards: list[str], kind: Kind, hashes: Sequence[int]) -> list[Place]:
-    """As `find`, of one batch and for hashes of words."""
+def find_in_shard_group(
+    layout: Output, shard_group: int, shards: list[str], kind: Kind, hashes: Sequence[int]
+) -> list[Place]:
+    """As `find`, of one shard group and for hashes of words."""
     if not hashes:
         return []
     same = pc.field("hash").isin(pa.array(sorted(hashes), pa.uint64()))
     if len(hashes) <= FEW:  # row groups without any are not read
         same = reduce(or_, (pc.field("hash") == pa.scalar(one, pa.uint64()) for one in hashes))
     kind_is = pc.field("kind") == pa.scalar(KINDS[kind], pa.int8())
-    rows = pq.read_table(readable(layout.lookup(batch)), filters=kind_is & same).to_pylist()
+    rows = pq.read_table(readable(layout.document_index(shard_group)), filters=kind_is & same).to_pylist()
     places = sorted({(row["shard"], row["row"], row["dropped"]) for row in rows})
-    return [Place(batch, shards[shard], row, dropped) for shard, row, dropped in places]
+    return [Place(shard_group, shards[shard], row, dropped) for shard, row, dropped in places]

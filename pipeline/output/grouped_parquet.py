@@ -1,7 +1,7 @@
 """Parquet files that are sorted by one column, each value in row groups of its own, and are read value by value.
 
-So a task reads one group's rows of one column from every batch: a projection instead of a shuffle. The files stay open
-for as long as a task runs, because a footer costs more to read than the rows of a small group.
+So a task reads one group's rows of one column from every shard group: a projection instead of a shuffle. The files stay
+open for as long as a task runs, because a footer costs more to read than the rows of a small group.
 """
 
 from collections import deque
@@ -85,7 +85,7 @@ class SortedFiles:
 
         `numbers` makes float64 of a column that is not numbers already, or not the ones wanted.
         """
-        total = sum(self.span(file, value)[1] for file in range(len(self.files)))
+        total = sum(self.row_range(file, value)[1] for file in range(len(self.files)))
         kind = self.files[0].schema_arrow.field(column).type
         values = np.empty(total, np.float64 if numbers else kind.to_pandas_dtype())
         filled = 0
@@ -102,7 +102,7 @@ class SortedFiles:
     def read_range(self, value: str, columns: Sequence[str], start: int, count: int) -> pa.Table:
         """`count` rows of a value from row `start` on, in the one file that has it; reads no row group beyond them."""
         file = next(number for number, found in enumerate(self.row_groups) if value in found)
-        first_rows, begin = self._first_rows[file], self.span(file, value)[0] + start
+        first_rows, begin = self._first_rows[file], self.row_range(file, value)[0] + start
         wanted = [
             number
             for number in self.row_groups[file][value]
@@ -110,7 +110,7 @@ class SortedFiles:
         ]
         return self._read(file, wanted, columns).slice(begin - first_rows[wanted[0]], count)
 
-    def span(self, number: int, value: str) -> tuple[int, int]:
+    def row_range(self, number: int, value: str) -> tuple[int, int]:
         """Place of the first row of a value in a file, and how many there are; (0, 0) where it has none."""
         numbers, first_rows = self.row_groups[number].get(value), self._first_rows[number]
         if not numbers:
@@ -146,10 +146,10 @@ class SortedFiles:
         return self._whole[key].slice(first, end - first)
 
 
-def ahead(items: Iterable[T], count: int = 2) -> Iterator[T]:
+def prefetch(items: Iterable[T], count: int = 2) -> Iterator[T]:
     """The same items; a thread makes the next `count` while one is used.
 
-    >>> list(ahead("abc"))
+    >>> list(prefetch("abc"))
     ['a', 'b', 'c']
     """
     iterator, end = iter(items), object()

@@ -1,13 +1,12 @@
-"""Where things lie in an output folder, and how batches of shards are read."""
+"""Where things lie in an output folder, and how shards are grouped. Every path inside it is made here."""
 
 import hashlib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from pipeline.execution.commit import read_json
 from pipeline.execution.storage import Location
 
 
@@ -48,21 +47,21 @@ class Layout:
         """Dropped records of a shard."""
         return self.root / "dropped" / f"{shard}.parquet"
 
-    def histograms(self, batch: int) -> Location:
-        """Histograms of every metric by label, of one batch."""
-        return self.root / "histograms" / f"batch-{batch:05d}.parquet"
+    def histograms(self, shard_group: int) -> Location:
+        """Histograms of every metric by label, of one shard group."""
+        return self.root / "histograms" / f"shard-group-{shard_group:05d}.parquet"
 
     @property
     def histogram_index(self) -> Location:
         """What the histograms were made from."""
         return self.root / "histograms" / "index.json"
 
-    def signatures(self, batch: int) -> Location:
-        """Signature columns of a batch, sorted by group, a run of row groups per group."""
-        return self.root / "signatures" / f"batch-{batch:05d}.parquet"
+    def signatures(self, shard_group: int) -> Location:
+        """Signature columns of a shard group, sorted by group, a run of row groups per group."""
+        return self.root / "signatures" / f"shard-group-{shard_group:05d}.parquet"
 
     def gathered(self, number: int) -> Location:
-        """Signature columns of many batches, where a task cannot open all; deleted once they are clustered."""
+        """Signature columns of many shard groups, where a task cannot open all; deleted once they are clustered."""
         return self.root / "signatures" / "gathered" / f"part-{number:05d}.parquet"
 
     def edges(self, task: int, key: str) -> Location:
@@ -73,46 +72,46 @@ class Layout:
         """Clusters of the groups of one task, in dense order."""
         return self.root / "clusters" / f"part-{task:05d}.parquet"
 
-    def cluster_updates(self, task: int) -> Location:
+    def cluster_size_updates(self, task: int) -> Location:
         """Of the groups of a task the documents of earlier outputs whose clusters have new members."""
-        return self.root / "clusters" / "updates" / f"part-{task:05d}.parquet"
+        return self.root / "clusters" / "size_updates" / f"part-{task:05d}.parquet"
 
     @property
     def cluster_index(self) -> Location:
-        """Group -> cluster file and rows per batch."""
+        """Group -> cluster file and rows per shard group."""
         return self.root / "clusters" / "index.json"
 
-    def host_lines(self, shard: str) -> Location:
+    def boilerplate(self, shard: str) -> Location:
         """For each document of a shard what of it repeats across its host."""
-        return self.root / "host_lines" / f"{shard}.parquet"
+        return self.root / "boilerplate" / f"{shard}.parquet"
 
-    def host_lines_batch(self, batch: int) -> Location:
-        """Totals of a batch by label: exists when its shards are marked; beside it the histograms."""
-        return self.root / "host_lines" / f"batch-{batch:05d}.json"
+    def boilerplate_totals(self, shard_group: int) -> Location:
+        """Totals of a shard group by label: exists when its shards are marked; beside it the histograms."""
+        return self.root / "boilerplate" / f"shard-group-{shard_group:05d}.json"
 
     @property
-    def host_lines_index(self) -> Location:
+    def boilerplate_index(self) -> Location:
         """What was marked, with which settings, and totals by label."""
-        return self.root / "host_lines" / "index.json"
+        return self.root / "boilerplate" / "index.json"
 
     @property
-    def host_line_counts(self) -> Location:
-        """How many documents of a batch have a line, by hash; kept, so that other thresholds need no counting."""
-        return self.root / "host_lines" / "counts"
+    def boilerplate_counts(self) -> Location:
+        """How many documents of a shard group have a line, by hash; kept, so that other thresholds need no counting."""
+        return self.root / "boilerplate" / "counts"
 
     @property
-    def host_line_scratch(self) -> Location:
-        """What the tasks of host_lines hand to each other; deleted when it ends."""
-        return self.root / "host_lines" / "scratch"
+    def boilerplate_scratch(self) -> Location:
+        """What the tasks of boilerplate hand to each other; deleted when it ends."""
+        return self.root / "boilerplate" / "scratch"
 
-    def lookup(self, batch: int) -> Location:
-        """Hashes of ids, URLs and domains of a batch, sorted."""
-        return self.root / "lookup" / f"batch-{batch:05d}.parquet"
+    def document_index(self, shard_group: int) -> Location:
+        """Hashes of ids, URLs and domains of a shard group, sorted."""
+        return self.root / "document_index" / f"shard-group-{shard_group:05d}.parquet"
 
     @property
-    def lookup_index(self) -> Location:
-        """Shards of each batch of lookup/."""
-        return self.root / "lookup" / "index.json"
+    def document_index_manifest(self) -> Location:
+        """Shards of each shard group of document_index/."""
+        return self.root / "document_index" / "index.json"
 
     @property
     def contamination(self) -> Location:
@@ -120,52 +119,27 @@ class Layout:
         return self.root / "contamination"
 
     @property
-    def removals(self) -> Location:
+    def take_downs(self) -> Location:
         """What was taken out, and stays out of every selection: hashes, no URLs."""
-        return self.root / "removals"
+        return self.root / "take_downs"
 
     def selection(self, name: str) -> Location:
         """One configuration's result."""
         return self.root / "selections" / name
 
-    def manifest_batch(self, number: int) -> Location:
-        """Manifests of a batch of the plan in one file: 90,000 shards need not be opened one by one."""
-        return self.root / "annotated" / f"batch-{number:05d}.json"
+    def shard_group_manifest(self, number: int) -> Location:
+        """Manifests of a shard group of the plan in one file: 90,000 shards need not be opened one by one."""
+        return self.root / "annotated" / f"shard-group-{number:05d}.json"
 
     def quarantined(self, shard: str) -> Location:
         """Why a shard could not be annotated; exists only for one that failed every attempt."""
         return self.root / "quarantine" / f"{shard}.failed.json"
 
-    def missing(self) -> list[str]:
-        """Shards of the plan that are quarantined, as the end of annotate found them."""
-        names: list[str] = read_json(self.run).get("missing", [])
-        return names
 
-    def shards(self) -> list[str]:
-        """Shards of the plan, in plan order, that are annotated and not quarantined."""
-        plan = read_json(self.run)
-        missing = set(plan.get("missing", []))
-        names = [name for path in plan["inputs"] if (name := shard_name(path)) not in missing]
-        ended = "manifest_batches" in plan
-        return names if ended else [name for name in names if self.annotated_manifest(name).exists()]
+def shard_groups(shards: list[str], size: int) -> list[list[str]]:
+    """Consecutive shards, `size` to a shard group.
 
-    def unfinished(self) -> list[str]:
-        """Shards of the plan that are neither annotated nor quarantined: annotate has not ended."""
-        known = {*self.shards(), *self.missing()}
-        return [name for path in read_json(self.run)["inputs"] if (name := shard_name(path)) not in known]
-
-    def manifests(self) -> list[dict[str, Any]]:
-        """Annotate manifests in plan order; those of whole batches once annotate has ended, which run.json says."""
-        count = read_json(self.run).get("manifest_batches")
-        if count is not None:
-            return [one for number in range(count) for one in read_json(self.manifest_batch(number))]
-        return [read_json(self.annotated_manifest(shard)) for shard in self.shards()]
-
-
-def batches(shards: list[str], size: int) -> list[list[str]]:
-    """Consecutive shards, `size` to a batch.
-
-    >>> batches(["a", "b", "c"], 2)
+    >>> shard_groups(["a", "b", "c"], 2)
     [['a', 'b'], ['c']]
     """
     return [shards[start : start + size] for start in range(0, len(shards), size)]

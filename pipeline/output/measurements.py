@@ -39,18 +39,18 @@ def measured(
     models: str,
     columns: Iterable[str] = (),
     metrics: Sequence[str] = MEASURED,
-    host_lines: bool = False,
+    boilerplate: bool = False,
 ) -> pa.Table:
     """Label, `metrics` and further `columns` of the documents of a shard, in row order.
 
-    The metric of host_lines is null unless `host_lines` says that it was measured.
+    The metric of boilerplate is null unless `boilerplate` says that it was measured.
     """
     stored = ["perplexity" if metric == PERCENTILE else metric for metric in metrics if metric != HOST_BOILERPLATE]
     table = read_file(layout.annotated(shard), list(dict.fromkeys(["label", *stored, *columns])))
     if HOST_BOILERPLATE in metrics:
         found = pa.nulls(table.num_rows, pa.float64())
-        if host_lines:
-            found = read_file(layout.host_lines(shard), [HOST_BOILERPLATE])[HOST_BOILERPLATE]
+        if boilerplate:
+            found = read_file(layout.boilerplate(shard), [HOST_BOILERPLATE])[HOST_BOILERPLATE]
         table = table.append_column(HOST_BOILERPLATE, found)
     if PERCENTILE not in metrics:
         return table

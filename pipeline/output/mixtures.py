@@ -1,4 +1,4 @@
-"""A mix as a file says it: which rows of which clean parts, how often; for those who read it."""
+"""A mixture as a file says it: which rows of which clean parts, how often; for those who read it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -15,9 +15,9 @@ FORMAT = 2
 FORMAT_WITH_UPDATES = 3
 
 
-def mix_path(folder: Location, name: str) -> Location:
-    """Where a selection's mix of this name lies."""
-    return folder / "mixes" / f"{name}.json"
+def mixture_path(folder: Location, name: str) -> Location:
+    """Where a selection's mixture of this name lies."""
+    return folder / "mixtures" / f"{name}.json"
 
 
 class Entry(NamedTuple):
@@ -31,8 +31,8 @@ class Entry(NamedTuple):
     characters: int
 
 
-class Mix(NamedTuple):
-    """A mix and the folder of the selection that it was made from."""
+class Mixture(NamedTuple):
+    """A mixture and the folder of the selection that it was made from."""
 
     folder: Location
     manifest: dict[str, Any]
@@ -48,11 +48,13 @@ class Mix(NamedTuple):
         return _with_changed(entries, self._changed())
 
     def _changed(self) -> pa.Table:
-        """The rows that do not follow their entry. Raises InputError where they are not those of this mix."""
+        """The rows that do not follow their entry. Raises InputError where they are not those of this mixture."""
         told = self.manifest["changed"]
-        path = self.folder / "mixes" / told["file"]
+        path = self.folder / "mixtures" / told["file"]
         if not path.exists() or sha256_of(path) != told["sha256"]:
-            raise InputError(f"{path}: not what the mix was written with; make the mix again with `glotmill mix`")
+            raise InputError(
+                f"{path}: not what the mixture was written with; make the mixture again with `glotmill mix`"
+            )
         return pq.read_table(readable(path))
 
 
@@ -84,20 +86,20 @@ def _without(entry: Entry, rows: np.ndarray) -> Iterator[Entry]:
             yield Entry(entry.file, first, end - first, entry.repeats, share)
 
 
-def load_mix(path: Location) -> Mix:
-    """The mix at `<selection>/mixes/<name>.json`.
+def load_mixture(path: Location) -> Mixture:
+    """The mixture at `<selection>/mixtures/<name>.json`.
 
     Raises InputError where it is absent or of an older format, or where the selection was made again since.
     """
     if not path.exists():
-        raise InputError(f"{path}: no such mix; `glotmill mix` makes one")
+        raise InputError(f"{path}: no such mixture; `glotmill mix` makes one")
     manifest = read_json(path)
     if manifest.get("format") not in (FORMAT, FORMAT_WITH_UPDATES):
         raise InputError(f"{path}: written by another version; make it again with `glotmill mix`")
     folder = path.parent.parent
     if read_json(folder / "manifest.json")["fingerprint"] != manifest["selection"]:
-        raise InputError(f"{path}: the selection was made again since; make the mix again with `glotmill mix`")
-    return Mix(folder, manifest)
+        raise InputError(f"{path}: the selection was made again since; make the mixture again with `glotmill mix`")
+    return Mixture(folder, manifest)
 
 
 def read_entries(
@@ -106,13 +108,15 @@ def read_entries(
     """Rows of entries of one file in their order, with the repeats of each; each row group is read once, and then
     dropped.
 
-    Raises InputError where the file has fewer rows than the mix says.
+    Raises InputError where the file has fewer rows than the mixture says.
     """
     firsts, rows, repeats = (np.array(column, np.int64) for column in zip(*(one[1:4] for one in entries), strict=True))
     with pq.ParquetFile(readable(path), pre_buffer=True) as file:
         end_of_last = int((firsts + rows).max())
         if end_of_last > file.metadata.num_rows:
-            raise InputError(f"{path}: {file.metadata.num_rows} rows, the mix names {end_of_last}; make the mix again")
+            raise InputError(
+                f"{path}: {file.metadata.num_rows} rows, the mixture names {end_of_last}; make the mixture again"
+            )
         start = 0
         for number in range(file.num_row_groups):
             end = start + file.metadata.row_group(number).num_rows

@@ -26,7 +26,7 @@ class PartWriter:
         self.temporary = self.writing.enter_context(committed(folder / path))
         self.writer: pq.ParquetWriter | None = None
         self.buffer: pa.Table | None = None
-        self.rows = self.characters = self.stripped_characters = self.stripped_documents = 0
+        self.rows = self.characters = self.removed_characters = self.removed_documents = 0
         self.first: list[Any] = []
         self.run_lengths: list[list[int]] = []
 
@@ -57,9 +57,9 @@ class PartWriter:
         self.run_lengths = _run_lengths(table, self.rows, self.run_lengths)
         self.rows += table.num_rows
         self.characters += int(pa.compute.sum(table["character_count"]).as_py())
-        stripped = table["stripped_character_count"].to_numpy()
-        self.stripped_characters += int(stripped.sum())
-        self.stripped_documents += int(np.count_nonzero(stripped))
+        removed = table["removed_character_count"].to_numpy()
+        self.removed_characters += int(removed.sum())
+        self.removed_documents += int(np.count_nonzero(removed))
 
     def _open(self, table: pa.Table) -> pq.ParquetWriter:
         """The file's writer, for its first row group."""
@@ -91,8 +91,8 @@ class PartWriter:
             "bytes": size,
             "sha256": digest,
             "characters": self.characters,
-            "stripped_characters": self.stripped_characters,
-            "stripped_documents": self.stripped_documents,
+            "removed_characters": self.removed_characters,
+            "removed_documents": self.removed_documents,
             "first": self.first,
             "run_lengths": self.run_lengths,
         }

@@ -1,8 +1,8 @@
-"""removals: what was asked to be taken out, as hashes, and which rows that concerns.
+"""take_downs: what was asked to be taken out, as hashes, and which rows that concerns.
 
 `glotmill remove` writes a record; every later selection reads all of them, so what was taken out stays out. A record
-holds the 64-bit hashes that lookup/ is searched by, and a sha256 that the row itself is compared with: 64 bits can
-have two words.
+holds the 64-bit hashes that document_index/ is searched by, and a sha256 that the row itself is compared with: 64 bits
+can have two words.
 """
 
 import hashlib
@@ -18,17 +18,18 @@ from pipeline.errors import InputError
 from pipeline.execution.commit import read_json, write_json
 from pipeline.execution.storage import Location, matching
 from pipeline.kernels.hashing import hash64
-from pipeline.output.document_index import KINDS, Kind, Place, find_in_batch, url_key
+from pipeline.output.document_index import KINDS, Kind, Place, find_in_shard_group, url_key
 from pipeline.output.grouped_parquet import rows_of
-from pipeline.output.layout import Layout
+from pipeline.output.output import Output
 from pipeline.text.urls import host_of, registered_domain
 
-STAYS, TAKEN_OUT, REPLACEABLE = 0, 1, 2  # of a document; the cluster of a replaceable one may elect another
+STAYS, TAKEN_OUT, REPLACEABLE = 0, 1, 2  # of a document; the cluster of a replaceable one may keep another
 
 
 @dataclass(frozen=True)
 class Request:
-    """One id, URL or domain to take out: hashes for lookup/, in hexadecimal, and sha256 of what a row must have."""
+    """One id, URL or domain to take out: hashes for document_index/, in hexadecimal, and sha256 of what a row must
+    have."""
 
     kind: Kind
     hashes: tuple[str, ...]
@@ -89,49 +90,51 @@ def _digests_of(kind: Kind, record_id: str, url: str) -> list[str]:
     return [_digest(".".join(labels[start:])) for start in range(len(labels))]
 
 
-def name_of(requests: Iterable[Request], re_elect: bool) -> str:
+def name_of(requests: Iterable[Request], keep_another: bool) -> str:
     """The name of the record of these requests: the same for the same, so that a command can be given again."""
-    return fingerprint([sorted(map(repr, requests)), re_elect])[:16]
+    return fingerprint([sorted(map(repr, requests)), keep_another])[:16]
 
 
-def save(layout: Layout, requests: list[Request], re_elect: bool) -> str:
+def save(layout: Output, requests: list[Request], keep_another: bool) -> str:
     """Write the record; returns its name."""
-    name = name_of(requests, re_elect)
+    name = name_of(requests, keep_another)
     ordered = sorted(requests, key=repr)
-    write_json(layout.removals / f"{name}.json", {"re_elect": re_elect, "requests": [asdict(one) for one in ordered]})
+    write_json(
+        layout.take_downs / f"{name}.json", {"keep_another": keep_another, "requests": [asdict(one) for one in ordered]}
+    )
     return name
 
 
-def inherit(layout: Layout, earlier: Iterable[Layout]) -> None:
+def inherit(layout: Output, earlier: Iterable[Output]) -> None:
     """Take over the records of earlier outputs: what was asked there holds for what is read later, too."""
-    own = set(removal_names(layout))
+    own = set(take_down_names(layout))
     for before in earlier:
-        for name in removal_names(before):
+        for name in take_down_names(before):
             if name not in own:
-                write_json(layout.removals / f"{name}.json", read_json(before.removals / f"{name}.json"))
+                write_json(layout.take_downs / f"{name}.json", read_json(before.take_downs / f"{name}.json"))
 
 
-def removal_names(layout: Layout) -> list[str]:
+def take_down_names(layout: Output) -> list[str]:
     """The names of all records, ascending."""
-    return [path.name.removesuffix(".json") for path in matching(layout.removals, "*.json")]
+    return [path.name.removesuffix(".json") for path in matching(layout.take_downs, "*.json")]
 
 
-def load(layout: Layout, name: str) -> tuple[list[Request], bool]:
-    """The requests of a record, and whether clusters may elect another representative."""
-    record: dict[str, Any] = read_json(layout.removals / f"{name}.json")
+def load(layout: Output, name: str) -> tuple[list[Request], bool]:
+    """The requests of a record, and whether clusters may keep another kept document."""
+    record: dict[str, Any] = read_json(layout.take_downs / f"{name}.json")
     requests = [Request(one["kind"], tuple(one["hashes"]), tuple(one["digests"])) for one in record["requests"]]
-    return requests, record["re_elect"]
+    return requests, record["keep_another"]
 
 
-def matches(layout: Layout, batch: int, shards: list[str], requests: Iterable[Request]) -> list[Match]:
-    """The rows of a batch that the requests ask for, dropped records included, each compared itself."""
+def matches(layout: Output, shard_group: int, shards: list[str], requests: Iterable[Request]) -> list[Match]:
+    """The rows of a shard group that the requests ask for, dropped records included, each compared itself."""
     wanted = list(requests)
     found = []
     for kind in KINDS:
         digests = {digest for one in wanted if one.kind == kind for digest in one.digests}
         hashes = sorted({int(text, 16) for one in wanted if one.kind == kind for text in one.hashes})
         by_file: dict[tuple[str, bool], list[Place]] = {}
-        for place in find_in_batch(layout, batch, shards, kind, hashes):
+        for place in find_in_shard_group(layout, shard_group, shards, kind, hashes):
             by_file.setdefault((place.shard, place.dropped), []).append(place)
         for (shard, dropped), places in by_file.items():
             path = layout.dropped(shard) if dropped else layout.annotated(shard)
@@ -146,13 +149,15 @@ def _named(path: Location, rows: list[int]) -> list[dict[str, Any]]:
     return pa.concat_tables(rows_of(path, rows, ["id", "url"])).to_pylist() if rows else []
 
 
-def removed_rows(layout: Layout, names: Iterable[str], batch: int, shards: list[str]) -> dict[str, dict[int, int]]:
-    """Shard -> row -> TAKEN_OUT or REPLACEABLE, of the documents of a batch that these records take out."""
+def taken_out_rows(
+    layout: Output, names: Iterable[str], shard_group: int, shards: list[str]
+) -> dict[str, dict[int, int]]:
+    """Shard -> row -> TAKEN_OUT or REPLACEABLE, of the documents of a shard group that these records take out."""
     levels: dict[str, dict[int, int]] = {}
     for name in names:
-        requests, re_elect = load(layout, name)
-        level = REPLACEABLE if re_elect else TAKEN_OUT
-        for match in matches(layout, batch, shards, requests):
+        requests, keep_another = load(layout, name)
+        level = REPLACEABLE if keep_another else TAKEN_OUT
+        for match in matches(layout, shard_group, shards, requests):
             if not match.place.dropped:
                 of_shard = levels.setdefault(match.place.shard, {})
                 of_shard[match.place.row] = max(of_shard.get(match.place.row, STAYS), level)

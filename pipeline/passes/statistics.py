@@ -1,4 +1,4 @@
-"""survey: the histograms of every metric by label, and percentile bounds turned into numbers.
+"""compute_statistics: the histograms of every metric by label, and percentile bounds turned into numbers.
 
 Takes the metric columns of `annotated/` and gives what tuning, the report and percentile rules need. It depends on no
 rule, so a changed threshold finds it done.
@@ -15,12 +15,13 @@ from pipeline.config.fingerprint import fingerprint
 from pipeline.config.language_files import LanguageConfig, load_language_config
 from pipeline.config.run_settings import RunConfig
 from pipeline.errors import InputError
-from pipeline.execution.commit import finished, read_json, write_json
+from pipeline.execution.commit import finished_json, read_json, write_json
 from pipeline.execution.storage import remove_tree
 from pipeline.execution.tasks import Executor, run_all
 from pipeline.output.histograms import Histograms, read_histograms, write_histograms
-from pipeline.output.layout import Layout, batches
+from pipeline.output.layout import shard_groups
 from pipeline.output.measurements import calibrations, measured
+from pipeline.output.output import Output
 from pipeline.rules.fired import check_rules
 from pipeline.rules.histogram import NULL, add, cell_of_rank, cells_of, histograms_of, rank_of, values_of
 from pipeline.rules.percentiles import Bound, bounded, percentile_bounds
@@ -37,52 +38,52 @@ class Rules:
     percentiles: list[Bound]
 
 
-def survey(config: RunConfig, layout: Layout, executor: Executor) -> Histograms:
-    """The histograms of all documents; batches that were surveyed before are not read again."""
+def compute_statistics(config: RunConfig, layout: Output, executor: Executor) -> Histograms:
+    """The histograms of all documents; shard groups that were counted before are not read again."""
     manifests = layout.manifests()
-    labels = sorted({label for manifest in manifests for label in manifest["rows_by_label"]})
+    labels = sorted({label for manifest in manifests for label in manifest.rows_by_label})
     key = fingerprint(
         [
             FORMAT,
-            config.dedup.batch_shards,
-            [one["sha256"]["annotated"] for one in manifests],
+            config.dedup.shard_group_size,
+            [one.sha256.annotated for one in manifests],
             calibrations(labels, config.models),
         ]
     )
-    of_batches = batches(layout.shards(), config.dedup.batch_shards)
-    if finished(layout.histogram_index, key) is None:
+    of_shard_groups = shard_groups(layout.shards(), config.dedup.shard_group_size)
+    if finished_json(layout.histogram_index, key) is None:
         remove_tree(layout.histogram_index.parent)
-        arguments = [(config, layout, number, shards) for number, shards in enumerate(of_batches)]
-        run_all(executor, survey_batch, arguments)
-        write_json(layout.histogram_index, {"fingerprint": key, "batches": len(of_batches)})
-    return surveyed(layout)
+        arguments = [(config, layout, number, shards) for number, shards in enumerate(of_shard_groups)]
+        run_all(executor, statistics_of_shard_group, arguments)
+        write_json(layout.histogram_index, {"fingerprint": key, "shard_groups": len(of_shard_groups)})
+    return read_statistics(layout)
 
 
-def surveyed(layout: Layout) -> Histograms:
+def read_statistics(layout: Output) -> Histograms:
     """The histograms of all documents of a run. Raises InputError where there are none yet."""
     if not layout.histogram_index.exists():
         raise InputError(f"{layout.root}: no histograms yet; `glotmill run` or `glotmill select` makes them")
     total: Histograms = {}
-    for number in range(read_json(layout.histogram_index)["batches"]):
+    for number in range(read_json(layout.histogram_index)["shard_groups"]):
         add(total, read_histograms(layout.histograms(number)))
     return total
 
 
-def survey_batch(config: RunConfig, layout: Layout, batch: int, shards: list[str]) -> None:
-    """Write the histograms of a batch, a shard in memory at a time."""
+def statistics_of_shard_group(config: RunConfig, layout: Output, shard_group: int, shards: list[str]) -> None:
+    """Write the histograms of a shard group, a shard in memory at a time."""
     total: Histograms = {}
     for shard in shards:
         add(total, histograms_of(measured(layout, shard, config.models)))
-    write_histograms(layout.histograms(batch), total)
+    write_histograms(layout.histograms(shard_group), total)
 
 
 def resolve_rules(
     config: RunConfig,
-    layout: Layout,
+    layout: Output,
     executor: Executor,
     overrides: dict[str, Any],
     histograms: Histograms,
-    host_lines: bool = False,
+    boilerplate: bool = False,
 ) -> Rules:
     """The rules of every label that was found, with percentile bounds replaced by values of the run's documents.
 
@@ -90,7 +91,7 @@ def resolve_rules(
     p * n / 100, rounded up, in ascending order (nearest rank: no interpolation, so the bound is a value that occurs).
     The histogram names the bin with that rank and only the values of that bin are then gathered, so that the bound is
     exact for a label of any size. A label with fewer than `select.percentile_documents` gets no such bound; none has
-    one on the metric of host_lines unless `host_lines` says that the pass is done. Raises
+    one on the metric of boilerplate unless `boilerplate` says that the pass is done. Raises
     ConfigError for a rule on an unknown metric, or whose bounds cross once they are numbers.
     """
     labels = sorted({label for label, _ in histograms})
@@ -99,7 +100,7 @@ def resolve_rules(
     bounds: list[Bound] = []
     wanted: dict[int, tuple[Cell, int]] = {}  # place in bounds -> cell, and rank inside it
     for label, language in languages.items():
-        check_rules(language, config.host_lines.enabled)
+        check_rules(language, config.boilerplate.enabled)
         for metric, side, percentile in percentile_bounds(language):
             counts = histograms[label, metric]
             documents = int(counts[:NULL].sum())
@@ -109,8 +110,8 @@ def resolve_rules(
             bounds.append(Bound(label, metric, side, percentile, documents, None))
     if wanted:
         cells = sorted({cell for cell, _ in wanted.values()})
-        of_batches = batches(layout.shards(), config.dedup.batch_shards)
-        arguments = [(config, layout, shards, cells, host_lines) for shards in of_batches]
+        of_shard_groups = shard_groups(layout.shards(), config.dedup.shard_group_size)
+        arguments = [(config, layout, shards, cells, boilerplate) for shards in of_shard_groups]
         pieces = run_all(executor, values_in_cells, arguments)
         for place, (where, rank) in wanted.items():
             values = np.concatenate([piece[where][0] for piece in pieces])
@@ -121,13 +122,13 @@ def resolve_rules(
 
 
 def values_in_cells(
-    config: RunConfig, layout: Layout, shards: list[str], cells: Sequence[Cell], host_lines: bool = False
+    config: RunConfig, layout: Output, shards: list[str], cells: Sequence[Cell], boilerplate: bool = False
 ) -> dict[Cell, tuple[np.ndarray, np.ndarray]]:
-    """The distinct values of a batch in each cell, ascending, and how often each occurs."""
+    """The distinct values of a shard group in each cell, ascending, and how often each occurs."""
     found: dict[Cell, list[np.ndarray]] = {cell: [] for cell in cells}
     metrics = sorted({metric for _, metric, _ in cells})
     for shard in shards:
-        table = measured(layout, shard, config.models, metrics=metrics, host_lines=host_lines)
+        table = measured(layout, shard, config.models, metrics=metrics, boilerplate=boilerplate)
         labels = table["label"].to_numpy(zero_copy_only=False)
         for (label, metric, cell), parts in found.items():
             values = values_of(table, metric)[labels == label]

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from pipeline.readers.contract import CARRIERS, Gap, Record
+from pipeline.readers.contract import DOCUMENT_RECORD_TYPES, Record, UnreadableRange
 
 
-def read_by_warcio(file: BinaryIO, is_arc: bool, max_record_bytes: int) -> Iterator[Record | Gap]:
+def read_by_warcio(file: BinaryIO, is_arc: bool, max_record_bytes: int) -> Iterator[Record | UnreadableRange]:
     from warcio.archiveiterator import ArchiveIterator as WarcioIterator
     from warcio.exceptions import ArchiveLoadFailed
 
@@ -18,9 +18,9 @@ def read_by_warcio(file: BinaryIO, is_arc: bool, max_record_bytes: int) -> Itera
                 headers.pop("warc-record-id", None)  # ARC has none: warcio makes one up, another each time
             declared = int(raw.length or 0)  # the header line counts what follows it in the ARC file, not the block
             record = Record(0, raw.rec_type, headers, declared, None)
-            if raw.rec_type in CARRIERS and declared > max_record_bytes:
+            if raw.rec_type in DOCUMENT_RECORD_TYPES and declared > max_record_bytes:
                 record.fault = "record_too_large"
-            elif raw.rec_type in CARRIERS:
+            elif raw.rec_type in DOCUMENT_RECORD_TYPES:
                 record.body = raw.raw_stream.read()
                 record.fault = "truncated_record" if len(record.body) < declared else None
             record.offset = iterator.get_record_offset()  # skips what is left of the record: after the body
@@ -28,4 +28,4 @@ def read_by_warcio(file: BinaryIO, is_arc: bool, max_record_bytes: int) -> Itera
     except (ArchiveLoadFailed, OSError, EOFError, ValueError, UnicodeDecodeError) as error:
         if getattr(error, "errno", None) is not None:
             raise  # the storage failed, not the bytes
-        yield Gap(file.tell(), file.seek(0, 2), "unreadable")
+        yield UnreadableRange(file.tell(), file.seek(0, 2), "unreadable")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-CARRIERS = ("response", "resource", "conversion")
+DOCUMENT_RECORD_TYPES = ("response", "resource", "conversion")
 
 
 @dataclass(slots=True)
@@ -19,7 +19,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class UnreadableRange:
     """Bytes [start, end) of the file that belong to no readable record, and why."""
 
     start: int

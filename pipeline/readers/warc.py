@@ -3,7 +3,7 @@
 fastwarc reads; warcio reads what fastwarc cannot: ARC files, and headers whose lines end in a bare line feed. Both
 accept damaged files silently or give up on the rest, so lengths are checked here, and after damage the reader looks
 for the next record that starts at a compression member (or a version line) and names the bytes in between. Every byte
-of the file belongs to a record or to a `Gap`.
+of the file belongs to a record or to a `UnreadableRange`.
 """
 
 import re
@@ -16,17 +16,17 @@ from fastwarc.warc import ArchiveIterator
 
 from pipeline.errors import InputError
 from pipeline.readers.arc import read_by_warcio
-from pipeline.readers.contract import CARRIERS, Gap, Record
+from pipeline.readers.contract import DOCUMENT_RECORD_TYPES, Record, UnreadableRange
 from pipeline.readers.damage import GZIP_MAGIC, check_length, judge, next_start
 
 BARE_LINE_ENDS = re.compile(rb"WARC/[0-9.]+\n")  # fastwarc takes what follows such a header for one record
 
 
-def read_records(path: Path, max_record_bytes: int) -> Iterator[Record | Gap]:
-    """Every record of a file in order, with the gaps between them; lengths sum to the length of the file.
+def read_records(path: Path, max_record_bytes: int) -> Iterator[Record | UnreadableRange]:
+    """Every record of a file in order, with the unreadable ranges between them; lengths sum to the length of the file.
 
-    Bodies are read for response, resource and conversion records only. A file that is neither WARC nor ARC is one gap.
-    Raises InputError when the file cannot be opened, OSError when its storage fails while it is read.
+    Bodies are read for response, resource and conversion records only. A file that is neither WARC nor ARC is one
+    unreadable range. Raises InputError when the file cannot be opened, OSError when its storage fails while it is read.
     """
     try:
         size = path.stat().st_size
@@ -60,19 +60,19 @@ def _head(file: BinaryIO) -> bytes:
     return head
 
 
-def _with_lengths(items: Iterator[Record | Gap], size: int) -> Iterator[Record | Gap]:
+def _with_lengths(items: Iterator[Record | UnreadableRange], size: int) -> Iterator[Record | UnreadableRange]:
     """A record reaches to the next item; several records in one compression member leave it to the last."""
     held: Record | None = None
     position = 0
     for item in items:
-        start = item.start if isinstance(item, Gap) else item.offset
+        start = item.start if isinstance(item, UnreadableRange) else item.offset
         if held is not None:
             held.length = start - held.offset
             yield held
             held = None
         elif start > position:
-            yield Gap(position, start, "padding")
-        if isinstance(item, Gap):
+            yield UnreadableRange(position, start, "padding")
+        if isinstance(item, UnreadableRange):
             yield item
             position = item.end
         else:
@@ -82,10 +82,10 @@ def _with_lengths(items: Iterator[Record | Gap], size: int) -> Iterator[Record |
         held.length = size - held.offset
         yield held
     elif position < size:
-        yield Gap(position, size, "no_record")
+        yield UnreadableRange(position, size, "no_record")
 
 
-def _read_warc(file: BinaryIO, size: int, max_record_bytes: int) -> Iterator[Record | Gap]:
+def _read_warc(file: BinaryIO, size: int, max_record_bytes: int) -> Iterator[Record | UnreadableRange]:
     position = 0
     while position < size:
         file.seek(position)
@@ -102,13 +102,13 @@ def _read_warc(file: BinaryIO, size: int, max_record_bytes: int) -> Iterator[Rec
             failed = True
         if held is None:
             resume = next_start(file, position + 1, size) if failed else size
-            yield Gap(position, resume, "unreadable")
+            yield UnreadableRange(position, resume, "unreadable")
         else:
             # after garbage fastwarc can also end without an error: look behind the last record in any case
             end, resume = judge(file, held, size, failed)
             yield held
             if resume > end:
-                yield Gap(end, resume, "unreadable")
+                yield UnreadableRange(end, resume, "unreadable")
         position = resume
 
 
@@ -116,7 +116,7 @@ def _record(raw: Any, max_record_bytes: int) -> Record:
     warc_type = raw.record_type.name if hasattr(raw.record_type, "name") else str(raw.record_type)
     headers = {str(name).lower(): str(value) for name, value in raw.headers.items()}
     record = Record(raw.stream_pos, warc_type, headers, raw.content_length, None)
-    if warc_type not in CARRIERS:
+    if warc_type not in DOCUMENT_RECORD_TYPES:
         return record
     if raw.content_length > max_record_bytes:
         record.fault = "record_too_large"

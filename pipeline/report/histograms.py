@@ -43,7 +43,7 @@ def histogram_section(layout: Layout, selection: str) -> str:
     folder = layout.selection(selection)
     manifest = read_json(folder / "manifest.json")
     histograms = read_histograms(folder / "histograms.parquet")
-    documents = {label: sum(fates.values()) for label, fates in manifest["fates"].items()}
+    documents = {label: sum(outcomes.values()) for label, outcomes in manifest["outcomes"].items()}
     shown = sorted(documents, key=lambda label: (-documents[label], label))[:LANGUAGES]
     languages = []
     for label in shown:

@@ -10,37 +10,45 @@ import markupsafe
 
 from pipeline.execution.commit import committed, read_json
 from pipeline.execution.storage import matching
-from pipeline.output.layout import Layout, shard_name
+from pipeline.output.layout import shard_name
+from pipeline.output.output import Output
 from pipeline.report.histograms import histogram_section
 from pipeline.report.templates import render
-from pipeline.schema.columns import FATES
+from pipeline.schema.columns import OUTCOMES
+from pipeline.schema.manifests import ShardManifest
 
-FUNNEL_COLUMNS = ("documents", *FATES)
+FUNNEL_COLUMNS = ("documents", *OUTCOMES)
 # The order in which documents are lost, and what those that are left have behind them.
 STEPS = {
     "failed_rules": "pass the rules",
     "duplicate": "represent their near duplicates",
     "url_duplicate": "are the only one of their URL",
     "already_read": "were not read before",
-    "empty_after_refine": "have text after refinement",
+    "empty_after_edits": "have text after refinement",
     "removed": "were not taken back",
 }
 
 
-def funnel(layout: Layout, selection: str) -> tuple[list[dict[str, Any]], Counter[str]]:
-    """A row per language with documents and fates, most documents first, and the records dropped by reason."""
+def funnel(layout: Output, selection: str) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """A row per language with documents and outcomes, most documents first, and the records dropped by reason."""
     manifest = read_json(layout.selection(selection) / "manifest.json")
     dropped: Counter[str] = Counter()
-    for one in layout.manifests():
-        dropped.update(one["dropped"])
+    for shard_manifest in layout.manifests():
+        dropped.update(shard_manifest.dropped)
     rows = []
-    for label, fates in manifest["fates"].items():
-        rows.append({"label": label, "documents": sum(fates.values()), **{fate: fates.get(fate, 0) for fate in FATES}})
+    for label, outcomes in manifest["outcomes"].items():
+        rows.append(
+            {
+                "label": label,
+                "documents": sum(outcomes.values()),
+                **{outcome: outcomes.get(outcome, 0) for outcome in OUTCOMES},
+            }
+        )
     rows.sort(key=lambda row: (-row["documents"], row["label"]))
     return rows, dropped
 
 
-def write_report(layout: Layout, selection: str) -> None:
+def write_report(layout: Output, selection: str) -> None:
     """Write `report/index.html` and `README.md` (the card) into the selection."""
     facts = _facts(layout, selection)
     folder = layout.selection(selection)
@@ -50,28 +58,28 @@ def write_report(layout: Layout, selection: str) -> None:
             temporary.write_text(render(template, facts, filters), encoding="utf-8")
 
 
-def _facts(layout: Layout, selection: str) -> dict[str, Any]:
+def _facts(layout: Output, selection: str) -> dict[str, Any]:
     folder = layout.selection(selection)
     manifest = read_json(folder / "manifest.json")
-    plan = read_json(layout.run)
+    plan = layout.plan
     rows, dropped = funnel(layout, selection)
-    inputs = plan["inputs"]
+    inputs = plan.inputs
     for row in rows:
         files = manifest["files"].get(row["label"], [])
         row["characters"] = sum(file["characters"] for file in files)
         row["bytes"] = sum(file["bytes"] for file in files)
-        row["stripped_characters"] = sum(file.get("stripped_characters", 0) for file in files)
-        row["stripped_documents"] = sum(file.get("stripped_documents", 0) for file in files)
+        row["removed_characters"] = sum(file.get("removed_characters", 0) for file in files)
+        row["removed_documents"] = sum(file.get("removed_documents", 0) for file in files)
         row["fired"] = Counter(manifest["rules_fired"].get(row["label"], {})).most_common()
         row["failed"] = row["failed_rules"]
-    summed = (*FUNNEL_COLUMNS, "characters", "bytes", "stripped_characters", "stripped_documents")
+    summed = (*FUNNEL_COLUMNS, "characters", "bytes", "removed_characters", "removed_documents")
     totals = {name: sum(row[name] for row in rows) for name in summed}
     labels = [label for label, files in manifest["files"].items() if files]
     return {
         "selection": selection,
         "fingerprint": manifest["fingerprint"],
         "missing": [path for path in inputs if shard_name(path) in manifest["missing"]],
-        "settings": json.dumps(plan["config"], indent=2, ensure_ascii=False),
+        "settings": json.dumps(plan.config, indent=2, ensure_ascii=False),
         "names": {
             label: one["name"] for label, one in manifest["language_configs"].items() if one["name"] != "any language"
         },
@@ -82,7 +90,7 @@ def _facts(layout: Layout, selection: str) -> dict[str, Any]:
         "rows": rows,
         "totals": totals,
         "columns": FUNNEL_COLUMNS,
-        "shown": ["documents", *(fate for fate in STEPS if totals[fate]), "kept"],
+        "shown": ["documents", *(outcome for outcome in STEPS if totals[outcome]), "kept"],
         "dropped": dropped.most_common(),
         "dropped_total": dropped.total(),
         "documents": totals["documents"],
@@ -90,15 +98,15 @@ def _facts(layout: Layout, selection: str) -> dict[str, Any]:
         "read": dropped.total() + totals["documents"],
         "steps": _steps(totals, dropped.total()),
         "fired": _fired(manifest["rules_fired"]),
-        "host_lines": manifest.get("host_lines"),
-        "host_line_totals": _host_line_totals(manifest.get("host_lines")),
-        "mixes": [
+        "boilerplate": manifest.get("boilerplate"),
+        "boilerplate_totals": _boilerplate_totals(manifest.get("boilerplate")),
+        "mixtures": [
             {
-                "name": mix["name"],
-                "estimated": mix["token_counts"]["method"] == "estimate",
-                "totals": sorted(mix["totals"].items(), key=_most_documents),
+                "name": mixture["name"],
+                "estimated": mixture["token_counts"]["method"] == "estimate",
+                "totals": sorted(mixture["totals"].items(), key=_most_documents),
             }
-            for mix in map(read_json, matching(folder / "mixes", "*.json"))
+            for mixture in map(read_json, matching(folder / "mixtures", "*.json"))
         ],
         "histograms": markupsafe.Markup(histogram_section(layout, selection)),
         "shards": [_shard(one) for one in layout.manifests()],
@@ -108,14 +116,14 @@ def _facts(layout: Layout, selection: str) -> dict[str, Any]:
 def _steps(totals: dict[str, int], dropped: int) -> list[dict[str, Any]]:
     """What is left after each step, and lost there; steps that lose nothing are passed over, but for the first."""
     left = totals["documents"] + dropped
-    steps = [{"fate": "read", "name": "records read", "left": left, "lost": 0}]
-    for fate, name, lost in (
+    steps = [{"outcome": "read", "name": "records read", "left": left, "lost": 0}]
+    for outcome, name, lost in (
         ("dropped", "became documents", dropped),
-        *((fate, name, totals[fate]) for fate, name in STEPS.items()),
+        *((outcome, name, totals[outcome]) for outcome, name in STEPS.items()),
     ):
         left -= lost
         if lost:
-            steps.append({"fate": fate, "name": name, "left": left, "lost": lost})
+            steps.append({"outcome": outcome, "name": name, "left": left, "lost": lost})
     return steps
 
 
@@ -132,20 +140,20 @@ def _fired(rules_fired: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
     return sorted(rules, key=lambda rule: (-rule["documents"], rule["metric"]))
 
 
-def _host_line_totals(lines: dict[str, Any] | None) -> list[dict[str, Any]]:
+def _boilerplate_totals(lines: dict[str, Any] | None) -> list[dict[str, Any]]:
     """A row for each language with lines that repeat across a host, most characters in them first."""
     found = [{"label": label, **one} for label, one in (lines["totals"] if lines else {}).items() if one["lines"]]
     return sorted(found, key=lambda one: (-one["characters"], one["label"]))
 
 
-def _shard(manifest: dict[str, Any]) -> dict[str, Any]:
+def _shard(manifest: ShardManifest) -> dict[str, Any]:
     return {
-        "file_path": manifest["file_path"],
-        "name": Path(manifest["file_path"]).name,
-        "bytes": manifest["file_bytes"],
-        "documents": manifest["documents"],
-        "dropped": sum(manifest["dropped"].values()),
-        "gap_bytes": sum(gap["end"] - gap["start"] for gap in manifest["gaps"]),
+        "file_path": manifest.file_path,
+        "name": Path(manifest.file_path).name,
+        "bytes": manifest.file_bytes,
+        "documents": manifest.documents,
+        "dropped": sum(manifest.dropped.values()),
+        "unreadable_bytes": sum(lost.end - lost.start for lost in manifest.unreadable_ranges),
     }
 
 

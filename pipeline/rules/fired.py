@@ -12,17 +12,17 @@ from pipeline.errors import ConfigError
 from pipeline.rules.histogram import HOST_BOILERPLATE, MEASURED, values_of
 
 
-def check_rules(language: LanguageConfig, host_lines: bool) -> None:
+def check_rules(language: LanguageConfig, boilerplate: bool) -> None:
     """Raises ConfigError for a rule on a metric that does not exist, naming the nearest one, or is not measured."""
     for metric in language.rules:
         if metric not in MEASURED:
             near = difflib.get_close_matches(metric, MEASURED, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigError(f"{language.origins.get(metric, language.label)}: rules.{metric}: no such metric{hint}")
-    if HOST_BOILERPLATE in language.active_rules() and not host_lines:
+    if HOST_BOILERPLATE in language.active_rules() and not boilerplate:
         raise ConfigError(
             f"{language.origins.get(HOST_BOILERPLATE, language.label)}: rules.{HOST_BOILERPLATE}: is measured with "
-            "host_lines.enabled = true only; set that, too, or take the rule out"
+            "boilerplate.enabled = true only; set that, too, or take the rule out"
         )
 
 

@@ -1,7 +1,7 @@
 """metric columns -> one histogram a metric and label, over edges that are part of the metric's definition.
 
-Cells are counts, so histograms of shards and batches merge by addition, in whatever order. They hold every document:
-a rule's bound is put in afterwards, and asks for no second look at the columns where it lies on an edge.
+Cells are counts, so histograms of shards and shard groups merge by addition, in whatever order. They hold every
+document: a rule's bound is put in afterwards, and asks for no second look at the columns where it lies on an edge.
 """
 
 import math
@@ -20,7 +20,7 @@ UNDER, OVER, NULL = 0, BINS + 1, BINS + 2  # cells 1 to BINS are the bins
 CELLS = BINS + 3
 Counts = npt.NDArray[np.int64]
 
-HOST_BOILERPLATE = "host_boilerplate_character_fraction"  # of the pass host_lines; null where that is off
+HOST_BOILERPLATE = "host_boilerplate_character_fraction"  # of the pass boilerplate; null where that is off
 # measured outside METRICS: lower edge, upper edge, and whether edges are spaced by ratio
 OTHERS = {
     "language_score": (0.0, 1.0, False),

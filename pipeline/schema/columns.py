@@ -34,7 +34,7 @@ TEXT = {
     "encoding": (pa.string(), "Python codec that the body was decoded with"),
     "encoding_source": (pa.string(), "bom, header, meta, utf8 or detected"),
     "encoding_repaired": (pa.bool_(), "ftfy changed the text"),
-    "text": (pa.large_string(), "main text as extracted and repaired, before spans are applied"),
+    "text": (pa.large_string(), "main text as extracted and repaired, before edits are applied"),
 }
 # Read by the stages of annotate and not stored: it is `text`, unless repair comes after the metrics.
 MEASURED = {"measured_text": (pa.large_string(), "what language, metrics and signature are of")}
@@ -62,10 +62,10 @@ SIGNATURE = {
     "bands": (pa.large_binary(), "band digests, little-endian uint64; empty without a shingle"),
     "minima": (pa.large_binary(), "each minimum modulo 256; empty without a shingle"),
 }
-SPANS = {
-    "span_starts": (pa.list_(pa.int32()), "starts of the spans to splice, code points of text"),
-    "span_ends": (pa.list_(pa.int32()), "their ends"),
-    "span_texts": (pa.list_(pa.string()), "their replacements"),
+EDITS = {
+    "edit_starts": (pa.list_(pa.int32()), "starts of the edits to apply, code points of text"),
+    "edit_ends": (pa.list_(pa.int32()), "their ends"),
+    "edit_texts": (pa.list_(pa.string()), "their replacements"),
 }
 
 
@@ -78,7 +78,7 @@ def _annotated() -> pa.Schema:
     """Columns that later passes read stand together, before `text`."""
     text = dict(TEXT)
     last = {"text": text.pop("text")}
-    return schema(RECORD, METADATA, text, LANGUAGE, METRIC, PERPLEXITY, SIGNATURE, SPANS, last)
+    return schema(RECORD, METADATA, text, LANGUAGE, METRIC, PERPLEXITY, SIGNATURE, EDITS, last)
 
 
 ANNOTATED = _annotated()
@@ -103,40 +103,43 @@ DECISION = {
     "perplexity_bucket": (pa.string(), "head, middle or tail; null without a model"),
     "host_boilerplate_character_fraction": (
         pa.float64(),
-        "share of characters in lines that repeat across the host, 0 to 1; null where host_lines is off or cannot say",
+        "share of characters in lines that repeat across the host, 0 to 1; null where boilerplate is off or cannot say",
     ),
-    "stripped_character_count": (pa.int64(), "clean only: code points that text lost with such lines"),
+    "removed_character_count": (pa.int64(), "clean only: code points that text lost with such lines"),
     "rules_fired": (
         pa.list_(pa.string()),
         "metrics that lie outside their interval, in the order of the rules",
     ),
-    "fate": (
+    "outcome": (
         pa.string(),
-        "kept, failed_rules, duplicate, url_duplicate, already_read, empty_after_refine, removed",
+        "kept, failed_rules, duplicate, url_duplicate, already_read, empty_after_edits, removed",
     ),
-    "minhash_cluster_id": (pa.string(), "id of the cluster's leader"),
+    "minhash_cluster_id": (pa.string(), "id of the cluster's centre"),
     "minhash_cluster_size": (pa.int64(), "members, passing or not"),
-    "in_population": (pa.bool_(), "took part in clusters: passed the rules that dedup.population names"),
-    "representative": (pa.string(), "id of the document that stands for the cluster; null where none passes"),
-    "elected": (pa.bool_(), "decisions only: stands for its cluster and its URL, even where it was taken out"),
+    "is_eligible": (pa.bool_(), "took part in clusters: passed the rules that dedup.eligible names"),
+    "kept_document": (pa.string(), "id of the document that stands for the cluster; null where none passes"),
+    "is_kept_document": (pa.bool_(), "decisions only: stands for its cluster and its URL, even where it was taken out"),
     "split": (pa.string(), "train or test"),
     "evaluation_overlap": (
         pa.string(),
         "JSON object: evaluation set -> share of the document's words in it; null where decontamination is off",
     ),
-    "removed": (pa.int8(), "decisions only: 0; 1 taken out; 2 taken out, and its cluster elects another"),
+    "removed": (pa.int8(), "decisions only: 0; 1 taken out; 2 taken out, and its cluster keeps another"),
     "already_read": (pa.bool_(), "decisions only: a record with this id was read before"),
-    "held_by": (pa.string(), "decisions only: id of the document of an earlier output that stands for the cluster"),
-    "url_held": (pa.bool_(), "decisions only: an earlier output keeps a document of this URL"),
+    "kept_by_baseline": (
+        pa.string(),
+        "decisions only: id of the document of an earlier output that stands for the cluster",
+    ),
+    "url_kept_by_baseline": (pa.bool_(), "decisions only: an earlier output keeps a document of this URL"),
 }
 
-FATES = (
+OUTCOMES = (
     "kept",
     "failed_rules",
     "duplicate",
     "url_duplicate",
     "already_read",
-    "empty_after_refine",
+    "empty_after_edits",
     "removed",
 )
 
@@ -153,9 +156,9 @@ CLEAN_FIRST = [
     "top_langs",
     "minhash_cluster_size",
 ]
-HOST_LINES = {
-    "host_line_starts": (pa.list_(pa.int32()), "starts of lines that repeat across the host, code points of text"),
-    "host_line_ends": (pa.list_(pa.int32()), "their ends, newline included"),
+BOILERPLATE_LINES = {
+    "boilerplate_starts": (pa.list_(pa.int32()), "starts of lines that repeat across the host, code points of text"),
+    "boilerplate_ends": (pa.list_(pa.int32()), "their ends, newline included"),
 }
 CLEAN_NOT = (
     "text_bytes",
@@ -167,6 +170,6 @@ CLEAN_NOT = (
     "domain_hash",
     "group",
     "label",
-    *SPANS,
-    *HOST_LINES,
+    *EDITS,
+    *BOILERPLATE_LINES,
 )

@@ -1,4 +1,4 @@
-"""text -> every metric, MinHash signature and spans: words are split once and shared by all three."""
+"""text -> every metric, MinHash signature and edits: words are split once and shared by all three."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -10,11 +10,11 @@ from pipeline.config.language_files import load_language_config
 from pipeline.config.run_settings import RunConfig
 from pipeline.dedup.minhash import SignatureScheme, sign_documents
 from pipeline.kernels.hashing import hash64
-from pipeline.schema.columns import LANGUAGE, MEASURED, METRIC, RECORD, SIGNATURE, SPANS, TEXT, schema
+from pipeline.schema.columns import EDITS, LANGUAGE, MEASURED, METRIC, RECORD, SIGNATURE, TEXT, schema
 from pipeline.stages.contract import add_columns
+from pipeline.text.edits import apply_edits, find_edits
 from pipeline.text.metrics.contract import WordLists, measure
 from pipeline.text.metrics.view import TextView
-from pipeline.text.refine import find_spans, splice
 from pipeline.text.urls import host_of, normalize_url, registered_domain
 from pipeline.text.words.segmenters import segment_all
 from pipeline.text.words.words import Words
@@ -35,7 +35,7 @@ class MeasureQuality:
     reads = schema(
         {"text": TEXT["text"], "label": LANGUAGE["label"], "id": RECORD["id"], "url": RECORD["url"]}, MEASURED
     )
-    adds = schema(METRIC, SIGNATURE, SPANS)
+    adds = schema(METRIC, SIGNATURE, EDITS)
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config
@@ -59,7 +59,7 @@ class MeasureQuality:
         return add_columns(table, self.adds, columns, [None] * table.num_rows)
 
     def _words(self, table: pa.Table, columns: dict[str, list[object]]) -> Iterator[Words]:
-        """The words to be signed, of some documents at a time; appends metrics and spans to the columns meanwhile."""
+        """The words to be signed, of some documents at a time; appends metrics and edits to the columns meanwhile."""
         config = self.config
         texts, measured, labels = (table[name].to_pylist() for name in ("text", "measured_text", "label"))
         for first, last in _chunks(measured):
@@ -69,13 +69,13 @@ class MeasureQuality:
                 text, label = texts[first + place], labels[first + place]
                 for name, value in measure(view, _lists(label, config.language_configs)).items():
                     columns[name].append(value)
-                spans = find_spans(text, config.refinements)
-                columns["span_starts"].append([span[0] for span in spans])
-                columns["span_ends"].append([span[1] for span in spans])
-                columns["span_texts"].append([span[2] for span in spans])
-                if spans and config.refine == "before_signing":
+                edits = find_edits(text, config.refinements)
+                columns["edit_starts"].append([edit[0] for edit in edits])
+                columns["edit_ends"].append([edit[1] for edit in edits])
+                columns["edit_texts"].append([edit[2] for edit in edits])
+                if edits and config.refine == "before_signing":
                     yield words.texts(signed, place)
-                    yield segment_all([splice(text, spans)], [label], config.segmenter)
+                    yield segment_all([apply_edits(text, edits)], [label], config.segmenter)
                     signed = place + 1
             yield words.texts(signed, last - first)
 

@@ -42,8 +42,8 @@ _OPTIONS = ftfy.TextFixerConfig(
 )
 # What ftfy can act on: a character reference, a character that it deletes or replaces, or mojibake, which it looks
 # for with BADNESS_RE. That expression tries forty alternatives at each character. Here each of them is reduced to
-# two neighbours, the rarer one first, so that one pass over a set of characters finds the places worth a look. A
-# text without such a place is left as it is by ftfy; one with such a place may be, too. `tests/text/test_repair.py`
+# two neighbours, the rarer one first, so that one pass over a set of characters finds the places keep priority a look.
+# A text without such a place is left as it is by ftfy; one with such a place may be, too. `tests/text/test_repair.py`
 # takes BADNESS_RE apart and proves that each alternative is covered.
 _C = MOJIBAKE_CATEGORIES
 _BAD, _BOX, _UPPER, _LOWER = _C["bad"], _C["box"], _C["upper_accented"], _C["lower_accented"]

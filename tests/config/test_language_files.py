@@ -232,8 +232,8 @@ def test_the_default_recipe_spells_out_the_defaults() -> None:
 def test_recipes_differ_where_they_say_so() -> None:
     fineweb2 = load_run_config(ROOT / "recipes" / "fineweb2.toml")
     assert (fineweb2.dedup.bands, fineweb2.dedup.rows, fineweb2.dedup.verify) == (14, 8, False)
-    assert fineweb2.dedup.population == "above_language_floor"
-    assert (fineweb2.select.elect_before_rules, fineweb2.select.keep) == (True, ("first_seen",))
+    assert fineweb2.dedup.eligible == "above_language_floor"
+    assert (fineweb2.select.keep_before_rules, fineweb2.select.keep) == (True, ("first_seen",))
     assert (fineweb2.rebalance.weights, fineweb2.rebalance.max_repeats) == ("fineweb2", 10)
     culturax = load_run_config(ROOT / "recipes" / "culturax.toml")
     assert (culturax.dedup.bands, culturax.dedup.rows, culturax.rebalance.weights) == (17, 15, "none")

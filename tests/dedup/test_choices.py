@@ -13,7 +13,7 @@ from pipeline.config.run_settings import RunConfig
 from pipeline.dedup.minhash import SignatureScheme, bands_and_rows, sign_documents
 from pipeline.errors import ConfigError
 from pipeline.operations.run import run
-from pipeline.output.decisions import fates_of
+from pipeline.output.decisions import read_decisions
 from tests.make_warc import conversion_record, write_records
 
 STORY = "the boats came back with the tide and all the people walked down to the water before noon"
@@ -81,8 +81,8 @@ def test_the_exact_method_joins_only_the_same_words(
     settings: dict[str, Any] = {
         "inputs": [str(tmp_path / "pages.warc.wet.gz")],
         "output": str(tmp_path / "output"),
-        "dedup": {"method": method, "population": "all", "large_group_rows": large_group_rows},
+        "dedup": {"method": method, "eligible": "all", "large_group_rows": large_group_rows},
         "select": {"rules": False},
     }
-    rows = fates_of(run(RunConfig.model_validate(settings)), "main").to_pylist()
+    rows = read_decisions(run(RunConfig.model_validate(settings)), "main").to_pylist()
     assert Counter(row["minhash_cluster_size"] for row in rows) == sizes

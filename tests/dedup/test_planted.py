@@ -29,7 +29,7 @@ from pipeline.dedup.shingles import normalise_words, shingle_hashes, word_hashes
 from pipeline.dedup.verify import verify
 from pipeline.execution.inline import InlineExecutor
 from pipeline.execution.tasks import Executor
-from pipeline.output.layout import Layout
+from pipeline.output.output import Output
 from pipeline.passes.deduplicate.collate import signature_writer
 from pipeline.passes.deduplicate.deduplicate import cluster_signatures
 from tests.planted import LABELS, Planted, chance_found, expected_found, planted
@@ -71,8 +71,8 @@ def test_pairs_end_in_one_cluster_as_often_as_s_curve_and_estimate_together_say(
     signatures = pairs.signatures
     roots = partition(signatures.bands, signatures.exact)
     assert len(np.unique(roots)) >= len(pairs.jaccard)  # no two pairs met
-    leaders, _ = verify(roots, signatures.minima, signatures.has_shingles, signatures.exact, THRESHOLD)
-    found = leaders[0::2] == leaders[1::2]
+    centres, _ = verify(roots, signatures.minima, signatures.has_shingles, signatures.exact, THRESHOLD)
+    found = centres[0::2] == centres[1::2]
     expected = expected_found(pairs.jaccard, SCHEME, THRESHOLD)
     bins = np.minimum(pairs.jaccard // 0.05, 19)
     wrong = [number / 20 for number in range(20) if not within_chance(found[bins == number], expected[bins == number])]
@@ -99,7 +99,8 @@ def test_the_chance_to_be_found_agrees_with_a_simulation() -> None:
         assert abs(hits.mean() - chance_found(jaccard, SCHEME, THRESHOLD)) < 0.015
 
 
-# Two shingles that agree in the low byte of their hash do so under every permutation: one pair of 5 x 5 is worth .04.
+# Two shingles that agree in the low byte of their hash do so under every permutation: one pair of 5 x 5 is worth
+# .04.
 @pytest.mark.parametrize(("shingles", "documents", "spread"), [(5, 400, 0.05), (100, 400, 0.02), (10_000, 60, 0.02)])
 def test_unrelated_documents_resemble_each_other_by_nothing(shingles: int, documents: int, spread: float) -> None:
     rng = np.random.default_rng(shingles)
@@ -116,8 +117,8 @@ def test_a_document_too_short_for_a_shingle_meets_only_its_exact_copy() -> None:
     words = [short, [*short[:3], "late"], short, [], [], [*short, "today"], [*short, "tonight"]]
     signatures = sign_documents(words, SCHEME)
     roots = partition(signatures.bands, signatures.exact)
-    leaders, _ = verify(roots, signatures.minima, signatures.has_shingles, signatures.exact, THRESHOLD)
-    assert leaders.tolist() == [0, 1, 0, 3, 4, 5, 6]
+    centres, _ = verify(roots, signatures.minima, signatures.has_shingles, signatures.exact, THRESHOLD)
+    assert centres.tolist() == [0, 1, 0, 3, 4, 5, 6]
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +204,7 @@ def test_splitting_and_the_order_of_tasks_change_nothing(
 
 def clusters(pairs: Planted, files: int, large_group_rows: int, executor: Executor, folder: Path) -> pa.Table:
     """Rows of the clusters files over signatures in so many files, two groups; some records stand there twice."""
-    layout = Layout(folder)
+    layout = Output(folder)
     signatures = pairs.signatures
     total = len(signatures.exact)
     number = np.arange(total)
@@ -211,7 +212,7 @@ def clusters(pairs: Planted, files: int, large_group_rows: int, executor: Execut
     columns: dict[str, Any] = {
         "id": [f"<urn:test:{one}>" for one in record],
         "id_hash": (record + 1).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15),
-        "in_population": np.ones(total, bool),
+        "is_eligible": np.ones(total, bool),
         "exact_hash": signatures.exact,
         **{f"band_{band:02d}": signatures.bands[:, band] for band in range(14)},
         "minima": pa.array([row.tobytes() for row in signatures.minima], pa.binary(112)),

@@ -10,23 +10,23 @@ from pipeline.dedup.verify import Verifier, equal_bytes_needed, verify
 from pipeline.errors import ConfigError
 
 
-def naive_verify(roots, minima, has_minima, exact, threshold, max_leaders):
-    leaders_of, leaders, overflow_count = {}, [], 0
+def naive_verify(roots, minima, has_minima, exact, threshold, max_cluster_centres):
+    centres_of, centres, overflow_count = {}, [], 0
     for member, root in enumerate(roots):
-        seats = leaders_of.setdefault(root, [])
-        for leader in seats:
-            alike = has_minima[member] and has_minima[leader]
-            alike = alike and estimate_jaccard(minima[member], minima[leader]) >= threshold
-            if alike or (exact[member] and exact[member] == exact[leader]):
-                leaders.append(leader)
+        slots = centres_of.setdefault(root, [])
+        for centre in slots:
+            alike = has_minima[member] and has_minima[centre]
+            alike = alike and estimate_jaccard(minima[member], minima[centre]) >= threshold
+            if alike or (exact[member] and exact[member] == exact[centre]):
+                centres.append(centre)
                 break
         else:
-            leaders.append(member)
-            if len(seats) < max_leaders:
-                seats.append(member)
+            centres.append(member)
+            if len(slots) < max_cluster_centres:
+                slots.append(member)
             else:
                 overflow_count += 1
-    return leaders, overflow_count
+    return centres, overflow_count
 
 
 @st.composite
@@ -46,19 +46,19 @@ def documents(draw):
 
 
 @given(documents(), st.sampled_from([0, 0.3, 0.5, 0.65, 1]), st.integers(1, 4))
-def test_verify_agrees_with_an_obvious_loop(rows, threshold, max_leaders):
-    leaders, overflow_count = verify(*rows, threshold, max_leaders)
-    expected = naive_verify(*rows, threshold, max_leaders)
-    assert (leaders.tolist(), overflow_count) == expected
-    assert leaders.dtype == rows[0].dtype
+def test_verify_agrees_with_an_obvious_loop(rows, threshold, max_cluster_centres):
+    centres, overflow_count = verify(*rows, threshold, max_cluster_centres)
+    expected = naive_verify(*rows, threshold, max_cluster_centres)
+    assert (centres.tolist(), overflow_count) == expected
+    assert centres.dtype == rows[0].dtype
 
 
 @given(documents())
 def test_a_leader_leads_itself_and_lies_in_the_component_of_its_members(rows):
-    leaders, _ = verify(*rows)
-    assert np.array_equal(leaders[leaders], leaders)
-    assert np.array_equal(rows[0][leaders], rows[0])
-    assert np.all(leaders <= np.arange(leaders.size))
+    centres, _ = verify(*rows)
+    assert np.array_equal(centres[centres], centres)
+    assert np.array_equal(rows[0][centres], rows[0])
+    assert np.all(centres <= np.arange(centres.size))
 
 
 def one_component(minima, exact=None, has_minima=None):
@@ -74,8 +74,8 @@ def one_component(minima, exact=None, has_minima=None):
 
 def test_a_chain_is_split_where_it_has_left_its_leader():
     chain = [[0] * (10 - i) + [1] * i for i in range(0, 11, 2)]  # neighbours share 8 of 10
-    leaders, overflow_count = verify(*one_component(chain), threshold=0.75)
-    assert leaders.tolist() == [0, 0, 2, 2, 4, 4]
+    centres, overflow_count = verify(*one_component(chain), threshold=0.75)
+    assert centres.tolist() == [0, 0, 2, 2, 4, 4]
     assert overflow_count == 0
 
 
@@ -91,16 +91,16 @@ def test_null_exact_hashes_and_absent_minima_join_nothing():
 
 def test_documents_beyond_the_last_leader_stay_alone_and_are_counted():
     minima = [[i] * 8 for i in (0, 1, 2, 2, 0, 3)]
-    leaders, overflow_count = verify(*one_component(minima), max_leaders=2)
-    assert leaders.tolist() == [0, 1, 2, 3, 0, 5]
+    centres, overflow_count = verify(*one_component(minima), max_cluster_centres=2)
+    assert centres.tolist() == [0, 1, 2, 3, 0, 5]
     assert overflow_count == 3
 
 
 def test_each_component_has_its_own_leaders():
     roots = np.array([0, 1, 0, 1], dtype=np.uint32)
     minima = np.zeros((4, 8), dtype=np.uint8)
-    leaders, _ = verify(roots, minima, np.ones(4, dtype=np.bool_), np.zeros(4, dtype=np.uint64), max_leaders=1)
-    assert leaders.tolist() == [0, 1, 0, 1]
+    centres, _ = verify(roots, minima, np.ones(4, dtype=np.bool_), np.zeros(4, dtype=np.uint64), max_cluster_centres=1)
+    assert centres.tolist() == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize("threshold", [0, 0.3, 0.65, 0.72, 1])
@@ -116,8 +116,8 @@ def test_impossible_settings_and_shapes_are_refused():
     rows = one_component([[0] * 8])
     with pytest.raises(ConfigError, match=r"verify_threshold = 1\.5"):
         verify(*rows, threshold=1.5)
-    with pytest.raises(ConfigError, match="max_leaders = 0"):
-        verify(*rows, max_leaders=0)
+    with pytest.raises(ConfigError, match="max_cluster_centres = 0"):
+        verify(*rows, max_cluster_centres=0)
     with pytest.raises(ValueError, match="one row a document"):
         verify(rows[0], rows[1], rows[2], np.zeros(2, dtype=np.uint64))
 
@@ -129,20 +129,20 @@ def test_feeding_in_pieces_changes_nothing(rows, piece):
     for start in range(0, roots.size, piece):
         part = slice(start, start + piece)
         verifier.feed(minima[part], has_minima[part], exact[part])
-    leaders, overflow_count = verify(*rows, 0.5, 2)
-    assert np.array_equal(verifier.leaders, leaders)
+    centres, overflow_count = verify(*rows, 0.5, 2)
+    assert np.array_equal(verifier.centres, centres)
     assert verifier.overflow_count == overflow_count
 
 
 def test_more_leaders_than_the_first_room_are_kept():
-    n = 5000  # one component, nobody like another: the room grows from 1,024 leaders
+    n = 5000  # one component, nobody like another: the room grows from 1,024 centres
     minima = np.random.default_rng(1).integers(0, 256, (n, 16), dtype=np.uint8)
     minima[-1] = minima[3000]
     verifier = Verifier(np.zeros(n, dtype=np.uint32), 16, 0.9, n)
     for start in range(0, n, 500):
         part = slice(start, start + 500)
         verifier.feed(minima[part], np.ones(500, dtype=np.bool_), np.zeros(500, dtype=np.uint64))
-    assert verifier.leaders.tolist() == [*range(n - 1), 3000]
+    assert verifier.centres.tolist() == [*range(n - 1), 3000]
 
 
 def test_more_rows_than_documents_are_refused():

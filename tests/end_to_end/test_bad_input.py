@@ -13,7 +13,7 @@ from pipeline.errors import AuditError
 from pipeline.execution.commit import read_json
 from pipeline.operations.audit import audit
 from pipeline.operations.run import run
-from pipeline.output.layout import Layout
+from pipeline.output.output import Output
 from tests.outputs import digests
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,16 +68,16 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
 
 
 @pytest.fixture(scope="module")
-def small(config: RunConfig) -> Layout:
+def small(config: RunConfig) -> Output:
     return run(config)
 
 
 def test_a_shard_without_a_manifest_is_made_again_with_the_same_bytes(
-    small: Layout, config: RunConfig, tmp_path: Path
+    small: Output, config: RunConfig, tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(small.root, copy)
-    layout = Layout(copy)
+    layout = Output(copy)
     shard = layout.shards()[0]
     layout.annotated_manifest(shard).unlink()
     layout.annotated(shard).write_bytes(b"half a file")
@@ -85,7 +85,7 @@ def test_a_shard_without_a_manifest_is_made_again_with_the_same_bytes(
     assert digests(copy) == digests(small.root)
 
 
-def first_part(layout: Layout) -> Path:
+def first_part(layout: Output) -> Path:
     files = read_json(layout.selection("main") / "manifest.json")["files"]
     path: str = next(iter(files.values()))[0]["path"]
     return layout.selection("main") / path
@@ -101,23 +101,23 @@ def flip(path: Path) -> None:
     ("damage", "message"), [(flip, "sha256 differs"), (Path.unlink, "missing")], ids=["flip", "delete"]
 )
 def test_the_audit_names_a_damaged_part(
-    damage: Callable[[Path], None], message: str, small: Layout, tmp_path: Path
+    damage: Callable[[Path], None], message: str, small: Output, tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(small.root, copy)
-    part = first_part(Layout(copy))
+    part = first_part(Output(copy))
     damage(part)
     with pytest.raises(AuditError) as caught:
-        audit(Layout(copy), "main")
+        audit(Output(copy), "main")
     lines = str(caught.value).splitlines()
     assert len(lines) == 2
     assert lines[1].startswith(f"{part}: {message}")
 
 
-def test_the_audit_command_ends_with_code_one_for_a_damaged_part(small: Layout, tmp_path: Path) -> None:
+def test_the_audit_command_ends_with_code_one_for_a_damaged_part(small: Output, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(small.root, copy)
-    flip(first_part(Layout(copy)))
+    flip(first_part(Output(copy)))
     done = glotmill("audit", str(copy))
     assert done.returncode == 1
     assert "sha256 differs" in done.stderr

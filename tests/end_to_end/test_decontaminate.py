@@ -17,8 +17,8 @@ from pipeline.execution.commit import read_json
 from pipeline.operations.audit import audit
 from pipeline.operations.explain import explain
 from pipeline.operations.run import reselect
-from pipeline.output.decisions import fates_of
-from pipeline.output.layout import Layout
+from pipeline.output.decisions import read_decisions
+from pipeline.output.output import Output
 from pipeline.passes.select.decontaminate import items_of
 from pipeline.text.words.segmenters import segment_with_icu
 from tests.outputs import over_some_files
@@ -31,7 +31,7 @@ def words_of(text: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def texts(demo: Layout) -> dict[str, dict[str, Any]]:
+def texts(demo: Output) -> dict[str, dict[str, Any]]:
     """Label and text of the documents of some files, by id."""
     columns = ["id", "label", "text", "url"]
     tables = [pq.read_table(demo.annotated(shard), columns=columns) for shard in demo.shards()[3:6]]
@@ -39,9 +39,9 @@ def texts(demo: Layout) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def items(demo: Layout, texts: dict[str, dict[str, Any]]) -> dict[str, str]:
+def items(demo: Output, texts: dict[str, dict[str, Any]]) -> dict[str, str]:
     """A line of 13 to 60 words of a kept document of each language."""
-    kept = {row["id"] for row in fates_of(demo, "main").to_pylist() if row["fate"] == "kept"}
+    kept = {row["id"] for row in read_decisions(demo, "main").to_pylist() if row["outcome"] == "kept"}
     found: dict[str, str] = {}
     for identity, row in sorted(texts.items()):
         if row["label"] in LABELS and row["label"] not in found and identity in kept:
@@ -52,18 +52,18 @@ def items(demo: Layout, texts: dict[str, dict[str, Any]]) -> dict[str, str]:
     return found
 
 
-def selected(demo: Layout, config: RunConfig, root: Path, **settings: Any) -> Layout:
+def selected(demo: Output, config: RunConfig, root: Path, **settings: Any) -> Output:
     if not root.exists():
         over_some_files(demo, root, slice(3, 6))
     values = config.model_dump() | {"output": str(root)}
-    values["dedup"] |= {"batch_shards": 2}
+    values["dedup"] |= {"shard_group_size": 2}
     values["select"] |= {"decontaminate": settings}
-    reselect(RunConfig.model_validate(values), Layout(root), {})
-    return Layout(root)
+    reselect(RunConfig.model_validate(values), Output(root), {})
+    return Output(root)
 
 
 def test_documents_with_a_line_of_an_evaluation_set_fail_in_every_script(
-    demo: Layout, demo_config: RunConfig, texts: dict[str, dict[str, Any]], items: dict[str, str], tmp_path: Path
+    demo: Output, demo_config: RunConfig, texts: dict[str, dict[str, Any]], items: dict[str, str], tmp_path: Path
 ) -> None:
     half = len(items) // 2
     lines = list(items.values())
@@ -88,12 +88,12 @@ def test_documents_with_a_line_of_an_evaluation_set_fail_in_every_script(
             split = [run.split(" ") for run in of_set]
             if any(" ".join(run[start : start + 13]) in grams for run in split for start in range(len(run) - 12)):
                 wanted.setdefault(identity, set()).add(name)
-    decisions = {row["id"]: row for row in fates_of(layout, "main").to_pylist()}
+    decisions = {row["id"]: row for row in read_decisions(layout, "main").to_pylist()}
     found = {one: set(json.loads(row["evaluation_overlap"])) for one, row in decisions.items()}
     assert {one: sets for one, sets in found.items() if sets} == wanted
     assert {texts[one]["label"] for one in wanted} >= set(items)
     assert {one for one, row in decisions.items() if "evaluation_overlap" in row["rules_fired"]} == set(wanted)
-    assert {decisions[one]["fate"] for one in wanted} <= {"failed_rules", "already_read"}
+    assert {decisions[one]["outcome"] for one in wanted} <= {"failed_rules", "already_read"}
     told = read_json(layout.root / "contamination" / "index.json")["sets"]
     assert {name: sum(one["documents"].values()) for name, one in told.items()} == {
         name: sum(name in of_document for of_document in wanted.values()) for name in runs
@@ -105,19 +105,19 @@ def test_documents_with_a_line_of_an_evaluation_set_fail_in_every_script(
 
 
 def test_overlap_can_be_reported_only_and_is_not_measured_again_for_another_limit(
-    demo: Layout, demo_config: RunConfig, items: dict[str, str], tmp_path: Path
+    demo: Output, demo_config: RunConfig, items: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "plain.txt").write_text(next(iter(items.values())), encoding="utf-8")
     files = [str(tmp_path / "plain.txt")]
     layout = selected(demo, demo_config, tmp_path / "out", files=files, drop=False)
-    written = (layout.root / "contamination" / "batch-00000.parquet").stat().st_mtime_ns
+    written = (layout.root / "contamination" / "shard-group-00000.parquet").stat().st_mtime_ns
     folder = layout.selection("main")
     entries = [file for files in read_json(folder / "manifest.json")["files"].values() for file in files]
     clean = [row for file in entries for row in pq.read_table(folder / file["path"]).to_pylist()]
     assert {row["evaluation_overlap"] == "{}" for row in clean} == {True, False}
     selected(demo, demo_config, tmp_path / "out", files=files, max_overlap=1.0)
-    assert not any("evaluation_overlap" in row["rules_fired"] for row in fates_of(layout, "main").to_pylist())
-    assert (layout.root / "contamination" / "batch-00000.parquet").stat().st_mtime_ns == written
+    assert not any("evaluation_overlap" in row["rules_fired"] for row in read_decisions(layout, "main").to_pylist())
+    assert (layout.root / "contamination" / "shard-group-00000.parquet").stat().st_mtime_ns == written
 
 
 def test_evaluation_files_are_refused_with_what_is_wrong(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from pipeline.config.run_settings import RunConfig
 from pipeline.execution.commit import read_json
 from pipeline.operations.audit import audit
 from pipeline.operations.run import run
-from pipeline.output.decisions import fates_of
-from pipeline.output.layout import Layout
+from pipeline.output.decisions import read_decisions
+from pipeline.output.output import Output
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 REASONS = {
@@ -46,29 +46,29 @@ def truth() -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def annotated(demo: Layout) -> Rows:
+def annotated(demo: Output) -> Rows:
     columns = ["id", "url", "text", "label", "encoding"]
     return by_id(pa.concat_tables([pq.read_table(demo.annotated(one), columns=columns) for one in demo.shards()]))
 
 
 @pytest.fixture(scope="module")
-def dropped(demo: Layout) -> Rows:
+def dropped(demo: Output) -> Rows:
     return by_id(pa.concat_tables([pq.read_table(demo.dropped(one)) for one in demo.shards()]))
 
 
 @pytest.fixture(scope="module")
-def decisions(demo: Layout) -> Rows:
-    return by_id(fates_of(demo, "main"))
+def decisions(demo: Output) -> Rows:
+    return by_id(read_decisions(demo, "main"))
 
 
 @pytest.fixture(scope="module")
-def manifest(demo: Layout) -> dict[str, Any]:
+def manifest(demo: Output) -> dict[str, Any]:
     read: dict[str, Any] = read_json(demo.selection("main") / "manifest.json")
     return read
 
 
 def test_every_record_is_once_in_annotated_or_dropped_but_the_one_without_a_readable_header(
-    demo: Layout, truth: list[dict[str, Any]], annotated: Rows, dropped: Rows
+    demo: Output, truth: list[dict[str, Any]], annotated: Rows, dropped: Rows
 ) -> None:
     count = {one["record_id"]: len(annotated.get(one["record_id"], [])) for one in truth}
     for identity in count:
@@ -76,8 +76,12 @@ def test_every_record_is_once_in_annotated_or_dropped_but_the_one_without_a_read
     assert [identity for identity, times in count.items() if times > 1] == []
     lost = [one for one in truth if count[one["record_id"]] == 0]
     assert [(one["file"], one["kind"]) for one in lost] == [("broken/corrupt-member.warc.gz", "unreadable")]
-    gaps = [(Path(one["file_path"]).name, gap["reason"]) for one in demo.manifests() for gap in one["gaps"]]
-    assert gaps == [("corrupt-member.warc.gz", "unreadable")]
+    unreadable_ranges = [
+        (Path(manifest.file_path).name, lost.reason)
+        for manifest in demo.manifests()
+        for lost in manifest.unreadable_ranges
+    ]
+    assert unreadable_ranges == [("corrupt-member.warc.gz", "unreadable")]
     assert set(annotated) | set(dropped) <= set(count)
 
 
@@ -88,7 +92,7 @@ def test_records_of_a_bad_kind_are_dropped_for_its_reason(
     ids = [one["record_id"] for one in truth if one["kind"] == kind]
     reasons = [row["drop_reason"] for identity in ids for row in dropped.get(identity, [])]
     assert set(reasons) <= REASONS[kind]
-    assert len(reasons) == len(ids) - (kind == "unreadable")  # the corrupt member is a gap, see above
+    assert len(reasons) == len(ids) - (kind == "unreadable")  # the corrupt member is an unreadable range, see above
     assert [identity for identity in ids if identity in annotated] == []
 
 
@@ -134,7 +138,7 @@ def test_duplicates_are_in_the_cluster_of_their_original(truth: list[dict[str, A
 
 
 def test_no_two_documents_of_a_cluster_are_kept(decisions: Rows) -> None:
-    kept = Counter(row["minhash_cluster_id"] for rows in decisions.values() for row in rows if row["fate"] == "kept")
+    kept = Counter(row["minhash_cluster_id"] for rows in decisions.values() for row in rows if row["outcome"] == "kept")
     assert len(kept) >= 400
     assert [cluster for cluster, count in kept.items() if count > 1] == []
 
@@ -145,7 +149,7 @@ def test_exact_copies_are_never_kept_twice(truth: list[dict[str, Any]], decision
         if one["kind"] == "exact_duplicate":
             copies[one["duplicate_group"]].add(one["record_id"])
     twice = {
-        group: [identity for identity in members if decisions[identity][0]["fate"] == "kept"]
+        group: [identity for identity in members if decisions[identity][0]["outcome"] == "kept"]
         for group, members in copies.items()
     }
     assert len(copies) >= 5
@@ -157,40 +161,40 @@ def test_thirty_copies_are_a_cluster_of_thirty(truth: list[dict[str, Any]], deci
     assert len(thirty) == 30
     assert len({row["minhash_cluster_id"] for row in thirty}) == 1
     assert {row["minhash_cluster_size"] >= 30 for row in thirty} == {True}
-    assert sum(row["fate"] == "kept" for row in thirty) <= 1
+    assert sum(row["outcome"] == "kept" for row in thirty) <= 1
 
 
 def test_the_longest_member_of_its_cluster_stays(truth: list[dict[str, Any]], decisions: Rows) -> None:
     group = groups_of(truth)["longest-ita"]
-    chosen = [one["record_id"] for one in group if one["representative"]]
-    assert [one["record_id"] for one in group if decisions[one["record_id"]][0]["fate"] == "kept"] == chosen
+    chosen = [one["record_id"] for one in group if one["kept_document"]]
+    assert [one["record_id"] for one in group if decisions[one["record_id"]][0]["outcome"] == "kept"] == chosen
 
 
 def test_the_same_url_is_kept_once(truth: list[dict[str, Any]], decisions: Rows) -> None:
     groups: dict[str, list[str]] = defaultdict(list)
     for one in truth:
         if str(one["duplicate_group"]).startswith("url-"):
-            groups[one["duplicate_group"]].append(decisions[one["record_id"]][0]["fate"])
+            groups[one["duplicate_group"]].append(decisions[one["record_id"]][0]["outcome"])
     assert len(groups) >= 1
-    assert {name: fates for name, fates in groups.items() if fates.count("kept") > 1} == {}
+    assert {name: outcomes for name, outcomes in groups.items() if outcomes.count("kept") > 1} == {}
 
 
-def test_the_audit_passes_with_checksums(demo: Layout, annotated: Rows) -> None:
+def test_the_audit_passes_with_checksums(demo: Output, annotated: Rows) -> None:
     lines = audit(demo, "main")
     assert lines == [
-        f"8 shards: bytes and records balance, {len(annotated)} documents",
-        f"selection main: each of {len(annotated)} documents has exactly one fate",
+        f"8 shards: bytes and records agree, {len(annotated)} documents",
+        f"selection main: each of {len(annotated)} documents has exactly one outcome",
     ]
 
 
-def test_a_second_run_writes_no_data_again(demo: Layout, demo_config: RunConfig) -> None:
+def test_a_second_run_writes_no_data_again(demo: Output, demo_config: RunConfig) -> None:
     def times() -> dict[str, int]:
         folders = ("annotated", "dropped", "signatures", "clusters", "selections/main/clean")
         return {
             str(path.relative_to(demo.root)): path.stat().st_mtime_ns
             for folder in folders
             for path in (demo.root / folder).rglob("*")
-            if path.is_file() and not path.match("annotated/batch-*.json")
+            if path.is_file() and not path.match("annotated/shard-group-*.json")
         }
 
     before = times()
@@ -199,7 +203,7 @@ def test_a_second_run_writes_no_data_again(demo: Layout, demo_config: RunConfig)
     assert times() == before
 
 
-def test_clean_files_are_sorted_by_cluster_size_and_hash_of_id(demo: Layout, manifest: dict[str, Any]) -> None:
+def test_clean_files_are_sorted_by_cluster_size_and_hash_of_id(demo: Output, manifest: dict[str, Any]) -> None:
     import xxhash
 
     sizes = 0
@@ -215,7 +219,7 @@ def test_clean_files_are_sorted_by_cluster_size_and_hash_of_id(demo: Layout, man
     assert sizes > len(manifest["files"])
 
 
-def test_run_lengths_agree_with_the_rows_of_the_file(demo: Layout, manifest: dict[str, Any]) -> None:
+def test_run_lengths_agree_with_the_rows_of_the_file(demo: Output, manifest: dict[str, Any]) -> None:
     columns = ["minhash_cluster_size", "character_count", "segment_count"]
     for files in manifest["files"].values():
         for file in files:
@@ -234,7 +238,7 @@ def test_run_lengths_agree_with_the_rows_of_the_file(demo: Layout, manifest: dic
                 assert found == ({size}, characters, words)
 
 
-def test_character_count_of_a_clean_row_is_the_length_of_its_text(demo: Layout, manifest: dict[str, Any]) -> None:
+def test_character_count_of_a_clean_row_is_the_length_of_its_text(demo: Output, manifest: dict[str, Any]) -> None:
     wrong = [
         (row["url"], row["character_count"], len(row["text"]))
         for files in manifest["files"].values()
@@ -248,12 +252,12 @@ def test_character_count_of_a_clean_row_is_the_length_of_its_text(demo: Layout, 
 
 
 def test_fates_sum_to_documents_by_language(
-    demo: Layout, manifest: dict[str, Any], annotated: Rows, decisions: Rows
+    demo: Output, manifest: dict[str, Any], annotated: Rows, decisions: Rows
 ) -> None:
     labels = Counter(row["label"] for rows in annotated.values() for row in rows)
-    assert {label: sum(fates.values()) for label, fates in manifest["fates"].items()} == labels
+    assert {label: sum(outcomes.values()) for label, outcomes in manifest["outcomes"].items()} == labels
     told: Counter[str] = Counter()
-    for fates in manifest["fates"].values():
-        told.update(fates)
-    assert told == Counter(row["fate"] for rows in decisions.values() for row in rows)
+    for outcomes in manifest["outcomes"].values():
+        told.update(outcomes)
+    assert told == Counter(row["outcome"] for rows in decisions.values() for row in rows)
     assert told["kept"] == sum(file["rows"] for files in manifest["files"].values() for file in files)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pipeline.operations.audit import audit
-from pipeline.output.layout import Layout
+from pipeline.output.output import Output
 from tests.outputs import digests
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ MOMENTS = [
     "os.link:annotated/truncated",
     "os.link:annotated/corrupt",
     "os.rename:lookup/index.json",
-    "os.rename:signatures/batch",
+    "os.rename:signatures/shard-group",
     "os.rename:clusters/index.json",
     "os.rename:clean/eng_Latn",
     "os.rename:selections/main",
@@ -74,7 +74,7 @@ def test_a_run_killed_at_each_commit_in_turn_ends_with_the_same_files(runs: Runs
     assert runs.run(output)[0] == 0
     assert len(digests(output)) >= 20
     assert digests(output) == digests(runs.undisturbed)
-    assert audit(Layout(output), "main")[0].startswith("2 shards: ")
+    assert audit(Output(output), "main")[0].startswith("2 shards: ")
 
 
 @pytest.mark.parametrize("moment", ["os.link:annotated/truncated", "os.rename:clusters/index.json"])

@@ -11,13 +11,13 @@ import pytest
 
 from pipeline.cli.main import main
 from pipeline.execution.commit import read_json
-from pipeline.output.layout import Layout
+from pipeline.output.output import Output
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def output(demo: Layout, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def output(demo: Output, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `mix` needs of the demo's output."""
     folder = tmp_path_factory.mktemp("command") / "output"
     assert isinstance(demo.root, Path)
@@ -48,7 +48,7 @@ def test_a_budget_an_override_and_files(
     files = tmp_path / "files"
     assert mix(*options, "--language", "fra_Latn=0.5", "--materialize", str(files), "--shards", "2") == 0
     shown = capsys.readouterr().out
-    made = read_json(output / "selections" / "main" / "mixes" / "even.json")
+    made = read_json(output / "selections" / "main" / "mixtures" / "even.json")
     assert made["settings"] == {
         "name": "even",
         "weights": "txt360",
@@ -71,8 +71,8 @@ def test_a_budget_an_override_and_files(
 
 def test_what_is_not_said_is_as_the_run_had_it(mix: Callable[..., int], output: Path) -> None:
     assert mix("--name", "again") == 0
-    mixes = output / "selections" / "main" / "mixes"
-    again, default = read_json(mixes / "again.json"), read_json(mixes / "default.json")
+    mixtures = output / "selections" / "main" / "mixtures"
+    again, default = read_json(mixtures / "again.json"), read_json(mixtures / "default.json")
     assert again | {"name": "default", "settings": default["settings"]} == default
 
 
@@ -88,14 +88,14 @@ def test_mistakes_are_one_line_and_exit_code_2(
         said = capsys.readouterr().err
         assert message in said
         assert len(said.splitlines()) == 1
-    assert not (output / "selections" / "main" / "mixes" / "mix.json").exists()
+    assert not (output / "selections" / "main" / "mixtures" / "mix.json").exists()
 
 
 def test_the_example_of_the_documentation_has_its_figures(mix: Callable[..., int], output: Path) -> None:
-    page = (ROOT / "docs" / "mixes.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "mixtures.md").read_text(encoding="utf-8")
     line = next(line for line in page.splitlines() if line.startswith("$ glotmill mix demo-output"))
     assert mix(*shlex.split(line)[4:]) == 0
-    made = read_json(output / "selections" / "main" / "mixes" / "even.json")
+    made = read_json(output / "selections" / "main" / "mixtures" / "even.json")
     columns = ("clean_documents", "clean_tokens", "documents", "repeated_documents", "tokens")
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in page.splitlines() if row.startswith("| ")]
     shown = {row[0]: row[1:] for row in rows if row[0] in made["totals"] or row[0] == "all 32"}
@@ -110,5 +110,5 @@ def test_the_example_of_the_documentation_has_its_figures(mix: Callable[..., int
     assert all([f"{one[name]:,}" for name in names] in rows for one in french)
     for kind in ("none", "fineweb2", "txt360", "default"):
         assert mix("--name", kind, "--weights", kind) == 0
-        total = read_json(output / "selections" / "main" / "mixes" / f"{kind}.json")["total"]
+        total = read_json(output / "selections" / "main" / "mixtures" / f"{kind}.json")["total"]
         assert f"{total['repeated_documents']:,}" == next(row[2] for row in rows if row[0] == f"`{kind}`")

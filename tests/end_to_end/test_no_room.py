@@ -15,7 +15,7 @@ from pipeline.config.run_settings import RunConfig
 from pipeline.errors import StorageError
 from pipeline.operations.audit import audit
 from pipeline.operations.run import run
-from pipeline.output.layout import Layout
+from pipeline.output.output import Output
 from tests.outputs import digests
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +70,7 @@ def test_a_disk_that_fills_up_in_each_pass_is_named_and_the_run_resumes_when_it_
     assert len(set(stopped)) >= 4
     assert any(place.startswith("selections/main.partial/") for place in stopped)
     assert digests(output) == roomy
-    assert len(audit(Layout(output), "main")) == 2
+    assert len(audit(Output(output), "main")) == 2
 
 
 def test_a_limit_on_the_size_of_files_ends_the_command_with_code_one_and_one_message(

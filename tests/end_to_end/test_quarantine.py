@@ -11,11 +11,13 @@ import pytest
 
 from pipeline.config.run_settings import DedupConfig, RunConfig
 from pipeline.errors import AuditError, MissingError, PipelineError
-from pipeline.execution.commit import read_json
+from pipeline.execution.commit import read_json, read_manifest
 from pipeline.execution.progress import Progress
 from pipeline.operations.audit import audit
 from pipeline.operations.run import reselect, run
-from pipeline.output.layout import Layout, shard_name
+from pipeline.output.layout import shard_name
+from pipeline.output.output import Output
+from pipeline.schema.manifests import ShardManifest
 from tests.outputs import digests
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,16 +51,16 @@ def inputs(tmp_path: Path) -> list[Path]:
 
 
 @pytest.fixture
-def ended(inputs: list[Path], tmp_path: Path) -> tuple[RunConfig, Layout]:
+def ended(inputs: list[Path], tmp_path: Path) -> tuple[RunConfig, Output]:
     """A run that lost its third input while it annotated."""
     config = settings(inputs, tmp_path / "output")
     with pytest.raises(MissingError):
         run(config, progress=removing(inputs[2]))
-    return config, Layout(tmp_path / "output")
+    return config, Output(tmp_path / "output")
 
 
 def test_a_vanished_input_is_quarantined_by_name_after_three_attempts_and_the_others_are_annotated(
-    ended: tuple[RunConfig, Layout], inputs: list[Path]
+    ended: tuple[RunConfig, Output], inputs: list[Path]
 ) -> None:
     layout = ended[1]
     shards = [shard_name(str(path)) for path in inputs]
@@ -70,13 +72,13 @@ def test_a_vanished_input_is_quarantined_by_name_after_three_attempts_and_the_ot
     assert record["error"].startswith("FileNotFoundError: ")
     assert record["versions"]["fastwarc"] > "2"
     assert audit(layout) == [
-        f"2 shards: bytes and records balance, {sum(one['documents'] for one in layout.manifests())} documents",
+        f"2 shards: bytes and records agree, {sum(manifest.documents for manifest in layout.manifests())} documents",
         f"missing: {shards[2]}, quarantined ({record['error']})",
     ]
 
 
 def test_with_accept_missing_the_clean_text_is_that_of_a_run_without_the_shard_and_the_card_names_it(
-    ended: tuple[RunConfig, Layout], inputs: list[Path], tmp_path: Path
+    ended: tuple[RunConfig, Output], inputs: list[Path], tmp_path: Path
 ) -> None:
     config, layout = ended
     shard = shard_name(str(inputs[2]))
@@ -97,7 +99,7 @@ def test_with_accept_missing_the_clean_text_is_that_of_a_run_without_the_shard_a
 
 
 def test_a_later_run_tries_the_shard_again_and_ends_as_if_nothing_had_been(
-    ended: tuple[RunConfig, Layout], inputs: list[Path], tmp_path: Path
+    ended: tuple[RunConfig, Output], inputs: list[Path], tmp_path: Path
 ) -> None:
     config, layout = ended
     run(config, accept_missing=True)
@@ -111,7 +113,7 @@ def test_a_later_run_tries_the_shard_again_and_ends_as_if_nothing_had_been(
     assert again == digests(undisturbed.root)
 
 
-def test_select_needs_the_flag_too(ended: tuple[RunConfig, Layout]) -> None:
+def test_select_needs_the_flag_too(ended: tuple[RunConfig, Output]) -> None:
     config, layout = ended
     with pytest.raises(MissingError, match="1 of 3 shards are quarantined:\n  c-"):
         reselect(config, layout, {})
@@ -133,7 +135,7 @@ def test_a_lone_shard_that_fails_ends_the_run(inputs: list[Path], tmp_path: Path
 
 def test_an_output_path_that_is_taken_quarantines_its_shard_only(inputs: list[Path], tmp_path: Path) -> None:
     config = settings(inputs, tmp_path / "output")
-    layout = Layout(tmp_path / "output")
+    layout = Output(tmp_path / "output")
     shard = shard_name(str(inputs[0]))
     (layout.annotated(shard) / "in the way").mkdir(parents=True)
     with pytest.raises(MissingError, match="IsADirectoryError"):
@@ -142,14 +144,14 @@ def test_an_output_path_that_is_taken_quarantines_its_shard_only(inputs: list[Pa
     assert [path.name for path in layout.root.rglob(".*")] == []
 
 
-def test_the_audit_wants_to_know_why_a_shard_is_missing(ended: tuple[RunConfig, Layout]) -> None:
+def test_the_audit_wants_to_know_why_a_shard_is_missing(ended: tuple[RunConfig, Output]) -> None:
     layout = ended[1]
     layout.quarantined(layout.missing()[0]).unlink()
     with pytest.raises(AuditError, match="does not say why"):
         audit(layout)
 
 
-def test_the_audit_misses_a_manifest(ended: tuple[RunConfig, Layout]) -> None:
+def test_the_audit_misses_a_manifest(ended: tuple[RunConfig, Output]) -> None:
     layout = ended[1]
     layout.annotated_manifest(layout.shards()[0]).unlink()
     with pytest.raises(AuditError, match=r"annotated/a-\w+.json: missing"):
@@ -164,7 +166,7 @@ def test_a_run_that_was_interrupted_in_annotate_is_refused_by_select_and_audit(
             raise KeyboardInterrupt
 
     config = settings(inputs, tmp_path / "output")
-    layout = Layout(tmp_path / "output")
+    layout = Output(tmp_path / "output")
     with pytest.raises(KeyboardInterrupt):
         run(config, progress=interrupt)
     assert layout.shards() == [shard_name(str(path)) for path in inputs[:2]]
@@ -174,12 +176,14 @@ def test_a_run_that_was_interrupted_in_annotate_is_refused_by_select_and_audit(
         audit(layout)
 
 
-def test_manifests_of_batches_say_what_those_of_shards_say(ended: tuple[RunConfig, Layout], tmp_path: Path) -> None:
+def test_manifests_of_batches_say_what_those_of_shards_say(ended: tuple[RunConfig, Output], tmp_path: Path) -> None:
     config, layout = ended
-    small = config.model_copy(update={"dedup": DedupConfig(batch_shards=1)})
+    small = config.model_copy(update={"dedup": DedupConfig(shard_group_size=1)})
     for one in (config, small):
         run(one, accept_missing=True)
-        assert layout.manifests() == [read_json(layout.annotated_manifest(shard)) for shard in layout.shards()]
+        assert layout.manifests() == [
+            read_manifest(layout.annotated_manifest(shard), ShardManifest) for shard in layout.shards()
+        ]
         assert len(layout.manifests()) == 2
 
 

@@ -41,7 +41,7 @@ def test_ray_with_two_workers_and_inline_write_the_same_files(tmp_path: Path, mo
     inputs = tuple(str(SAMPLES / name) for name in NAMES)
     for executor, workers in (("inline", 1), ("ray", 2)):
         settings = {"inputs": inputs, "output": str(tmp_path / executor), "executor": executor, "workers": workers}
-        run(RunConfig.model_validate(settings | {"host_lines": {"enabled": True, "strip": True}}))
+        run(RunConfig.model_validate(settings | {"boilerplate": {"enabled": True, "remove": True}}))
     inline, remote = digests(tmp_path / "inline"), digests(tmp_path / "ray")
     assert len(inline) >= 20
     assert sorted(remote) == sorted(inline)

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.execution.commit import read_json
-from pipeline.output.layout import Layout
+from pipeline.output.output import Output
 
 FINEWEB2_COLUMNS = [
     "text",
@@ -26,15 +26,15 @@ FINEWEB2_COLUMNS = [
 
 
 @pytest.fixture(scope="module")
-def selection(demo: Layout) -> Path:
+def selection(demo: Output) -> Path:
     return demo.selection("main")
 
 
 @pytest.fixture(scope="module")
 def kept(selection: Path) -> dict[str, int]:
     """Documents kept by label."""
-    fates = read_json(selection / "manifest.json")["fates"]
-    return {label: counts["kept"] for label, counts in fates.items() if counts.get("kept")}
+    outcomes = read_json(selection / "manifest.json")["outcomes"]
+    return {label: counts["kept"] for label, counts in outcomes.items() if counts.get("kept")}
 
 
 def test_every_part_begins_with_the_columns_of_fineweb2(selection: Path) -> None:

@@ -1,4 +1,4 @@
-"""Each recipe on one sample file and three texts whose fates are known."""
+"""Each recipe on one sample file and three texts whose outcomes are known."""
 
 import gzip
 import json
@@ -12,8 +12,8 @@ import pytest
 
 from pipeline.config.reading import load_run_config
 from pipeline.operations.run import run
-from pipeline.output.decisions import fates_of
-from pipeline.output.layout import Layout
+from pipeline.output.decisions import read_decisions
+from pipeline.output.output import Output
 from tests.make_warc import conversion_record, record_id_of, write_records
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +39,7 @@ class Outcome:
 
     annotated: dict[str, dict[str, Any]]
     dropped: dict[str, dict[str, Any]]
-    fates: dict[str, dict[str, Any]]
+    outcomes: dict[str, dict[str, Any]]
     clean: dict[str, str]
 
 
@@ -54,14 +54,14 @@ def outcome_of(recipe: str, folder: Path) -> Outcome:
     def rows(paths: list[Path]) -> dict[str, dict[str, Any]]:
         return {row["id"]: row for path in paths for row in pq.read_table(path).to_pylist()}
 
-    def clean(layout: Layout) -> dict[str, str]:
+    def clean(layout: Output) -> dict[str, str]:
         return {name: row["text"] for name, row in rows(list(layout.selection(recipe).glob("clean/*/*"))).items()}
 
     shards = layout.shards()
     return Outcome(
         annotated=rows([layout.annotated(one) for one in shards]),
         dropped=rows([layout.dropped(one) for one in shards]),
-        fates={row["id"]: row for row in fates_of(layout, recipe).to_pylist()},
+        outcomes={row["id"]: row for row in read_decisions(layout, recipe).to_pylist()},
         clean=clean(layout),
     )
 
@@ -90,7 +90,7 @@ def test_fineweb2_gives_english_to_its_gate_and_culturax_keeps_it(
     gated = [fineweb2.dropped[one] for one in english]
     assert {(row["drop_reason"], row["label"]) for row in gated} == {("language_gate", "eng_Latn")}
     assert min(row["language_score"] for row in gated) > 0.65
-    assert [culturax.fates[one]["fate"] for one in english] == ["kept"] * len(english)
+    assert [culturax.outcomes[one]["outcome"] for one in english] == ["kept"] * len(english)
 
 
 def test_fineweb2_repairs_what_it_writes_and_culturax_repairs_nothing(
@@ -108,9 +108,9 @@ def test_fineweb2_repairs_what_it_writes_and_culturax_repairs_nothing(
 
 
 def test_texts_that_differ_in_footer_and_script_are_one_for_culturax(fineweb2: Outcome, culturax: Outcome) -> None:
-    clusters = {culturax.fates[IDS[one]]["minhash_cluster_id"] for one in ("footer", "other footer")}
+    clusters = {culturax.outcomes[IDS[one]]["minhash_cluster_id"] for one in ("footer", "other footer")}
     assert len(clusters) == 1
-    assert Counter(culturax.fates[IDS[one]]["fate"] for one in ("footer", "other footer")) == {
+    assert Counter(culturax.outcomes[IDS[one]]["outcome"] for one in ("footer", "other footer")) == {
         "kept": 1,
         "duplicate": 1,
     }
@@ -120,8 +120,8 @@ def test_texts_that_differ_in_footer_and_script_are_one_for_culturax(fineweb2: O
 
 
 def test_fineweb2_masks_the_address_and_culturax_leaves_it(fineweb2: Outcome, culturax: Outcome) -> None:
-    assert culturax.annotated[IDS["address"]]["span_texts"] == []
-    assert fineweb2.annotated[IDS["address"]]["span_texts"] == ["email@example.com"]
+    assert culturax.annotated[IDS["address"]]["edit_texts"] == []
+    assert fineweb2.annotated[IDS["address"]]["edit_texts"] == ["email@example.com"]
     assert not any("@stadt.de" in text for text in fineweb2.clean.values())
 
 
@@ -130,9 +130,9 @@ def test_copies_are_kept_once_and_keyword_pages_never(
     recipe: str, truth: list[dict[str, Any]], request: pytest.FixtureRequest
 ) -> None:
     outcome: Outcome = request.getfixturevalue(recipe)
-    kept = Counter(row["minhash_cluster_id"] for row in outcome.fates.values() if row["fate"] == "kept")
+    kept = Counter(row["minhash_cluster_id"] for row in outcome.outcomes.values() if row["outcome"] == "kept")
     assert len(kept) > 180
     assert max(kept.values()) == 1
     junk = [one["record_id"] for one in truth if str(one["note"]).startswith(("keywords", "short", "links"))]
     assert len(junk) >= 3
-    assert {outcome.fates[one]["fate"] for one in junk if one in outcome.fates} == {"failed_rules"}
+    assert {outcome.outcomes[one]["outcome"] for one in junk if one in outcome.outcomes} == {"failed_rules"}

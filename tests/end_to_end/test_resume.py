@@ -38,7 +38,9 @@ def test_a_setting_of_annotate_is_refused_with_the_difference_unless_forced(tmp_
 
 def test_a_setting_of_select_leaves_annotate_and_deduplicate_alone(tmp_path: Path) -> None:
     run(RunConfig(inputs=(WET,), output=str(tmp_path / "out")))
-    before = {folder: times(tmp_path / "out", f"{folder}/*.parquet") for folder in ("annotated", "lookup", "clusters")}
+    before = {
+        folder: times(tmp_path / "out", f"{folder}/*.parquet") for folder in ("annotated", "document_index", "clusters")
+    }
     written = times(tmp_path / "out", "selections/main/decisions/*")
     run(RunConfig(inputs=(WET,), output=str(tmp_path / "out"), select={"keep": ["newest"]}))
     assert {folder: times(tmp_path / "out", f"{folder}/*.parquet") for folder in before} == before

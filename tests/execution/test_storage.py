@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config.run_settings import HostLinesConfig, RunConfig
+from pipeline.config.run_settings import BoilerplateConfig, RunConfig
 from pipeline.errors import ConfigError, InputError
 from pipeline.execution import storage
 from pipeline.execution.commit import committed, read_json, sha256_of, write_json
@@ -20,7 +20,7 @@ from pipeline.operations.audit import audit
 from pipeline.operations.explain import explain
 from pipeline.operations.remove.remove import remove
 from pipeline.operations.run import check, reselect, run
-from pipeline.output.baselines import open_index
+from pipeline.output.baselines import open_baselines
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "samples"
@@ -169,7 +169,7 @@ def test_a_run_from_the_web_into_a_bucket_equals_a_local_one(bucket: str, web: s
     remote = RunConfig(
         inputs=tuple(f"{web}/{name}" for name in names),
         output=f"{bucket}/run",
-        host_lines=HostLinesConfig(enabled=True, strip=True),
+        boilerplate=BoilerplateConfig(enabled=True, remove=True),
     )
     layout = run(remote)
     local = run(remote.model_copy(update={"output": str(tmp_path / "run")}))
@@ -186,18 +186,18 @@ def test_a_run_from_the_web_into_a_bucket_equals_a_local_one(bucket: str, web: s
         assert (layout.root / name).read_bytes() == (local.root / name).read_bytes(), name
     assert audit(layout, "main") == audit(local, "main")
     reselect(remote, layout, {"rules": {"language_score": {"min": 0.9}}})
-    before = read_json(layout.selection("main~1") / "manifest.json")["fates"]
-    after = read_json(layout.selection("main") / "manifest.json")["fates"]
-    kept = [sum(fates.get("kept", 0) for fates in one.values()) for one in (before, after)]
+    before = read_json(layout.selection("main~1") / "manifest.json")["outcomes"]
+    after = read_json(layout.selection("main") / "manifest.json")["outcomes"]
+    kept = [sum(outcomes.get("kept", 0) for outcomes in one.values()) for one in (before, after)]
     assert kept[0] > kept[1] > 0
     table = pq.read_table(readable(next(iter(layout.selection("main").glob("clean/*/part-*.parquet")))))
     story = explain(layout, "main", table["url"][0].as_py())
-    assert story[0]["decision"]["fate"] == "kept"
-    later = remote.model_copy(update={"index": (str(layout.root),), "output": "later"})
-    assert sorted(open_index(later).rows) == sorted(after)
+    assert story[0]["decision"]["outcome"] == "kept"
+    later = remote.model_copy(update={"baseline": (str(layout.root),), "output": "later"})
+    assert sorted(open_baselines(later).rows) == sorted(after)
     done = remove(layout, {"url": [table["url"][0].as_py()]}, purge=True)
     assert (done.documents, len(done.purged)) == (1, 1)
-    assert explain(layout, "main", table["url"][0].as_py())[0]["decision"]["fate"] == "removed"
+    assert explain(layout, "main", table["url"][0].as_py())[0]["decision"]["outcome"] == "removed"
     assert not list(layout.root.glob("selections/main~1/*"))
     audit(layout, "main")
 

@@ -18,7 +18,7 @@ ROOT = PACKAGE.parent
 TOYS = '''
 import sys
 import numpy as np
-from pipeline.kernels.ahead_of_time import compile_ahead
+from pipeline.kernels.ahead_of_time import compile_ahead_of_time
 from pipeline.kernels.compile import Kernel, kernel
 
 @kernel
@@ -61,7 +61,7 @@ NUMBERS.flags.writeable = False
 MAKE = """
 Kernel.ahead_is_used = False
 says(NUMBERS), says(NUMBERS.copy()), refuse(0)
-print(compile_ahead(Kernel.made))
+print(compile_ahead_of_time(Kernel.made))
 """
 USE = """
 assert says(NUMBERS) == expected(NUMBERS)

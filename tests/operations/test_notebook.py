@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.operations.tune import metric_quantiles, removal_by_threshold, what_if
-from pipeline.output.layout import Layout
+from pipeline.output.output import Output
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "notebooks" / "tune_thresholds.py"
@@ -51,7 +51,7 @@ def test_outputs_are_stripped() -> None:
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
 
 
-def test_the_cells_run_on_the_demo(demo: Layout) -> None:
+def test_the_cells_run_on_the_demo(demo: Output) -> None:
     environment = os.environ | {
         "GLOTMILL_OUTPUT": str(demo.root),
         "GLOTMILL_LANGUAGE": "rus_Cyrl",
@@ -65,13 +65,13 @@ def test_the_cells_run_on_the_demo(demo: Layout) -> None:
     assert "word_count min" in done.stdout
 
 
-def test_quantiles_ascend(demo: Layout) -> None:
+def test_quantiles_ascend(demo: Output) -> None:
     found = metric_quantiles(demo, "rus_Cyrl")
     assert {"word_count", "language_score"} <= {one.metric for one in found}
     assert all(list(one.values) == sorted(one.values) for one in found)
 
 
-def test_a_higher_minimum_removes_no_fewer(demo: Layout) -> None:
+def test_a_higher_minimum_removes_no_fewer(demo: Output) -> None:
     found = removal_by_threshold(demo, "rus_Cyrl", "word_count", "min", [0, 50, 100, 1e9])
     removed = [one.removed for one in found]
     assert removed == sorted(removed)
@@ -79,7 +79,7 @@ def test_a_higher_minimum_removes_no_fewer(demo: Layout) -> None:
     assert removed[-1] == found[-1].documents
 
 
-def test_what_if_agrees_with_itself(demo: Layout) -> None:
+def test_what_if_agrees_with_itself(demo: Output) -> None:
     change = what_if(demo, "rus_Cyrl", {"rules": {"word_count": {"min": 1e9, "max": 2e9}}})
     assert change.failed_after == change.documents
     assert change.failed_after == change.failed_before + change.newly_failed - change.newly_passed

@@ -17,8 +17,8 @@ from pipeline.execution.commit import read_json
 from pipeline.operations.audit import audit
 from pipeline.operations.remove.remove import remove
 from pipeline.operations.run import reselect, run
-from pipeline.output.decisions import fates_of
-from pipeline.output.layout import Layout
+from pipeline.output.decisions import read_decisions
+from pipeline.output.output import Output
 from pipeline.output.take_downs import name_of, request_of
 from pipeline.text.urls import host_of, registered_domain
 from tests.make_warc import conversion_record, write_records
@@ -40,29 +40,29 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
 
 
 @pytest.fixture(scope="module")
-def many_files(config: RunConfig) -> Layout:
+def many_files(config: RunConfig) -> Output:
     """A selection in many files; nobody writes into it."""
     return run(config)
 
 
 @pytest.fixture
-def output(many_files: Layout, tmp_path: Path) -> Layout:
+def output(many_files: Output, tmp_path: Path) -> Output:
     """A copy to take documents out of."""
     shutil.copytree(many_files.root, tmp_path / "output")
-    return Layout(tmp_path / "output")
+    return Output(tmp_path / "output")
 
 
-def clean_rows(layout: Layout) -> list[dict[str, Any]]:
+def clean_rows(layout: Output) -> list[dict[str, Any]]:
     folder = layout.selection("main")
     files = [file for files in read_json(folder / "manifest.json")["files"].values() for file in files]
     return [row | {"path": file["path"]} for file in files for row in pq.read_table(folder / file["path"]).to_pylist()]
 
 
-def facts(layout: Layout) -> dict[str, dict[str, Any]]:
-    return {row["id"]: row for row in fates_of(layout, "main").to_pylist()}
+def facts(layout: Output) -> dict[str, dict[str, Any]]:
+    return {row["id"]: row for row in read_decisions(layout, "main").to_pylist()}
 
 
-def test_only_the_file_of_a_document_changes_and_the_books_balance(output: Layout) -> None:
+def test_only_the_file_of_a_document_changes_and_the_books_balance(output: Output) -> None:
     before, rows = digests(output.root / "selections" / "main" / "clean"), clean_rows(output)
     victim = rows[len(rows) // 2]
     done = remove(output, {"url": [victim["url"] + "#fragment"]})
@@ -71,7 +71,7 @@ def test_only_the_file_of_a_document_changes_and_the_books_balance(output: Layou
     assert {path for path in before if before[path] != after.get(path)} == {victim["path"].removeprefix("clean/")}
     left = clean_rows(output)
     assert [row["id"] for row in left] == [row["id"] for row in rows if row["id"] != victim["id"]]
-    assert facts(output)[victim["id"]]["fate"] == "removed"
+    assert facts(output)[victim["id"]]["outcome"] == "removed"
     entries = [
         file for files in read_json(output.selection("main") / "manifest.json")["files"].values() for file in files
     ]
@@ -80,17 +80,17 @@ def test_only_the_file_of_a_document_changes_and_the_books_balance(output: Layou
     mine = [row for row in left if row["path"] == victim["path"]]
     assert told == (len(mine), sum(row["character_count"] for row in mine)) == (entry["rows"], entry["characters"])
     assert sum(file["rows"] for file in entries) == len(rows) - 1
-    mix = read_json(output.selection("main") / "mixes" / "default.json")
+    mix = read_json(output.selection("main") / "mixtures" / "default.json")
     assert sum(total["documents"] for total in mix["totals"].values()) == sum(
         file["rows"] for file in entries if file["split"] == "train"
     )
     audit(output, "main")
 
 
-def test_no_url_of_what_was_taken_out_is_left_but_in_annotated_and_inputs(output: Layout) -> None:
+def test_no_url_of_what_was_taken_out_is_left_but_in_annotated_and_inputs(output: Output) -> None:
     victim = clean_rows(output)[0]
     remove(output, {"url": [victim["url"]]})
-    (record,) = (output.root / "removals").glob("*.json")
+    (record,) = (output.root / "take_downs").glob("*.json")
     assert victim["url"] not in record.read_text()
     for path in (output.root / "selections").rglob("*.parquet"):
         table = pq.read_table(path)
@@ -100,7 +100,7 @@ def test_no_url_of_what_was_taken_out_is_left_but_in_annotated_and_inputs(output
     assert list((output.root / "selections").glob("*~1")) == []
 
 
-def test_a_domain_goes_with_all_below_it_and_nothing_else(output: Layout) -> None:
+def test_a_domain_goes_with_all_below_it_and_nothing_else(output: Output) -> None:
     rows = clean_rows(output)
     domains = Counter(registered_domain(host_of(row["url"])) for row in rows)
     domain = domains.most_common(1)[0][0]
@@ -108,7 +108,7 @@ def test_a_domain_goes_with_all_below_it_and_nothing_else(output: Layout) -> Non
     left = clean_rows(output)
     assert len(left) == len(rows) - domains[domain] > 0
     assert domain not in {registered_domain(host_of(row["url"])) for row in left}
-    assert {row["fate"] for row in facts(output).values()} >= {"removed", "kept", "duplicate"}
+    assert {row["outcome"] for row in facts(output).values()} >= {"removed", "kept", "duplicate"}
     audit(output, "main")
 
 
@@ -118,11 +118,11 @@ def test_a_host_goes_with_its_own_hosts_and_not_with_the_rest_of_its_domain(tmp_
     write_records(tmp_path / "hosts.warc.wet.gz", pages)
     layout = run(RunConfig(inputs=(str(tmp_path / "hosts.warc.wet.gz"),), output=str(tmp_path / "output")))
     remove(layout, {"domain": ["news.example.org", "b\u00fccher.example"]})
-    gone = {row["id"][10:-1] for row in fates_of(layout, "main").to_pylist() if row["fate"] == "removed"}
+    gone = {row["id"][10:-1] for row in read_decisions(layout, "main").to_pylist() if row["outcome"] == "removed"}
     assert gone == {"news.example.org", "a.news.example.org", "xn--bcher-kva.example"}
 
 
-def test_what_no_record_has_is_named_and_changes_nothing(output: Layout) -> None:
+def test_what_no_record_has_is_named_and_changes_nothing(output: Output) -> None:
     before = digests(output.root)
     done = remove(output, {"url": ["https://never.invalid/seen"], "domain": ["never.invalid"], "id": ["<urn:no>"]})
     assert done.unknown == ["https://never.invalid/seen", "never.invalid", "<urn:no>"]
@@ -133,39 +133,39 @@ def test_what_no_record_has_is_named_and_changes_nothing(output: Layout) -> None
         remove(output, {"id": ["<urn:no>"]}, ["strict"])
 
 
-def cluster_with_passing_members(layout: Layout) -> tuple[str, list[str]]:
+def cluster_with_passing_members(layout: Output) -> tuple[str, list[str]]:
     """A kept document and the other members of its cluster that pass."""
     rows = facts(layout)
     members: dict[str, list[str]] = {}
     for row in rows.values():
-        if row["fate"] == "duplicate":
-            members.setdefault(row["representative"], []).append(row["id"])
-    return next((one, others) for one, others in sorted(members.items()) if rows[one]["fate"] == "kept" and others)
+        if row["outcome"] == "duplicate":
+            members.setdefault(row["kept_document"], []).append(row["id"])
+    return next((one, others) for one, others in sorted(members.items()) if rows[one]["outcome"] == "kept" and others)
 
 
-def test_a_representative_is_replaced_only_on_request_and_its_cluster_is_listed(output: Layout) -> None:
+def test_a_representative_is_replaced_only_on_request_and_its_cluster_is_listed(output: Output) -> None:
     victim, others = cluster_with_passing_members(output)
     told = remove(output, {"id": [victim.strip("<>")]}, dry_run=True).selections["main"]
-    assert told.orphans[0].representative == victim
+    assert told.orphans[0].kept_document == victim
     assert told.orphans[0].count >= len(others) > 0
-    assert {one["fate"] for one in told.orphans[0].others} <= {"duplicate", "failed_rules"}
+    assert {one["outcome"] for one in told.orphans[0].others} <= {"duplicate", "failed_rules"}
     assert {one["id"] for one in told.orphans[0].others} & set(others)
     kept = {row["id"] for row in clean_rows(output)}
     remove(output, {"id": [victim]})
     assert {row["id"] for row in clean_rows(output)} == kept - {victim}
-    done = remove(output, {"id": [victim]}, re_elect=True)
+    done = remove(output, {"id": [victim]}, keep_another=True)
     (heir,) = {row["id"] for row in clean_rows(output)} - kept
     assert heir in others
-    assert done.selections["main"].elected == 1
+    assert done.selections["main"].replacements == 1
     rows = facts(output)
-    assert {rows[one]["representative"] for one in others} == {heir}
-    assert rows[victim]["fate"] == "removed"
+    assert {rows[one]["kept_document"] for one in others} == {heir}
+    assert rows[victim]["outcome"] == "removed"
     audit(output, "main")
 
 
-@pytest.mark.parametrize("re_elect", [False, True])
+@pytest.mark.parametrize("keep_another", [False, True])
 def test_a_selection_made_afterwards_is_the_same_as_the_one_rewritten(
-    re_elect: bool, output: Layout, config: RunConfig
+    keep_another: bool, output: Output, config: RunConfig
 ) -> None:
     def named(selection: str) -> RunConfig:  # a file a language: another cut has other files, too
         settings = config.model_dump() | {"output": str(output.root), "selection": selection, "select": {}}
@@ -173,8 +173,8 @@ def test_a_selection_made_afterwards_is_the_same_as_the_one_rewritten(
 
     reselect(named("rewritten"), output, {})
     victim, _ = cluster_with_passing_members(output)
-    others = [row["id"] for row in facts(output).values() if row["fate"] != "kept"][::20]
-    remove(output, {"id": [victim, *others]}, re_elect=re_elect)
+    others = [row["id"] for row in facts(output).values() if row["outcome"] != "kept"][::20]
+    remove(output, {"id": [victim, *others]}, keep_another=keep_another)
     before = digests(output.selection("rewritten"))
     reselect(named("again"), output, {})
     again = digests(output.selection("again"))
@@ -187,7 +187,7 @@ def test_a_selection_made_afterwards_is_the_same_as_the_one_rewritten(
     assert not (output.root / "selections" / "rewritten~1").exists()
 
 
-def changes_until_killed(layout: Layout, victim: str, moment: int) -> bool:
+def changes_until_killed(layout: Output, victim: str, moment: int) -> bool:
     """Take a document out in a fork that dies before the moment-th change; whether it died."""
     process = os.fork()
     if process == 0:
@@ -206,29 +206,29 @@ def changes_until_killed(layout: Layout, victim: str, moment: int) -> bool:
 
         sys.addaudithook(watch)
         try:
-            remove(layout, {"id": [victim]}, re_elect=True)
+            remove(layout, {"id": [victim]}, keep_another=True)
         finally:
             os._exit(0)
     return os.WIFSIGNALED(os.waitpid(process, 0)[1])
 
 
-def test_a_removal_killed_before_a_change_is_finished_by_the_same_command(many_files: Layout, tmp_path: Path) -> None:
+def test_a_removal_killed_before_a_change_is_finished_by_the_same_command(many_files: Output, tmp_path: Path) -> None:
     victim, _ = cluster_with_passing_members(many_files)
-    whole = Layout(tmp_path / "whole")
+    whole = Output(tmp_path / "whole")
     shutil.copytree(many_files.root, whole.root)
-    remove(whole, {"id": [victim]}, re_elect=True)
+    remove(whole, {"id": [victim]}, keep_another=True)
     wanted = digests(whole.root)
     caught = 0
     for moment in range(1, 60, 3):
-        layout = Layout(tmp_path / f"killed-{moment}")
+        layout = Output(tmp_path / f"killed-{moment}")
         shutil.copytree(many_files.root, layout.root)
         died = changes_until_killed(layout, victim, moment)
-        if died and (layout.root / "removals").exists() and list((layout.root / "removals").glob("*.json")):
+        if died and (layout.root / "take_downs").exists() and list((layout.root / "take_downs").glob("*.json")):
             try:
                 audit(layout, "main")
             except AuditError:
                 caught += 1
-        remove(layout, {"id": [victim]}, re_elect=True)
+        remove(layout, {"id": [victim]}, keep_another=True)
         assert digests(layout.root) == wanted, moment
         shutil.rmtree(layout.root)
         if not died:
@@ -237,7 +237,7 @@ def test_a_removal_killed_before_a_change_is_finished_by_the_same_command(many_f
     assert caught > 2
 
 
-def test_purge_empties_the_text_in_annotated_and_nothing_else(output: Layout, config: RunConfig) -> None:
+def test_purge_empties_the_text_in_annotated_and_nothing_else(output: Output, config: RunConfig) -> None:
     victim = clean_rows(output)[0]
     before = {shard: pq.read_table(output.annotated(shard)) for shard in output.shards()}
     done = remove(output, {"id": [victim["id"]]}, purge=True)

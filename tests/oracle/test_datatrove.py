@@ -11,8 +11,8 @@ import pytest
 from datatrove.utils import text as datatrove_text
 
 from pipeline.config.language_files import load_language_config
-from pipeline.output.decisions import fates_of
-from pipeline.output.layout import Layout
+from pipeline.output.decisions import read_decisions
+from pipeline.output.output import Output
 from pipeline.text.characters import PUNCTUATION, SYMBOLS, TERMINAL
 from pipeline.text.metrics.contract import DECIMALS, METRICS, WordLists, measure
 from pipeline.text.metrics.view import TextView
@@ -92,10 +92,10 @@ def test_character_sets_are_datatrove_s() -> None:
 
 
 @pytest.fixture(scope="module")
-def documents(demo: Layout) -> list[dict[str, Any]]:
+def documents(demo: Output) -> list[dict[str, Any]]:
     """Some documents of the demonstration, 15 a language, as annotated, with the rules that fired."""
     tables = [pq.read_table(demo.annotated(shard)) for shard in demo.shards()]
-    fired = {row["id"]: row["rules_fired"] for row in fates_of(demo, "main").to_pylist()}
+    fired = {row["id"]: row["rules_fired"] for row in read_decisions(demo, "main").to_pylist()}
     chosen, taken = [], Counter[str]()
     for row in pa.concat_tables(tables).to_pylist():
         taken[row["label"]] += 1

@@ -13,25 +13,25 @@ from pipeline.kernels.hashing import hash64
 from pipeline.operations.explain import explain
 from pipeline.operations.run import run
 from pipeline.output.document_index import find, url_key
-from pipeline.output.layout import Layout
+from pipeline.output.output import Output
 from pipeline.text.urls import host_of, registered_domain
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
 
 @pytest.fixture(scope="module")
-def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    """A run over three files in two batches, one of them damaged."""
+def layout(tmp_path_factory: pytest.TempPathFactory) -> Output:
+    """A run over three files in two shard groups, one of them damaged."""
     files = ("crawl-00003.warc.zst", "crawl-00004.warc.wet.gz", "broken/truncated.warc.gz")
     config = RunConfig(
         inputs=tuple(str(SAMPLES / name) for name in files),
         output=str(tmp_path_factory.mktemp("run") / "output"),
-        dedup={"batch_shards": 2},
+        dedup={"shard_group_size": 2},
     )
     return run(config)
 
 
-def rows(layout: Layout) -> list[tuple[str, bool, int, dict[str, str]]]:
+def rows(layout: Output) -> list[tuple[str, bool, int, dict[str, str]]]:
     found = []
     for shard in layout.shards():
         for path, dropped in ((layout.annotated(shard), False), (layout.dropped(shard), True)):
@@ -40,7 +40,7 @@ def rows(layout: Layout) -> list[tuple[str, bool, int, dict[str, str]]]:
     return found
 
 
-def test_every_record_is_found_by_its_id_its_url_and_its_domain(layout: Layout) -> None:
+def test_every_record_is_found_by_its_id_its_url_and_its_domain(layout: Output) -> None:
     everything = rows(layout)
     assert len({dropped for _, dropped, _, _ in everything}) == 2
     for shard, dropped, number, row in everything[::7]:
@@ -52,10 +52,10 @@ def test_every_record_is_found_by_its_id_its_url_and_its_domain(layout: Layout) 
             assert place in {one[1:] for one in find(layout, "domain", [domain])}
 
 
-def test_hashes_stored_with_a_document_are_those_of_its_id_url_and_domain(layout: Layout) -> None:
-    for batch, shards in enumerate(read_json(layout.lookup_index)["batches"]):
+def test_hashes_stored_with_a_document_are_those_of_its_id_url_and_domain(layout: Output) -> None:
+    for shard_group, shards in enumerate(read_json(layout.document_index_manifest)["shard_groups"]):
         stored = {(row["kind"], row["shard"], row["row"], row["dropped"]): row["hash"] for row in
-                  pq.read_table(readable(layout.lookup(batch))).to_pylist()}  # fmt: skip
+                  pq.read_table(readable(layout.document_index(shard_group))).to_pylist()}  # fmt: skip
         for shard, dropped, number, row in rows(layout):
             if shard in shards:
                 url = row["url"] or ""
@@ -64,19 +64,19 @@ def test_hashes_stored_with_a_document_are_those_of_its_id_url_and_domain(layout
                 assert [stored[(kind, *place)] for kind in range(3)] == list(map(hash64, wanted))
 
 
-def test_a_domain_finds_all_of_its_records_and_nothing_else(layout: Layout) -> None:
+def test_a_domain_finds_all_of_its_records_and_nothing_else(layout: Output) -> None:
     domains = [registered_domain(host_of(row["url"] or "")) for _, _, _, row in rows(layout)]
     most = max(set(domains), key=domains.count)
     assert len(find(layout, "domain", [most])) == domains.count(most)
     assert find(layout, "domain", ["nobody.invalid"]) == []
 
 
-def test_explain_finds_a_document_of_the_second_batch_with_its_decision(layout: Layout) -> None:
+def test_explain_finds_a_document_of_the_second_batch_with_its_decision(layout: Output) -> None:
     table = pq.read_table(readable(layout.annotated(layout.shards()[2])), columns=["id", "url"])
     row = table.to_pylist()[0]
     by_id = explain(layout, "main", row["id"].strip("<>"))
     assert [story["record"]["id"] for story in by_id] == [row["id"]]
-    assert by_id[0]["decision"]["fate"]
+    assert by_id[0]["decision"]["outcome"]
     assert {story["record"]["url"] for story in explain(layout, "main", row["url"])} == {row["url"]}
     alike = [story["record"]["id"] for story in explain(layout, "main", f"{row['url']}?utm_source=feed#top")]
     assert row["id"] in alike

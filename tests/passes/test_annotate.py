@@ -1,4 +1,4 @@
-"""annotate: verdicts that are replayed, and what a process keeps from shard to shard."""
+"""annotate: cached failures that are replayed, and what a process keeps from shard to shard."""
 
 import gc
 import hashlib

@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pipeline.config.run_settings import RunConfig
-from pipeline.dedup.lines import line_spans, normalise_lines
+from pipeline.dedup.lines import line_ranges, normalise_lines
 from pipeline.errors import AuditError, ConfigError
 from pipeline.execution.commit import read_json, write_json
 from pipeline.execution.inline import InlineExecutor
@@ -26,11 +26,11 @@ from pipeline.operations.explain import explain
 from pipeline.operations.remove.remove import remove
 from pipeline.operations.run import reselect, run
 from pipeline.operations.tune import metric_quantiles, removal_by_threshold, removal_from_histogram
-from pipeline.output.decisions import fates_of
-from pipeline.output.layout import Layout
-from pipeline.passes.boilerplate.boilerplate import host_lines
+from pipeline.output.decisions import read_decisions
+from pipeline.output.output import Output
+from pipeline.passes.boilerplate.boilerplate import find_boilerplate
 from pipeline.passes.boilerplate.count import Counts, whole_keys
-from pipeline.text.refine import splice, with_removed
+from pipeline.text.edits import apply_edits, with_removed
 from tests.make_warc import conversion_record, record_id_of, warcinfo_record, write_records
 from tests.planted import BETWEEN_WORDS, vocabulary
 
@@ -40,7 +40,7 @@ LABELS = (
     "amh_Ethi",
 )  # fmt: skip
 DEVANAGARI_DIGITS = str.maketrans("0123456789", "".join(chr(0x966 + digit) for digit in range(10)))
-ON = {"enabled": True, "strip": True}
+ON = {"enabled": True, "remove": True}
 Lines = list[tuple[str, bool]]  # and whether each repeats across the host
 
 
@@ -91,12 +91,12 @@ PAGES = pages_of_hosts()
 
 @pytest.fixture(scope="module")
 def config() -> RunConfig:
-    settings: dict[str, Any] = {"select": {"rules": False}, "dedup": {"population": "all"}, "host_lines": ON}
+    settings: dict[str, Any] = {"select": {"rules": False}, "dedup": {"eligible": "all"}, "boilerplate": ON}
     return RunConfig.model_validate(settings | {"perplexity": False, "lid": {"min_score": 0.0}})
 
 
 @pytest.fixture(scope="module")
-def made(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Layout:
+def made(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Output:
     """A run over the pages in three files."""
     folder = tmp_path_factory.mktemp("host-lines")
     files: list[list[bytes]] = [[], [], []]
@@ -110,31 +110,31 @@ def made(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Layout:
 
 
 @pytest.fixture
-def output(made: Layout, tmp_path: Path) -> Layout:
+def output(made: Output, tmp_path: Path) -> Output:
     """A copy of the run, to be changed."""
     assert isinstance(made.root, Path)
-    return Layout(shutil.copytree(made.root, tmp_path / "out"))
+    return Output(shutil.copytree(made.root, tmp_path / "out"))
 
 
-def again(layout: Layout, config: RunConfig, rules: dict[str, Any] | None = None, **settings: Any) -> None:
+def again(layout: Output, config: RunConfig, rules: dict[str, Any] | None = None, **settings: Any) -> None:
     values = config.model_dump()
     for key, value in settings.items():
         values[key] = values[key] | value
     reselect(RunConfig.model_validate(values | {"output": str(layout.root)}), layout, {"rules": rules or {}})
 
 
-def clean(layout: Layout, name: str = "main") -> dict[str, dict[str, Any]]:
+def clean(layout: Output, name: str = "main") -> dict[str, dict[str, Any]]:
     folder = layout.selection(name)
     files = [file["path"] for of in read_json(folder / "manifest.json")["files"].values() for file in of]
     return {row["url"]: row for path in files for row in pq.read_table(folder / path).to_pylist()}
 
 
-def stored(layout: Layout) -> dict[str, str]:
+def stored(layout: Output) -> dict[str, str]:
     tables = [pq.read_table(layout.annotated(shard), columns=["url", "text"]) for shard in layout.shards()]
     return {row["url"]: row["text"] for row in pa.concat_tables(tables).to_pylist()}
 
 
-def written(layout: Layout, folder: str) -> dict[str, int]:
+def written(layout: Output, folder: str) -> dict[str, int]:
     """When each file below a folder was written."""
     assert isinstance(layout.root, Path)
     return {str(path): path.stat().st_mtime_ns for path in (layout.root / folder).rglob("*") if path.is_file()}
@@ -143,7 +143,7 @@ def written(layout: Layout, folder: str) -> dict[str, int]:
 # ---- What is found ---------------------------------------------------------------------------------------
 
 
-def test_what_a_site_prints_on_each_page_is_left_out_in_every_script_and_nothing_else_changes(made: Layout) -> None:
+def test_what_a_site_prints_on_each_page_is_left_out_in_every_script_and_nothing_else_changes(made: Output) -> None:
     texts, rows = stored(made), clean(made)
     assert len(rows) == len(PAGES) - 4  # three copies, and a page that is all menu
     for url, row in rows.items():
@@ -154,16 +154,16 @@ def test_what_a_site_prints_on_each_page_is_left_out_in_every_script_and_nothing
         assert row["text"] == "\n".join(masked), url
         assert row["character_count"] == len(row["text"])
         loss = len(texts[url]) - len("\n".join(left))
-        assert abs(row["stripped_character_count"] - loss) <= len("email@example.com")  # an address goes as masked
+        assert abs(row["removed_character_count"] - loss) <= len("email@example.com")  # an address goes as masked
         spans = [len(line.strip()) for line in lines]
         share = sum(n for n, (_, repeats) in zip(spans, PAGES[url], strict=True) if repeats) / sum(spans)
         known = url.startswith("http") and "two" not in url
         assert row[METRIC] == (round(share, 4) if known else None)
 
 
-def test_pages_of_one_cluster_count_once_and_of_the_others_the_same_is_said(made: Layout) -> None:
+def test_pages_of_one_cluster_count_once_and_of_the_others_the_same_is_said(made: Output) -> None:
     tables = [pq.read_table(made.annotated(shard), columns=["url", "text"]) for shard in made.shards()]
-    marks = [pq.read_table(made.host_lines(shard)) for shard in made.shards()]
+    marks = [pq.read_table(made.boilerplate(shard)) for shard in made.shards()]
     rows = {
         row["url"]: row | mark
         for table, mark_table in zip(tables, marks, strict=True)
@@ -172,26 +172,26 @@ def test_pages_of_one_cluster_count_once_and_of_the_others_the_same_is_said(made
     copies = [rows[f"http://copies.example/{number}"] for number in range(4)]
     assert len({one["text"] for one in copies}) == 1
     for one in copies:  # also of those in another file than the one that counts
-        assert (one["host_line_starts"], one["host_line_ends"]) == ([0], [one["text"].index("\n") + 1])
+        assert (one["boilerplate_starts"], one["boilerplate_ends"]) == ([0], [one["text"].index("\n") + 1])
 
 
-def test_equal_texts_outside_the_population_count_once_too(output: Layout, config: RunConfig) -> None:
-    population = {"population": "above_language_floor"}
-    again(output, config, {"language_score": {"min": 1.1}}, dedup=population, select={"rules": True})
+def test_equal_texts_outside_the_population_count_once_too(output: Output, config: RunConfig) -> None:
+    eligible = {"eligible": "above_language_floor"}
+    again(output, config, {"language_score": {"min": 1.1}}, dedup=eligible, select={"rules": True})
     decisions = [
-        row for row in fates_of(output, "main").to_pylist() if row["id"] == record_id_of("http://two.example/0")
+        row for row in read_decisions(output, "main").to_pylist() if row["id"] == record_id_of("http://two.example/0")
     ]
-    assert [row["in_population"] for row in decisions] == [False]
+    assert [row["is_eligible"] for row in decisions] == [False]
     for copy in range(4):
         (story,) = explain(output, "main", f"http://copies.example/{copy}")
         assert story["decision"]["minhash_cluster_size"] == 1
-        assert story["host_lines"] == [drawn("eng_Latn", 5, 20)]
+        assert story["boilerplate"] == [drawn("eng_Latn", 5, 20)]
 
 
-def test_a_page_that_is_all_menu_is_empty_after_refinement(made: Layout) -> None:
+def test_a_page_that_is_all_menu_is_empty_after_refinement(made: Output) -> None:
     (story,) = explain(made, "main", "http://copies.example/menu")
-    assert (story["decision"]["fate"], story["decision"][METRIC]) == ("empty_after_refine", 1.0)
-    assert len(story["host_lines"]) == 2
+    assert (story["decision"]["outcome"], story["decision"][METRIC]) == ("empty_after_edits", 1.0)
+    assert len(story["boilerplate"]) == 2
 
 
 def test_lines_without_a_letter_take_no_part() -> None:
@@ -203,119 +203,127 @@ def test_lines_without_a_letter_take_no_part() -> None:
 def test_lines_are_the_same_whether_normalised_together_or_alone(text: str) -> None:
     lines = text.split("\n")
     assert normalise_lines(text) == [normalise_lines(line)[0] for line in lines]
-    assert [text[start:end].removesuffix("\n") for start, end in line_spans(text)] == lines
-    assert "".join(text[start:end] for start, end in line_spans(text)) == text
+    assert [text[start:end].removesuffix("\n") for start, end in line_ranges(text)] == lines
+    assert "".join(text[start:end] for start, end in line_ranges(text)) == text
 
 
 # ---- Work and settings -----------------------------------------------------------------------------------
 
 
-def digests(layout: Layout) -> dict[str, bytes]:
-    """What host_lines made of each shard, and clean/."""
+def digests(layout: Output) -> dict[str, bytes]:
+    """What boilerplate made of each shard, and clean/."""
     folder = layout.selection("main")
     paths = [file["path"] for of in read_json(folder / "manifest.json")["files"].values() for file in of]
     files = {str(path): (folder / path).read_bytes() for path in paths}
-    return files | {shard: layout.host_lines(shard).read_bytes() for shard in layout.shards()}
+    return files | {shard: layout.boilerplate(shard).read_bytes() for shard in layout.shards()}
 
 
 def test_batches_runs_and_ranges_of_any_size_give_the_same_bytes(
-    made: Layout, output: Layout, config: RunConfig
+    made: Output, output: Output, config: RunConfig
 ) -> None:
-    cuts = {"batch_shards": 1, "large_group_rows": 10}
+    cuts = {"shard_group_size": 1, "large_group_rows": 10}
     again(output, config, dedup=cuts, select={"run_bytes": 4_000, "merge_files": 2})
     assert digests(output) == digests(made)
-    totals = [read_json(one.host_lines_index)["totals"] for one in (output, made)]
+    totals = [read_json(one.boilerplate_index)["totals"] for one in (output, made)]
     assert totals[0] == totals[1]
     histograms = [one.selection("main") / "histograms.parquet" for one in (output, made)]
     assert pq.read_table(histograms[0]).equals(pq.read_table(histograms[1]))
-    assert not output.host_line_scratch.exists()
+    assert not output.boilerplate_scratch.exists()
     audit(output, "main")
 
 
-def test_a_setting_invalidates_host_lines_and_select_and_nothing_before(output: Layout, config: RunConfig) -> None:
+def test_a_setting_invalidates_host_lines_and_select_and_nothing_before(output: Output, config: RunConfig) -> None:
     before = [
         {folder: written(output, folder) for folder in folders}
-        for folders in (("annotated", "signatures", "clusters", "lookup", "histograms"), ("host_lines/counts",))
+        for folders in (
+            ("annotated", "signatures", "clusters", "document_index", "histograms"),
+            ("boilerplate/counts",),
+        )
     ]
-    marks, stripped = written(output, "host_lines"), clean(output)
-    again(output, config, host_lines={"strip": False})
-    assert written(output, "host_lines") == marks
-    assert {row["stripped_character_count"] for row in clean(output).values()} == {0}
+    marks, stripped = written(output, "boilerplate"), clean(output)
+    again(output, config, boilerplate={"remove": False})
+    assert written(output, "boilerplate") == marks
+    assert {row["removed_character_count"] for row in clean(output).values()} == {0}
     unstripped = clean(output)
     for url, row in stripped.items():
-        assert row["character_count"] + row["stripped_character_count"] == unstripped[url]["character_count"]
-    again(output, config, host_lines={"min_documents": 7})
-    assert written(output, "host_lines") != marks
-    assert sum(one["lines"] for one in read_json(output.host_lines_index)["totals"].values()) == 0
+        assert row["character_count"] + row["removed_character_count"] == unstripped[url]["character_count"]
+    again(output, config, boilerplate={"min_documents": 7})
+    assert written(output, "boilerplate") != marks
+    assert sum(one["lines"] for one in read_json(output.boilerplate_index)["totals"].values()) == 0
     again(output, config)
     for folders in before:
         assert {folder: written(output, folder) for folder in folders} == folders
 
 
-def test_what_was_interrupted_goes_on_batch_by_batch(output: Layout, config: RunConfig) -> None:
-    cuts = {"batch_shards": 1}
+def test_what_was_interrupted_goes_on_batch_by_batch(output: Output, config: RunConfig) -> None:
+    cuts = {"shard_group_size": 1}
     again(output, config, dedup=cuts)
-    whole, times = digests(output), written(output, "host_lines")
-    output.host_lines_index.unlink()
-    (output.host_lines_batch(1)).unlink()
+    whole, times = digests(output), written(output, "boilerplate")
+    output.boilerplate_index.unlink()
+    (output.boilerplate_totals(1)).unlink()
     again(output, config, dedup=cuts, select={"part_bytes": 2**20})
-    changed = {Path(path).name for path, time in written(output, "host_lines").items() if times[path] != time}
-    assert changed == {f"{output.shards()[1]}.parquet", "batch-00001.json", "histograms-00001.parquet", "index.json"}
+    changed = {Path(path).name for path, time in written(output, "boilerplate").items() if times[path] != time}
+    assert changed == {
+        f"{output.shards()[1]}.parquet",
+        "shard-group-00001.json",
+        "histograms-00001.parquet",
+        "index.json",
+    }
     assert digests(output) == whole
 
 
-def test_settings_that_were_given_up_half_way_leave_nothing_behind(output: Layout, config: RunConfig) -> None:
+def test_settings_that_were_given_up_half_way_leave_nothing_behind(output: Output, config: RunConfig) -> None:
     whole, (first, second, _) = digests(output), output.shards()
     annotated = output.annotated(second)
     assert isinstance(annotated, Path)
-    other = config.model_copy(update={"host_lines": config.host_lines.model_copy(update={"min_documents": 7})})
+    other = config.model_copy(update={"boilerplate": config.boilerplate.model_copy(update={"min_documents": 7})})
     hidden = annotated.rename(annotated.with_suffix(".hidden"))
-    with pytest.raises(RuntimeError, match="mark_batch 0 failed"):
-        host_lines(other, output, InlineExecutor())
+    with pytest.raises(RuntimeError, match="mark_shard_group 0 failed"):
+        find_boilerplate(other, output, InlineExecutor())
     hidden.rename(annotated)
-    assert output.host_lines(first).read_bytes() != whole[first]
-    assert explain(output, "main", "http://copies.example/menu")[0]["host_lines"] is None
-    host_lines(config, output, InlineExecutor())
+    assert output.boilerplate(first).read_bytes() != whole[first]
+    assert explain(output, "main", "http://copies.example/menu")[0]["boilerplate"] is None
+    find_boilerplate(config, output, InlineExecutor())
     assert digests(output) == whole
-    assert len(explain(output, "main", "http://copies.example/menu")[0]["host_lines"]) == 2
+    assert len(explain(output, "main", "http://copies.example/menu")[0]["boilerplate"]) == 2
 
 
-def test_gc_deletes_what_a_pass_that_was_interrupted_left(output: Layout) -> None:
+def test_gc_deletes_what_a_pass_that_was_interrupted_left(output: Output) -> None:
     assert leftovers(output) == []
-    write_json(output.host_line_scratch / "hosts-00000.parquet", "half")
+    write_json(output.boilerplate_scratch / "hosts-00000.parquet", "half")
     (found,) = clean_up(output)
-    assert found.reason == "of a pass host_lines that was not finished"
-    assert not output.host_line_scratch.exists()
+    assert found.reason == "of a pass boilerplate that was not finished"
+    assert not output.boilerplate_scratch.exists()
 
 
 def test_with_the_pass_off_nothing_of_it_is_used_and_a_rule_on_it_is_refused(
-    output: Layout, made: Layout, config: RunConfig
+    output: Output, made: Output, config: RunConfig
 ) -> None:
-    off = {"enabled": False, "strip": False}
-    again(output, config, host_lines=off)
-    assert read_json(output.selection("main") / "manifest.json")["host_lines"] is None
+    off = {"enabled": False, "remove": False}
+    again(output, config, boilerplate=off)
+    assert read_json(output.selection("main") / "manifest.json")["boilerplate"] is None
     for row in clean(output).values():
-        assert (row[METRIC], row["stripped_character_count"]) == (None, 0)
+        assert (row[METRIC], row["removed_character_count"]) == (None, 0)
     left_over = digests(output)
-    shutil.rmtree(str(output.root / "host_lines"))
-    again(output, config, host_lines=off, select={"part_bytes": 2**20})
+    shutil.rmtree(str(output.root / "boilerplate"))
+    again(output, config, boilerplate=off, select={"part_bytes": 2**20})
     assert {path: digest for path, digest in left_over.items() if path.endswith(".parquet")}.items() <= {
         **{str(path): (output.selection("main") / path).read_bytes() for path in left_over if path.startswith("clean")}
     }.items()
-    with pytest.raises(ConfigError, match=rf"--set: rules\.{METRIC}: is measured with host_lines\.enabled = true"):
-        again(output, config, {METRIC: {"max": 0.5}}, host_lines=off)
-    with pytest.raises(ValueError, match="strip = true: nothing is looked for; set enabled = true"):
-        RunConfig.model_validate({"host_lines": {"strip": True}})
+    with pytest.raises(ConfigError, match=rf"--set: rules\.{METRIC}: is measured with boilerplate\.enabled = true"):
+        again(output, config, {METRIC: {"max": 0.5}}, boilerplate=off)
+    with pytest.raises(ValueError, match="remove = true: nothing is looked for; set enabled = true"):
+        RunConfig.model_validate({"boilerplate": {"remove": True}})
 
 
-def test_a_rule_on_the_metric_decides_and_is_explained(output: Layout, config: RunConfig) -> None:
+def test_a_rule_on_the_metric_decides_and_is_explained(output: Output, config: RunConfig) -> None:
     rules = {METRIC: {"max": {"percentile": 80}}}
     select = {"rules": True, "percentile_documents": 3}
-    again(output, config, rules, select=select, host_lines={"strip": False})
+    again(output, config, rules, select=select, boilerplate={"remove": False})
     url = "http://copies.example/menu"
     (story,) = explain(output, "main", url)
     (rule,) = [rule for rule in story["rules"] if rule["metric"] == METRIC]
-    assert (rule["value"], rule["fired"], story["decision"]["fate"]) == (1.0, True, "failed_rules")
+    assert (rule["value"], rule["fired"], story["decision"]["outcome"]) == (1.0, True, "failed_rules")
     assert 0 < rule["max"] < 1
     label = story["record"]["label"]
     (quantiles,) = [one for one in metric_quantiles(output, label) if one.metric == METRIC]
@@ -326,10 +334,10 @@ def test_a_rule_on_the_metric_decides_and_is_explained(output: Layout, config: R
     assert METRIC in (output.selection("main") / "report" / "index.html").read_text(encoding="utf-8")
 
 
-def test_a_rule_on_the_metric_has_no_say_in_the_population(output: Layout, config: RunConfig) -> None:
+def test_a_rule_on_the_metric_has_no_say_in_the_population(output: Output, config: RunConfig) -> None:
     found = []
     for highest in (0.5, 0.1):
-        again(output, config, {METRIC: {"max": highest}}, dedup={"population": "passing"}, select={"rules": True})
+        again(output, config, {METRIC: {"max": highest}}, dedup={"eligible": "passing"}, select={"rules": True})
         found.append(read_json(output.cluster_index)["fingerprint"])
     assert found[0] == found[1]
 
@@ -337,45 +345,45 @@ def test_a_rule_on_the_metric_has_no_say_in_the_population(output: Layout, confi
 # ---- What is told ----------------------------------------------------------------------------------------
 
 
-def test_card_report_manifest_and_rows_tell_the_same_and_audit_checks_it(output: Layout) -> None:
+def test_card_report_manifest_and_rows_tell_the_same_and_audit_checks_it(output: Output) -> None:
     folder = output.selection("main")
     rows = clean(output).values()
-    characters = sum(row["stripped_character_count"] for row in rows)
-    documents = sum(row["stripped_character_count"] > 0 for row in rows)
+    characters = sum(row["removed_character_count"] for row in rows)
+    documents = sum(row["removed_character_count"] > 0 for row in rows)
     manifest = read_json(folder / "manifest.json")
     files = [file for of in manifest["files"].values() for file in of]
-    assert sum(file["stripped_characters"] for file in files) == characters > 1000
-    assert sum(file["stripped_documents"] for file in files) == documents == 40 + 3
+    assert sum(file["removed_characters"] for file in files) == characters > 1000
+    assert sum(file["removed_documents"] for file in files) == documents == 40 + 3
     assert sum(file["characters"] for file in files) == sum(len(row["text"]) for row in rows)
     for told in (folder / "README.md", folder / "report" / "index.html"):
         assert f"{characters:,}" in told.read_text(encoding="utf-8")
-    totals = manifest["host_lines"]["totals"].values()
+    totals = manifest["boilerplate"]["totals"].values()
     assert sum(one["documents"] for one in totals) == len(PAGES)
     assert sum(one["lines"] for one in totals) == sum(repeats for lines in PAGES.values() for _, repeats in lines)
     assert sum(one["with_boilerplate"] for one in totals) == 40 + 7
     assert sum(one["measured"] for one in totals) == len(PAGES) - 3
     audit(output, "main")
-    files[0]["stripped_characters"] += 1
+    files[0]["removed_characters"] += 1
     next(iter(totals))["documents"] += 1
     write_json(folder / "manifest.json", manifest)
-    with pytest.raises(AuditError, match=r"looked at by host_lines\n(?s:.*)stripped_character_count in its rows"):
+    with pytest.raises(AuditError, match=r"looked at by boilerplate\n(?s:.*)removed_character_count in its rows"):
         audit(output, "main")
 
 
-def test_one_that_takes_a_place_is_stripped_likewise(output: Layout, config: RunConfig) -> None:
+def test_one_that_takes_a_place_is_stripped_likewise(output: Output, config: RunConfig) -> None:
     (before,) = [row for url, row in clean(output).items() if url.rpartition("/")[2] in "0123" and "copies" in url]
-    remove(output, {"id": [before["id"]]}, re_elect=True)
+    remove(output, {"id": [before["id"]]}, keep_another=True)
     (heir,) = [row for url, row in clean(output).items() if url.rpartition("/")[2] in "0123" and "copies" in url]
     assert heir["id"] != before["id"]
-    for name in ("text", "stripped_character_count", METRIC):
+    for name in ("text", "removed_character_count", METRIC):
         assert heir[name] == before[name]
     audit(output, "main")
     values = config.model_dump() | {"selection": "other", "output": str(output.root)}
-    values["host_lines"] |= {"min_documents": 4}
+    values["boilerplate"] |= {"min_documents": 4}
     reselect(RunConfig.model_validate(values), output, {})
-    assert explain(output, "main", heir["url"])[0]["host_lines"] is None
-    with pytest.raises(ConfigError, match="host_lines/ is of other settings by now"):
-        remove(output, {"id": [heir["id"]]}, ["main"], re_elect=True)
+    assert explain(output, "main", heir["url"])[0]["boilerplate"] is None
+    with pytest.raises(ConfigError, match="boilerplate/ is of other settings by now"):
+        remove(output, {"id": [heir["id"]]}, ["main"], keep_another=True)
     again(output, config)
     assert heir["id"] not in {row["id"] for row in clean(output).values()}
     audit(output, "main")
@@ -396,7 +404,7 @@ def crawls(draw: st.DrawFn) -> list[list[dict[str, Any]]]:
             "group": st.sampled_from(["a", "b"]),
             "host": st.sampled_from(["", "x", "y"]),
             "cluster": st.integers(0, 3),
-            "in_population": st.booleans(),
+            "is_eligible": st.booleans(),
             "already_read": st.booleans(),
             "lines": st.lists(st.sampled_from(sorted(NAMES)), max_size=5),
         }
@@ -404,9 +412,9 @@ def crawls(draw: st.DrawFn) -> list[list[dict[str, Any]]]:
     return draw(st.lists(st.lists(document, max_size=8), min_size=1, max_size=3))
 
 
-def lay_out(root: Path, files: Sequence[list[dict[str, Any]]], batch_shards: int) -> Layout:
+def lay_out(root: Path, files: Sequence[list[dict[str, Any]]], shard_group_size: int) -> Output:
     """An output folder as deduplicate leaves it."""
-    layout = Layout(root)
+    layout = Output(root)
     for folder in ("annotated", "clusters"):
         (root / folder).mkdir()
     names = [f"shard-{number}" for number in range(len(files))]
@@ -426,21 +434,21 @@ def lay_out(root: Path, files: Sequence[list[dict[str, Any]]], batch_shards: int
         texts = pa.array(["\n".join(one["lines"]) for one in documents], pa.large_string())
         table = pa.Table.from_pylist(rows, schema=kinds).append_column("text", texts)
         pq.write_table(table, layout.annotated(name), row_group_size=3)
-    batches = [names[start : start + batch_shards] for start in range(0, len(names), batch_shards)]
-    index: dict[str, Any] = {"fingerprint": "", "batches": batches, "groups": {}}
+    shard_groups = [names[start : start + shard_group_size] for start in range(0, len(names), shard_group_size)]
+    index: dict[str, Any] = {"fingerprint": "", "shard_groups": shard_groups, "groups": {}}
     kinds = pa.schema(
-        [("group", pa.string()), ("leader", pa.uint32()), ("in_population", pa.bool_()), ("already_read", pa.bool_())]
+        [("group", pa.string()), ("centre", pa.uint32()), ("is_eligible", pa.bool_()), ("already_read", pa.bool_())]
     )
     for task, group in enumerate("ab"):
         members = [one for documents in files for one in documents if one["group"] == group]
         if not members:
             continue
-        in_batch = [
-            sum(one["group"] == group for documents in files[start : start + batch_shards] for one in documents)
-            for start in range(0, len(files), batch_shards)
+        in_shard_group = [
+            sum(one["group"] == group for documents in files[start : start + shard_group_size] for one in documents)
+            for start in range(0, len(files), shard_group_size)
         ]
-        index["groups"][group] = {"task": task, "rows": in_batch}
-        rows = [{"group": group, "leader": one["cluster"], **{n: one[n] for n in kinds.names[2:]}} for one in members]
+        index["groups"][group] = {"task": task, "rows": in_shard_group}
+        rows = [{"group": group, "centre": one["cluster"], **{n: one[n] for n in kinds.names[2:]}} for one in members]
         pq.write_table(pa.Table.from_pylist(rows, schema=kinds), layout.clusters(task))
     write_json(layout.cluster_index, index)
     return layout
@@ -453,7 +461,7 @@ def naive(files: Sequence[list[dict[str, Any]]], least: int, share: float) -> It
     for one in documents:
         if one["host"] and not one["already_read"]:
             for name in ["the host", *(NAMES[line] for line in one["lines"])]:
-                having[one["host"], name].add((one["group"], one["in_population"], one["cluster"]))
+                having[one["host"], name].add((one["group"], one["is_eligible"], one["cluster"]))
     for one in documents:
         of_host = len(having[one["host"], "the host"])
         enough = max(least, share * of_host)
@@ -468,20 +476,20 @@ def naive(files: Sequence[list[dict[str, Any]]], least: int, share: float) -> It
 def test_marks_are_those_of_a_counter_of_lines_and_clusters(
     tmp_path_factory: pytest.TempPathFactory,
     files: list[list[dict[str, Any]]],
-    batch_shards: int,
+    shard_group_size: int,
     least: int,
     share: float,
 ) -> None:
-    layout = lay_out(tmp_path_factory.mktemp("crawl"), files, batch_shards)
+    layout = lay_out(tmp_path_factory.mktemp("crawl"), files, shard_group_size)
     settings = {"enabled": True, "min_documents": least, "min_document_fraction": share}
     cuts = {"dedup": {"large_group_rows": 1}, "select": {"run_bytes": 500, "merge_files": 2}}
-    host_lines(RunConfig.model_validate({"host_lines": settings} | cuts), layout, InlineExecutor())
+    find_boilerplate(RunConfig.model_validate({"boilerplate": settings} | cuts), layout, InlineExecutor())
     found = []
     for number, documents in enumerate(files):
-        table = pq.read_table(layout.host_lines(f"shard-{number}")).to_pylist()
+        table = pq.read_table(layout.boilerplate(f"shard-{number}")).to_pylist()
         for one, row in zip(documents, table, strict=True):
             text = "\n".join(one["lines"])
-            spans = zip(row["host_line_starts"], row["host_line_ends"], strict=True)
+            spans = zip(row["boilerplate_starts"], row["boilerplate_ends"], strict=True)
             found.append((row[METRIC], [text[start:end].removesuffix("\n") for start, end in spans]))
     assert found == list(naive(files, least, share))
 
@@ -494,35 +502,39 @@ def test_streams_merge_to_pieces_that_split_no_key(streams: list[list[int]], siz
             yield Counts(part, np.full(len(part), number, np.int32), np.ones(len(part), np.int64))
 
     found = list(whole_keys([pieces(number, keys) for number, keys in enumerate(streams)]))
-    rows = [(int(key), int(batch)) for piece in found for key, batch in zip(piece.key, piece.batch, strict=True)]
+    rows = [
+        (int(key), int(shard_group))
+        for piece in found
+        for key, shard_group in zip(piece.key, piece.shard_group, strict=True)
+    ]
     assert rows == sorted((key, number) for number, keys in enumerate(streams) for key in keys)
     assert all(before.key[-1] < after.key[0] for before, after in zip(found, found[1:], strict=False))
 
 
 def test_a_duplicate_alone_in_its_batch_is_marked_and_does_not_count(tmp_path: Path) -> None:
-    document = {"group": "a", "host": "x", "in_population": True, "already_read": False, "lines": ["Home", "end"]}
+    document = {"group": "a", "host": "x", "is_eligible": True, "already_read": False, "lines": ["Home", "end"]}
     files = [[document | {"cluster": number} for number in range(3)], [document | {"cluster": 0}] * 2]
     layout = lay_out(tmp_path, files, 1)
-    host_lines(RunConfig.model_validate({"host_lines": {"enabled": True}}), layout, InlineExecutor())
-    assert pq.read_table(layout.host_lines("shard-1"))["host_line_starts"].to_pylist() == [[0, 5], [0, 5]]
-    host_lines(RunConfig.model_validate({"host_lines": ON | {"min_documents": 4}}), layout, InlineExecutor())
-    assert pq.read_table(layout.host_lines("shard-1"))[METRIC].to_pylist() == [None, None]
+    find_boilerplate(RunConfig.model_validate({"boilerplate": {"enabled": True}}), layout, InlineExecutor())
+    assert pq.read_table(layout.boilerplate("shard-1"))["boilerplate_starts"].to_pylist() == [[0, 5], [0, 5]]
+    find_boilerplate(RunConfig.model_validate({"boilerplate": ON | {"min_documents": 4}}), layout, InlineExecutor())
+    assert pq.read_table(layout.boilerplate("shard-1"))[METRIC].to_pylist() == [None, None]
 
 
 def test_a_document_of_very_many_lines_and_a_host_of_very_many_documents(tmp_path: Path) -> None:
     many = [f"line {chr(0x4E00 + number % 20000)}{chr(0x4E00 + number // 20000)}" for number in range(50_000)]
-    document = {"group": "a", "host": "x", "in_population": True, "already_read": False}
+    document = {"group": "a", "host": "x", "is_eligible": True, "already_read": False}
     files = [
         [document | {"cluster": 0, "lines": [*many, "Home"]}],
         [document | {"cluster": number, "lines": ["Home", f"only {chr(0x3400 + number)}"]} for number in range(1, 500)],
     ]
     layout = lay_out(tmp_path, files, 1)
-    config = RunConfig.model_validate({"host_lines": {"enabled": True}, "select": {"run_bytes": 2_000_000}})
-    host_lines(config, layout, InlineExecutor())
-    (huge,) = pq.read_table(layout.host_lines("shard-0")).to_pylist()
+    config = RunConfig.model_validate({"boilerplate": {"enabled": True}, "select": {"run_bytes": 2_000_000}})
+    find_boilerplate(config, layout, InlineExecutor())
+    (huge,) = pq.read_table(layout.boilerplate("shard-0")).to_pylist()
     length = sum(map(len, many)) + len(many)
-    assert (huge["host_line_starts"], huge["host_line_ends"]) == ([length], [length + 4])
-    assert {len(row["host_line_starts"]) for row in pq.read_table(layout.host_lines("shard-1")).to_pylist()} == {1}
+    assert (huge["boilerplate_starts"], huge["boilerplate_ends"]) == ([length], [length + 4])
+    assert {len(row["boilerplate_starts"]) for row in pq.read_table(layout.boilerplate("shard-1")).to_pylist()} == {1}
 
 
 # ---- Spans -----------------------------------------------------------------------------------------------
@@ -530,7 +542,7 @@ def test_a_document_of_very_many_lines_and_a_host_of_very_many_documents(tmp_pat
 
 @given(st.text("ab\n", min_size=1, max_size=40), st.data())
 def test_lines_taken_out_leave_every_other_character_and_replacement(text: str, data: st.DataObject) -> None:
-    lines = line_spans(text)
+    lines = line_ranges(text)
     taken = data.draw(st.lists(st.booleans(), min_size=len(lines), max_size=len(lines)))
     masks = []
     for (start, end), _ in zip(lines, taken, strict=True):  # inside a line, as addresses are, or over its end
@@ -539,15 +551,15 @@ def test_lines_taken_out_leave_every_other_character_and_replacement(text: str, 
         if last > first:
             masks.append((first, last, data.draw(st.sampled_from(["", "X"]))))
     expected = "".join(
-        splice(text[start:end], [(a - start, b - start, new) for a, b, new in masks if start <= a < end])
+        apply_edits(text[start:end], [(a - start, b - start, new) for a, b, new in masks if start <= a < end])
         for (start, end), gone in zip(lines, taken, strict=True)
         if not gone
     )
     removed = [span for span, gone in zip(lines, taken, strict=True) if gone]
-    assert splice(text, with_removed(masks, removed)) == expected
+    assert apply_edits(text, with_removed(masks, removed)) == expected
 
 
 def test_a_footer_that_begins_in_a_line_that_goes_goes_with_it() -> None:
     text = "one\ntwo\n| |\n|\nmenu\nthree"
-    assert splice(text, with_removed([(8, 13, "")], [(14, 19)])) == "one\ntwo\n\nthree"
-    assert splice(text, with_removed([(7, len(text), "")], [(4, 8), (14, 19)])) == "one\n"
+    assert apply_edits(text, with_removed([(8, 13, "")], [(14, 19)])) == "one\ntwo\n\nthree"
+    assert apply_edits(text, with_removed([(7, len(text), "")], [(4, 8), (14, 19)])) == "one\n"

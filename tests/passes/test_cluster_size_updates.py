@@ -14,17 +14,17 @@ from pipeline.execution.commit import read_json
 from pipeline.execution.inline import InlineExecutor
 from pipeline.operations.materialize import Sizes, materialize
 from pipeline.operations.read_mixture import read_mix
-from pipeline.output.layout import Layout
-from pipeline.output.mixtures import load_mix, mix_path
-from pipeline.passes.rebalance.cluster_size_updates import open_later, resize
-from pipeline.passes.rebalance.rebalance import make_mix
-from pipeline.passes.rebalance.settings import MixSettings
-from tests.worlds import GROUPS, Document, Output, expected, sizes_over, write
+from pipeline.output.mixtures import load_mixture, mixture_path
+from pipeline.output.output import Output
+from pipeline.passes.rebalance.cluster_size_updates import open_later_outputs, resize
+from pipeline.passes.rebalance.rebalance import make_mixture
+from pipeline.passes.rebalance.settings import MixtureSettings
+from tests.worlds import GROUPS, Document, MadeOutput, expected, sizes_over, write
 
 INLINE = InlineExecutor()
 
 
-def grown() -> list[Output]:
+def grown() -> list[MadeOutput]:
     """Three outputs of singletons and clusters that grow across every step of TxT360's table."""
     random = np.random.default_rng(1)
 
@@ -41,9 +41,9 @@ def grown() -> list[Output]:
         ]
 
     return [
-        Output([documents(0, 60), documents(60, 90)], url_duplicates=False),
-        Output([documents(150, 30), documents(180, 90)], url_duplicates=False),
-        Output([documents(270, 240)], url_duplicates=False),
+        MadeOutput([documents(0, 60), documents(60, 90)], url_duplicates=False),
+        MadeOutput([documents(150, 30), documents(180, 90)], url_duplicates=False),
+        MadeOutput([documents(270, 240)], url_duplicates=False),
     ]
 
 
@@ -51,7 +51,7 @@ def grown() -> list[Output]:
 def roots(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("grown")
     roots = [folder / f"output-{number}" for number in range(3)]
-    cut: dict[str, Any] = {"batch_shards": 1, "large_group_rows": 100}
+    cut: dict[str, Any] = {"shard_group_size": 1, "large_group_rows": 100}
     select = {"row_group_rows": 16, "part_bytes": 500}  # several files of a language
     for number, output in enumerate(grown()):
         write(roots[number], output, roots[:number], select=select, **cut)
@@ -61,8 +61,8 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def mixed(roots: list[Path], *updates: int, **settings: Any) -> Path:
     folder = roots[0] / "selections" / "main"
     given = {"name": "tested", "weights": "txt360"} | settings
-    make_mix(MixSettings(**given, updates=tuple(str(roots[one]) for one in updates)), folder, INLINE)
-    path = mix_path(folder, "tested")
+    make_mixture(MixtureSettings(**given, updates=tuple(str(roots[one]) for one in updates)), folder, INLINE)
+    path = mixture_path(folder, "tested")
     assert isinstance(path, Path)
     return path
 
@@ -72,7 +72,7 @@ def copies_wanted(updates: int) -> Counter[str]:
     outputs = grown()
     sizes = sizes_over(outputs[: updates + 1])
     told = zip(outputs[0].documents, expected(outputs[:1])[0], strict=True)
-    kept = [one for one, verdict in told if verdict.fate == "kept"]
+    kept = [one for one, outcome in told if outcome.outcome == "kept"]
     return Counter({one.id: repeats_of(sizes[GROUPS[one.label], one.id], txt360_weights()) for one in kept})
 
 
@@ -98,30 +98,30 @@ def test_a_document_is_read_as_often_as_its_cluster_of_now_says(updates: tuple[i
 def test_materialized_shards_have_the_copies_of_now(roots: list[Path], tmp_path: Path) -> None:
     path = mixed(roots, 1, 2)
     sizes = Sizes(task_characters=1000)
-    written = materialize(load_mix(path), tmp_path / "mix", INLINE, shards=3, sizes=sizes)
-    tables = [pq.read_table(tmp_path / "mix" / file["path"], columns=["id"]) for file in written["files"]]
+    written = materialize(load_mixture(path), tmp_path / "mixture", INLINE, shards=3, sizes=sizes)
+    tables = [pq.read_table(tmp_path / "mixture" / file["path"], columns=["id"]) for file in written["files"]]
     assert Counter(one for table in tables for one in table["id"].to_pylist()) == copies_wanted(2)
 
 
 @pytest.mark.parametrize("epochs", [0.0, 0.3, 1.5, 2.25])
 def test_fractions_of_epochs_keep_their_total(epochs: float, roots: list[Path]) -> None:
     path = mixed(roots, 1, 2, languages=dict.fromkeys(GROUPS, epochs))
-    mix = read_json(path)
+    mixture = read_json(path)
     once = copies_wanted(2)
     read = copies_read(path) if epochs else Counter()
     assert abs(read.total() - epochs * once.total()) <= 0.5 * len(GROUPS)
     assert {one for one in once if not int(epochs * once[one]) <= read[one] <= int(epochs * once[one]) + 1} == set()
-    assert mix["total"]["repeated_documents"] == read.total()
-    assert mix["total"]["documents"] == len(read)
+    assert mixture["total"]["repeated_documents"] == read.total()
+    assert mixture["total"]["documents"] == len(read)
     lengths = {one.id: one.character_count for one in grown()[0].documents}
-    assert mix["total"]["characters"] == sum(lengths[one] * copies for one, copies in read.items())
+    assert mixture["total"]["characters"] == sum(lengths[one] * copies for one, copies in read.items())
 
 
 def test_statistics_by_size_are_as_of_now(roots: list[Path]) -> None:
     folder = roots[0] / "selections" / "main"
     manifest = read_json(folder / "manifest.json")
     outputs = grown()
-    later = open_later(Layout(roots[0]), [str(one) for one in roots[1:]])
+    later = open_later_outputs(Output(roots[0]), [str(one) for one in roots[1:]])
     found, _ = resize(INLINE, folder, later, manifest)
     sizes = sizes_over(outputs)
     counts: Counter[tuple[str, int, bool]] = Counter()
@@ -141,22 +141,22 @@ def test_tokens_of_moved_rows_are_counted(roots: list[Path], tmp_path: Path) -> 
     tokenizers = pytest.importorskip("tokenizers")
     one = tokenizers.Tokenizer(tokenizers.models.BPE({"x": 0, "?": 1}, [], unk_token="?"))
     one.save(str(tmp_path / "tokenizer.json"))  # a token a character of these documents
-    mix = read_json(mixed(roots, 1, 2, tokenizer=str(tmp_path / "tokenizer.json"), languages={"aaa_Latn": 1.5}))
-    assert mix["total"]["tokens"] == mix["total"]["characters"]
+    mixture = read_json(mixed(roots, 1, 2, tokenizer=str(tmp_path / "tokenizer.json"), languages={"aaa_Latn": 1.5}))
+    assert mixture["total"]["tokens"] == mixture["total"]["characters"]
 
 
 def test_outputs_that_were_not_made_over_each_other_are_refused(roots: list[Path], tmp_path: Path) -> None:
-    write(tmp_path / "branch", Output([[Document("<urn:branch>")]]), roots[:1])
+    write(tmp_path / "branch", MadeOutput([[Document("<urn:branch>")]]), roots[:1])
     with pytest.raises(ConfigError, match="was not made over those before it"):
-        make_mix(
-            MixSettings("tested", updates=(str(roots[1]), str(tmp_path / "branch"))),
+        make_mixture(
+            MixtureSettings("tested", updates=(str(roots[1]), str(tmp_path / "branch"))),
             roots[0] / "selections" / "main",
             INLINE,
         )
     with pytest.raises(ConfigError, match="was not made over this output"):
-        make_mix(MixSettings("tested", updates=(str(roots[1]),)), roots[2] / "selections" / "main", INLINE)
+        make_mixture(MixtureSettings("tested", updates=(str(roots[1]),)), roots[2] / "selections" / "main", INLINE)
     with pytest.raises(ConfigError, match="no finished output"):
-        make_mix(MixSettings("tested", updates=(str(tmp_path),)), roots[0] / "selections" / "main", INLINE)
+        make_mixture(MixtureSettings("tested", updates=(str(tmp_path),)), roots[0] / "selections" / "main", INLINE)
 
 
 def test_another_file_of_changed_rows_is_refused(roots: list[Path]) -> None:
@@ -165,5 +165,5 @@ def test_another_file_of_changed_rows_is_refused(roots: list[Path]) -> None:
     kept = changed.read_bytes()
     mixed(roots, 1, 2)
     changed.write_bytes(kept)
-    with pytest.raises(InputError, match="not what the mix was written with"):
+    with pytest.raises(InputError, match="not what the mixture was written with"):
         copies_read(path)

@@ -12,11 +12,11 @@ from pipeline.execution.commit import read_json
 from pipeline.execution.inline import InlineExecutor
 from pipeline.operations.audit import audit
 from pipeline.operations.run import reselect, run
-from pipeline.output.decisions import fates_of
-from pipeline.output.layout import Layout
-from pipeline.passes.deduplicate.collate import collate_batch
+from pipeline.output.decisions import read_decisions
+from pipeline.output.output import Output
+from pipeline.passes.deduplicate.collate import collate_shard_group
 from pipeline.passes.deduplicate.deduplicate import deduplicate
-from pipeline.passes.statistics import resolve_rules, survey
+from pipeline.passes.statistics import compute_statistics, resolve_rules
 from tests.make_warc import conversion_record, write_records
 
 STORY = (
@@ -54,42 +54,42 @@ def near(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
     return config
 
 
-def with_population(config: RunConfig, population: str, **more: Any) -> RunConfig:
-    settings = config.model_dump() | {"selection": population}
-    settings["dedup"] = settings["dedup"] | {"population": population} | more
+def with_eligible(config: RunConfig, eligible: str, **more: Any) -> RunConfig:
+    settings = config.model_dump() | {"selection": eligible}
+    settings["dedup"] = settings["dedup"] | {"eligible": eligible} | more
     return RunConfig.model_validate(settings)
 
 
 @pytest.mark.parametrize(
-    ("population", "sizes"),
+    ("eligible", "sizes"),
     [
         ("all", {"passes": 4, "passes-too": 4, "two-lines": 4, "other-script": 4}),
         ("above_language_floor", {"passes": 3, "passes-too": 3, "two-lines": 3, "other-script": 1}),
         ("passing", {"passes": 2, "passes-too": 2, "two-lines": 1, "other-script": 1}),
     ],
 )
-def test_only_the_population_has_clusters(population: str, sizes: dict[str, int], near: RunConfig) -> None:
-    config = with_population(near, population)
-    layout = Layout(Path(config.output))
+def test_only_the_population_has_clusters(eligible: str, sizes: dict[str, int], near: RunConfig) -> None:
+    config = with_eligible(near, eligible)
+    layout = Output(Path(config.output))
     reselect(config, layout, {"rules": RULES})
-    rows = {row["id"].strip("<>").rpartition(":")[2]: row for row in fates_of(layout, population).to_pylist()}
+    rows = {row["id"].strip("<>").rpartition(":")[2]: row for row in read_decisions(layout, eligible).to_pylist()}
     assert {name: row["minhash_cluster_size"] for name, row in rows.items()} == sizes
-    assert {name: row["fate"] for name, row in rows.items()} == {
+    assert {name: row["outcome"] for name, row in rows.items()} == {
         "passes": "kept",
         "passes-too": "duplicate",
         "two-lines": "failed_rules",
         "other-script": "failed_rules",
     }
-    outside = {name for name, row in rows.items() if not row["in_population"]}
+    outside = {name for name, row in rows.items() if not row["is_eligible"]}
     assert outside == {name for name, size in sizes.items() if size == 1}
-    statistics = read_json(layout.selection(population) / "manifest.json")["cluster_statistics"]["eng_Latn"]
+    statistics = read_json(layout.selection(eligible) / "manifest.json")["cluster_statistics"]["eng_Latn"]
     size = max(sizes.values())
     assert statistics == [[size, size, size - 2]]  # documents outside are in no cluster that rebalancing looks at
-    audit(layout, population)
+    audit(layout, eligible)
 
 
 @pytest.mark.parametrize(
-    ("population", "changed", "again"),
+    ("eligible", "changed", "again"),
     [
         ("all", {"script_fraction": {"min": 0.5}}, False),
         ("above_language_floor", {"line_count": {"max": 9}}, False),
@@ -99,13 +99,13 @@ def test_only_the_population_has_clusters(population: str, sizes: dict[str, int]
     ],
 )
 def test_a_changed_threshold_invalidates_clusters_only_where_it_bounds_the_population(
-    population: str, changed: dict[str, Any], again: bool, near: RunConfig
+    eligible: str, changed: dict[str, Any], again: bool, near: RunConfig
 ) -> None:
-    config = with_population(near, population)
-    layout, executor = Layout(Path(config.output)), InlineExecutor()
+    config = with_eligible(near, eligible)
+    layout, executor = Output(Path(config.output)), InlineExecutor()
 
     def fingerprint_with(rules: dict[str, Any]) -> str:
-        found = resolve_rules(config, layout, executor, {"rules": rules}, survey(config, layout, executor))
+        found = resolve_rules(config, layout, executor, {"rules": rules}, compute_statistics(config, layout, executor))
         return str(deduplicate(config, layout, executor, found.languages)["fingerprint"])
 
     before = fingerprint_with(RULES)
@@ -115,26 +115,26 @@ def test_a_changed_threshold_invalidates_clusters_only_where_it_bounds_the_popul
 
 
 def test_a_percentile_may_bound_the_population(near: RunConfig) -> None:
-    config = with_population(near, "above_language_floor")
+    config = with_eligible(near, "above_language_floor")
     settings = config.model_dump()
     settings["select"] = settings["select"] | {"percentile_documents": 4}
     config = RunConfig.model_validate(settings)
-    layout = Layout(Path(config.output))
+    layout = Output(Path(config.output))
     reselect(config, layout, {"rules": {"script_fraction": {"min": {"percentile": 50}}}})
-    decisions = pq.read_table(layout.selection("above_language_floor") / "decisions" / "batch-00000.parquet")
-    assert sum(decisions["in_population"].to_pylist()) == 3
+    decisions = pq.read_table(layout.selection("above_language_floor") / "decisions" / "shard-group-00000.parquet")
+    assert sum(decisions["is_eligible"].to_pylist()) == 3
 
 
 def test_without_rules_everybody_takes_part(near: RunConfig) -> None:
-    config = with_population(near, "passing")
+    config = with_eligible(near, "passing")
     settings = config.model_dump() | {"selection": "measured"}
     settings["select"] = settings["select"] | {"rules": False}
     config = RunConfig.model_validate(settings)
-    layout = Layout(Path(config.output))
+    layout = Output(Path(config.output))
     reselect(config, layout, {"rules": RULES})
-    rows = fates_of(layout, "measured").to_pylist()
+    rows = read_decisions(layout, "measured").to_pylist()
     assert [row["minhash_cluster_size"] for row in rows] == [4] * 4
-    assert sorted(row["fate"] for row in rows) == ["duplicate"] * 3 + ["kept"]
+    assert sorted(row["outcome"] for row in rows) == ["duplicate"] * 3 + ["kept"]
 
 
 @pytest.mark.parametrize("large_group_rows", [1, 8, 1_000_000])
@@ -144,9 +144,9 @@ def test_a_record_that_was_read_before_counts_in_no_cluster_whichever_task_links
     again = tmp_path / "again.warc.wet.gz"
     again.write_bytes(Path(near.inputs[0]).read_bytes())
     settings = near.model_dump() | {"inputs": [near.inputs[0], str(again)], "output": str(tmp_path / "output")}
-    settings["dedup"] |= {"population": "all", "batch_shards": 1, "large_group_rows": large_group_rows}
-    rows = fates_of(run(RunConfig.model_validate(settings)), "main").to_pylist()
-    assert Counter((row["fate"], row["minhash_cluster_size"]) for row in rows) == {
+    settings["dedup"] |= {"eligible": "all", "shard_group_size": 1, "large_group_rows": large_group_rows}
+    rows = read_decisions(run(RunConfig.model_validate(settings)), "main").to_pylist()
+    assert Counter((row["outcome"], row["minhash_cluster_size"]) for row in rows) == {
         ("kept", 4): 1,
         ("duplicate", 4): 3,
         ("already_read", 1): 4,
@@ -159,11 +159,11 @@ def test_collating_in_pieces_gives_the_same_files(
     written = []
     for rows in (2_000_000, 1):
         monkeypatch.setattr("pipeline.passes.deduplicate.collate.COLLATE_ROWS", rows)
-        shards = Layout(Path(near.output)).shards() * 3
-        source, target = Layout(Path(near.output)), Layout(tmp_path / str(rows))
+        shards = Output(Path(near.output)).shards() * 3
+        source, target = Output(Path(near.output)), Output(tmp_path / str(rows))
         (tmp_path / str(rows)).mkdir()
         (tmp_path / str(rows) / "annotated").symlink_to(source.root / "annotated")
-        found = collate_batch(near, target, 0, shards, {})
+        found = collate_shard_group(near, target, 0, shards, {})
         written.append((found, Path(str(target.signatures(0))).read_bytes()))
     assert written[0] == written[1]
     assert sum(written[0][0].values()) == 3 * len(PAGES)
@@ -187,14 +187,14 @@ def test_labels_of_one_group_are_deduplicated_together_and_keep_their_own_folder
         "inputs": [str(tmp_path / "two.warc.wet.gz")],
         "output": str(tmp_path / "output"),
         "lid": {"max_characters": 60},
-        "dedup": {"population": "all", "groups": groups},
+        "dedup": {"eligible": "all", "groups": groups},
         "select": {"keep": ["first_seen"], "rules": False},
     }
     layout = run(RunConfig.model_validate(settings), {})
-    rows = fates_of(layout, "main").to_pylist()
+    rows = read_decisions(layout, "main").to_pylist()
     assert {row["label"]: row["minhash_cluster_size"] for row in rows} == {"spa_Latn": size, "por_Latn": size}
     assert set(read_json(layout.cluster_index)["groups"]) == (set(groups) or set(starts))
-    kept = sorted(row["label"] for row in rows if row["fate"] == "kept")
+    kept = sorted(row["label"] for row in rows if row["outcome"] == "kept")
     assert kept == (["por_Latn"] if groups else ["por_Latn", "spa_Latn"])  # a segment is sorted by label
     folders = sorted(path.parent.name for path in (layout.selection("main") / "clean").rglob("*.parquet"))
     assert folders == kept

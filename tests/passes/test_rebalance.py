@@ -19,10 +19,10 @@ from pipeline.execution.executors import make_executor
 from pipeline.execution.inline import InlineExecutor
 from pipeline.execution.storage import locate, locate_output, readable
 from pipeline.operations.materialize import Sizes, gather, materialize
-from pipeline.output.layout import Layout
-from pipeline.output.mixtures import load_mix, mix_path
-from pipeline.passes.rebalance.rebalance import make_mix
-from pipeline.passes.rebalance.settings import MixSettings
+from pipeline.output.mixtures import load_mixture, mixture_path
+from pipeline.output.output import Output
+from pipeline.passes.rebalance.rebalance import make_mixture
+from pipeline.passes.rebalance.settings import MixtureSettings
 from pipeline.passes.rebalance.tokens import characters_per_token
 from tests.outputs import copy_of_selection
 
@@ -30,9 +30,9 @@ INLINE = InlineExecutor()
 
 
 @pytest.fixture(scope="module")
-def selection(demo: Layout, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the demo's selection, to write mixes into."""
-    return copy_of_selection(demo, tmp_path_factory.mktemp("mixes") / "main")
+def selection(demo: Output, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the demo's selection, to write mixtures into."""
+    return copy_of_selection(demo, tmp_path_factory.mktemp("mixtures") / "main")
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +48,13 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def made(selection: Path, name: str = "tested", **settings: Any) -> dict[str, Any]:
-    return make_mix(MixSettings(name=name, **settings), selection, INLINE)
+    return make_mixture(MixtureSettings(name=name, **settings), selection, INLINE)
 
 
-def rows_of(selection: Path, mix: dict[str, Any], columns: list[str]) -> list[tuple[str, int, dict[str, Any]]]:
-    """(label, repeats, row) of every row that the mix names, read the obvious way."""
+def rows_of(selection: Path, mixture: dict[str, Any], columns: list[str]) -> list[tuple[str, int, dict[str, Any]]]:
+    """(label, repeats, row) of every row that the mixture names, read the obvious way."""
     found = []
-    for entry in mix["entries"]:
+    for entry in mixture["entries"]:
         table = pq.read_table(selection / entry["file"], columns=columns)
         part = table.slice(entry["first_row"], entry["rows"])
         assert part.num_rows == entry["rows"]
@@ -74,26 +74,26 @@ MIXES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("settings", MIXES, ids=str)
 def test_totals_are_exact_and_no_row_is_named_twice(selection: Path, settings: dict[str, Any]) -> None:
-    mix = made(selection, **settings)
-    rows = rows_of(selection, mix, ["id", "text", "minhash_cluster_size"])
+    mixture = made(selection, **settings)
+    rows = rows_of(selection, mixture, ["id", "text", "minhash_cluster_size"])
     assert len({row["id"] for _, _, row in rows}) == len(rows)
-    for label, total in mix["totals"].items():
+    for label, total in mixture["totals"].items():
         here = [(repeats, row) for one, repeats, row in rows if one == label]
         assert total["documents"] == len(here)
         assert total["repeated_documents"] == sum(repeats for repeats, _ in here)
         assert total["characters"] == sum(repeats * len(row["text"]) for repeats, row in here)
-        entries = [one for one in mix["entries"] if Path(one["file"]).parent.name == label]
+        entries = [one for one in mixture["entries"] if Path(one["file"]).parent.name == label]
         assert total["tokens"] == sum(one["tokens"] * one["repeats"] for one in entries)
         assert [one["tokens"] for one in entries] == [
             round(one["characters"] / characters_per_token(label)) for one in entries
         ]
     for key in ("documents", "repeated_documents", "characters", "tokens"):
-        assert mix["total"][key] == sum(one[key] for one in mix["totals"].values())
+        assert mixture["total"][key] == sum(one[key] for one in mixture["totals"].values())
 
 
 def test_copies_follow_the_size_of_the_cluster(selection: Path) -> None:
-    mix = made(selection, weights="txt360")
-    rows = rows_of(selection, mix, ["minhash_cluster_size"])
+    mixture = made(selection, weights="txt360")
+    rows = rows_of(selection, mixture, ["minhash_cluster_size"])
     found = {(row["minhash_cluster_size"], repeats) for _, repeats, row in rows}
     assert {repeats for size, repeats in found if size == 1} == {1}
     assert {repeats for size, repeats in found if 2 <= size <= 5} == {3}
@@ -107,11 +107,11 @@ def test_a_fraction_is_a_prefix_of_each_cluster_size_and_rounding_does_not_add_u
         rows = sum(run[2] * (1 if run[0] == 1 else 3 if run[0] <= 5 else 5)
                    for file in files[label] for run in file["run_lengths"])  # fmt: skip
         for epochs in (0.1, 0.37, 1.5, 2.0, 3.21):
-            mix = made(selection, weights=weights, languages={label: epochs})
-            assert abs(mix["totals"][label]["repeated_documents"] - epochs * rows) <= 0.5 + 1e-6
-            assert mix["totals"][label]["epochs"] == epochs
+            mixture = made(selection, weights=weights, languages={label: epochs})
+            assert abs(mixture["totals"][label]["repeated_documents"] - epochs * rows) <= 0.5 + 1e-6
+            assert mixture["totals"][label]["epochs"] == epochs
             starts = {run[1] for file in files[label] for run in file["run_lengths"]}
-            entries = [one for one in mix["entries"] if Path(one["file"]).parent.name == label]
+            entries = [one for one in mixture["entries"] if Path(one["file"]).parent.name == label]
             more = {one["first_row"]: one["repeats"] for one in entries}
             for one in entries:  # what does not begin a run is the rest of one, with a copy less
                 if one["first_row"] not in starts:
@@ -147,12 +147,12 @@ def test_a_budget_is_shared_as_unimax_says(tmp_path: Path) -> None:
     # All three are English by the table of the estimate, so that tokens are known.
     folder = synthetic(tmp_path, {"eng_Latn": 100, "xxa_Xxxx": 1000, "xxb_Xxxx": 10_000})
     rate = characters_per_token("xxa_Xxxx") / 4.23  # these have more tokens than English has
-    mix = made(folder, weights="none", token_budget=60_000.0)
-    tokens = {label: total["tokens"] for label, total in mix["totals"].items()}
+    mixture = made(folder, weights="none", token_budget=60_000.0)
+    tokens = {label: total["tokens"] for label, total in mixture["totals"].items()}
     assert tokens == pytest.approx({"eng_Latn": 4000, "xxa_Xxxx": 28_000, "xxb_Xxxx": 28_000}, abs=20)
-    assert mix["totals"]["eng_Latn"]["epochs"] == 4
-    assert mix["totals"]["xxa_Xxxx"]["epochs"] == pytest.approx(2.8 * rate, rel=1e-3)
-    assert mix["totals"]["xxa_Xxxx"]["most_copies"] == 2
+    assert mixture["totals"]["eng_Latn"]["epochs"] == 4
+    assert mixture["totals"]["xxa_Xxxx"]["epochs"] == pytest.approx(2.8 * rate, rel=1e-3)
+    assert mixture["totals"]["xxa_Xxxx"]["most_copies"] == 2
     fixed = made(folder, weights="none", token_budget=60_000.0, languages={"eng_Latn": 10.0})
     assert [one["tokens"] for one in fixed["totals"].values()] == pytest.approx([10_000, 25_000, 25_000], abs=20)
     with pytest.raises(ConfigError, match="--token-budget 9000: the languages given with --language take 10000 tokens"):
@@ -161,9 +161,9 @@ def test_a_budget_is_shared_as_unimax_says(tmp_path: Path) -> None:
 
 def test_a_budget_above_what_the_cap_allows_gives_every_language_the_cap(tmp_path: Path) -> None:
     folder = synthetic(tmp_path, {"eng_Latn": 300, "deu_Latn": 20})
-    mix = made(folder, weights="none", token_budget=1e9, max_epochs=5.0)
-    assert {label: one["epochs"] for label, one in mix["totals"].items()} == {"eng_Latn": 5, "deu_Latn": 5}
-    assert mix["total"]["repeated_documents"] == 5 * 320
+    mixture = made(folder, weights="none", token_budget=1e9, max_epochs=5.0)
+    assert {label: one["epochs"] for label, one in mixture["totals"].items()} == {"eng_Latn": 5, "deu_Latn": 5}
+    assert mixture["total"]["repeated_documents"] == 5 * 320
 
 
 def test_temperature_one_changes_nothing_and_a_higher_one_evens(selection: Path) -> None:
@@ -171,7 +171,9 @@ def test_temperature_one_changes_nothing_and_a_higher_one_evens(selection: Path)
     same = made(selection, weights="txt360", temperature=1.0)
     assert same["entries"] == plain["entries"]
     even = made(selection, weights="txt360", temperature=3.0)
-    before, after = (np.array([one["tokens"] for one in mix["totals"].values()], dtype=float) for mix in (plain, even))
+    before, after = (
+        np.array([one["tokens"] for one in mixture["totals"].values()], dtype=float) for mixture in (plain, even)
+    )
     assert after.sum() == pytest.approx(before.sum(), rel=0.02)
     cap = np.array([one["epochs"] for one in even["totals"].values()]) < 4
     # in proportion to tokens ** (1 / 3), as far as the cap and whole documents allow
@@ -182,21 +184,21 @@ def test_temperature_one_changes_nothing_and_a_higher_one_evens(selection: Path)
 
 
 def test_tokens_are_counted_for_every_document_and_kept(selection: Path, tokenizer: Path) -> None:
-    mix = made(selection, weights="txt360", languages={"eng_Latn": 1.4}, tokenizer=str(tokenizer))
-    for label, total in mix["totals"].items():
-        rows = [(repeats, row["text"]) for one, repeats, row in rows_of(selection, mix, ["text"]) if one == label]
+    mixture = made(selection, weights="txt360", languages={"eng_Latn": 1.4}, tokenizer=str(tokenizer))
+    for label, total in mixture["totals"].items():
+        rows = [(repeats, row["text"]) for one, repeats, row in rows_of(selection, mixture, ["text"]) if one == label]
         assert total["tokens"] == sum(repeats * len(text.split()) for repeats, text in rows), label
-    for entry in mix["entries"][:20]:
+    for entry in mixture["entries"][:20]:
         texts = pq.read_table(selection / entry["file"])["text"].to_pylist()
         texts = texts[entry["first_row"] : entry["first_row"] + entry["rows"]]
         assert entry["tokens"] == sum(len(text.split()) for text in texts)
-    assert mix["token_counts"] == {
+    assert mixture["token_counts"] == {
         "method": "tokenizer", "file": "tokenizer.json", "sha256": sha256_of(tokenizer), "special_tokens": False
     }  # fmt: skip
-    kept = sorted((selection / "mixes" / "tokens").rglob("*.parquet"))
-    assert len(kept) == len(mix["totals"])
+    kept = sorted((selection / "mixtures" / "tokens").rglob("*.parquet"))
+    assert len(kept) == len(mixture["totals"])
     times = [path.stat().st_mtime_ns for path in kept]
-    assert made(selection, weights="txt360", languages={"eng_Latn": 1.4}, tokenizer=str(tokenizer)) == mix
+    assert made(selection, weights="txt360", languages={"eng_Latn": 1.4}, tokenizer=str(tokenizer)) == mixture
     assert [path.stat().st_mtime_ns for path in kept] == times
 
 
@@ -214,10 +216,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("settings", "message"), REFUSED, ids=lambda one: str(one)[:30])
 def test_what_cannot_be_meant_is_refused(selection: Path, settings: dict[str, Any], message: str) -> None:
-    before = sorted(path.name for path in (selection / "mixes").glob("*.json"))
+    before = sorted(path.name for path in (selection / "mixtures").glob("*.json"))
     with pytest.raises(ConfigError, match=re.escape(message)):
         made(selection, **settings)
-    assert sorted(path.name for path in (selection / "mixes").glob("*.json")) == before
+    assert sorted(path.name for path in (selection / "mixtures").glob("*.json")) == before
 
 
 def test_a_file_that_is_no_tokenizer_is_refused(selection: Path, tmp_path: Path) -> None:
@@ -237,22 +239,22 @@ def test_a_mix_of_a_selection_that_was_made_again_is_refused(selection: Path, tm
     manifest = read_json(selection / "manifest.json")
     write_json(tmp_path / "main" / "manifest.json", manifest | {"fingerprint": "another"})
     with pytest.raises(InputError, match="the selection was made again since"):
-        load_mix(mix_path(tmp_path / "main", "tested"))
-    with pytest.raises(InputError, match="no such mix"):
-        load_mix(mix_path(selection, "absent"))
+        load_mixture(mixture_path(tmp_path / "main", "tested"))
+    with pytest.raises(InputError, match="no such mixture"):
+        load_mixture(mixture_path(selection, "absent"))
 
 
 FEW = {"fra_Latn": 2.5, "eng_Latn": 0.4, "jpn_Jpan": 1.0, "spa_Latn": 2.0, "hin_Deva": 1.0}
 
 
-def many(selection: Path) -> MixSettings:
+def many(selection: Path) -> MixtureSettings:
     """Five languages, up to 12 copies, a fraction."""
     labels = read_json(selection / "manifest.json")["files"]
-    return MixSettings("many", "txt360", languages=dict.fromkeys(labels, 0.0) | FEW)
+    return MixtureSettings("many", "txt360", languages=dict.fromkeys(labels, 0.0) | FEW)
 
 
 def many_copies(selection: Path) -> dict[str, Any]:
-    return make_mix(many(selection), selection, INLINE)
+    return make_mixture(many(selection), selection, INLINE)
 
 
 def written_rows(target: Any, columns: list[str]) -> pa.Table:
@@ -260,34 +262,36 @@ def written_rows(target: Any, columns: list[str]) -> pa.Table:
     return pa.concat_tables([pq.read_table(readable(target / one["path"]), columns=columns) for one in files])
 
 
-def expected(selection: Path, mix: dict[str, Any]) -> Counter[tuple[str, int]]:
-    """(id, copy) of every row that a materialized mix has."""
-    return Counter((row["id"], copy) for _, repeats, row in rows_of(selection, mix, ["id"]) for copy in range(repeats))
+def expected(selection: Path, mixture: dict[str, Any]) -> Counter[tuple[str, int]]:
+    """(id, copy) of every row that a materialized mixture has."""
+    return Counter(
+        (row["id"], copy) for _, repeats, row in rows_of(selection, mixture, ["id"]) for copy in range(repeats)
+    )
 
 
 def test_nothing_is_lost_or_doubled_and_texts_are_those_of_clean(selection: Path, tmp_path: Path) -> None:
-    mix = many_copies(selection)
-    manifest = materialize(load_mix(mix_path(selection, "many")), tmp_path / "out", INLINE, shards=4)
+    mixture = many_copies(selection)
+    manifest = materialize(load_mixture(mixture_path(selection, "many")), tmp_path / "out", INLINE, shards=4)
     table = written_rows(tmp_path / "out", ["id", "copy", "text", "language"])
-    assert Counter(zip(table["id"].to_pylist(), table["copy"].to_pylist(), strict=True)) == expected(selection, mix)
-    texts = {row["id"]: row["text"] for _, _, row in rows_of(selection, mix, ["id", "text"])}
+    assert Counter(zip(table["id"].to_pylist(), table["copy"].to_pylist(), strict=True)) == expected(selection, mixture)
+    texts = {row["id"]: row["text"] for _, _, row in rows_of(selection, mixture, ["id", "text"])}
     assert all(
         texts[id] == text for id, text in zip(*(table[name].to_pylist() for name in ("id", "text")), strict=True)
     )
-    assert manifest["total"] == mix["total"]
+    assert manifest["total"] == mixture["total"]
     for one in manifest["files"]:
         path = tmp_path / "out" / one["path"]
         assert (path.stat().st_size, sha256_of(path)) == (one["bytes"], one["sha256"])
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "data", "manifest.json"]
-    again = materialize(load_mix(mix_path(selection, "many")), tmp_path / "out", INLINE, shards=4)
+    again = materialize(load_mixture(mixture_path(selection, "many")), tmp_path / "out", INLINE, shards=4)
     assert again == manifest
     with pytest.raises(ConfigError, match=r"out: holds something else \(README\.md\); name an empty folder"):
-        materialize(load_mix(mix_path(selection, "many")), tmp_path / "out", INLINE, shards=3)
+        materialize(load_mixture(mixture_path(selection, "many")), tmp_path / "out", INLINE, shards=3)
 
 
 def test_copies_lie_equally_far_apart_and_languages_are_mixed(selection: Path, tmp_path: Path) -> None:
     many_copies(selection)
-    materialize(load_mix(mix_path(selection, "many")), tmp_path / "out", INLINE, shards=4)
+    materialize(load_mixture(mixture_path(selection, "many")), tmp_path / "out", INLINE, shards=4)
     table = written_rows(tmp_path / "out", ["id", "copy", "language"])
     ids = table["id"].to_pylist()
     places: dict[str, list[int]] = {}
@@ -303,7 +307,7 @@ def test_copies_lie_equally_far_apart_and_languages_are_mixed(selection: Path, t
         assert 0.3 < here.mean() < 0.7
         assert here.min() < 0.15
         assert here.max() > 0.85
-    other = materialize(load_mix(mix_path(selection, "many")), tmp_path / "seed", INLINE, seed=1, shards=4)
+    other = materialize(load_mixture(mixture_path(selection, "many")), tmp_path / "seed", INLINE, seed=1, shards=4)
     assert other["total"]["repeated_documents"] == len(ids)
     assert written_rows(tmp_path / "seed", ["id"])["id"].to_pylist() != ids
 
@@ -317,10 +321,10 @@ SMALL = Sizes(task_characters=60_000, fanout=3, open_files=4)
 
 def test_small_tasks_few_ranges_and_few_open_files_give_the_same_bytes(selection: Path, tmp_path: Path) -> None:
     many_copies(selection)
-    mix = load_mix(mix_path(selection, "many"))
+    mixture = load_mixture(mixture_path(selection, "many"))
     for shards in (2, 10):  # two: regrouped for the number of runs; ten: for the ranges, too
-        materialize(mix, tmp_path / f"large-{shards}", INLINE, shards=shards)
-        materialize(mix, tmp_path / f"small-{shards}", INLINE, shards=shards, sizes=SMALL)
+        materialize(mixture, tmp_path / f"large-{shards}", INLINE, shards=shards)
+        materialize(mixture, tmp_path / f"small-{shards}", INLINE, shards=shards, sizes=SMALL)
         large = digests(tmp_path / f"large-{shards}")
         assert len(large) == shards + 2
         assert digests(tmp_path / f"small-{shards}") == large
@@ -331,7 +335,9 @@ def test_a_shard_without_documents_is_a_file_without_rows(selection: Path, tmp_p
     made(selection, "few", weights="none", languages=dict.fromkeys(labels, 0.0) | {"tel_Telu": 1.0})
     for sizes in (None, SMALL):
         target = tmp_path / str(sizes is None)
-        manifest = materialize(load_mix(mix_path(selection, "few")), target, INLINE, shards=3, seed=1, sizes=sizes)
+        manifest = materialize(
+            load_mixture(mixture_path(selection, "few")), target, INLINE, shards=3, seed=1, sizes=sizes
+        )
         assert sum(one["rows"] for one in manifest["files"]) == 3
         assert min(one["rows"] for one in manifest["files"]) == 0
         schemas = {str(pq.read_schema(target / one["path"])) for one in manifest["files"]}
@@ -346,16 +352,16 @@ def test_workers_of_ray_write_what_inline_writes(
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     found = []
     for kind, count in (("inline", 1), ("ray", workers)):
-        shutil.rmtree(selection / "mixes" / "tokens", ignore_errors=True)
+        shutil.rmtree(selection / "mixtures" / "tokens", ignore_errors=True)
         executor = make_executor(kind, count, 2**28)
         try:
-            make_mix(replace(many(selection), name="rayed", tokenizer=str(tokenizer)), selection, executor)
+            make_mixture(replace(many(selection), name="rayed", tokenizer=str(tokenizer)), selection, executor)
             target = tmp_path / kind
-            materialize(load_mix(mix_path(selection, "rayed")), target, executor, shards=5, sizes=SMALL)
+            materialize(load_mixture(mixture_path(selection, "rayed")), target, executor, shards=5, sizes=SMALL)
         finally:
             executor.close()
-        mix = mix_path(selection, "rayed").read_bytes()
-        found.append((digests(target), digests(selection / "mixes" / "tokens"), mix))
+        mixture = mixture_path(selection, "rayed").read_bytes()
+        found.append((digests(target), digests(selection / "mixtures" / "tokens"), mixture))
     assert len(found[0][0]) == 7
     assert found[1] == found[0]
 
@@ -363,7 +369,7 @@ def test_workers_of_ray_write_what_inline_writes(
 def test_a_mix_in_a_bucket_is_that_of_a_folder(bucket: str, selection: Path, tmp_path: Path) -> None:
     from pipeline.execution.storage import names, put
 
-    mix = many_copies(selection)
+    mixture = many_copies(selection)
     remote = locate_output(f"{bucket}/mixed/main")
     for path in [*(selection / "clean" / label / "part-00000.parquet" for label in FEW), selection / "manifest.json"]:
         copy = tmp_path / "copy"
@@ -372,10 +378,10 @@ def test_a_mix_in_a_bucket_is_that_of_a_folder(bucket: str, selection: Path, tmp
         for name in path.relative_to(selection).parts:
             target = target / name
         put(copy, target)
-    assert make_mix(many(selection), remote, INLINE) == mix
+    assert make_mixture(many(selection), remote, INLINE) == mixture
     there = locate_output(f"{bucket}/mixed/out")
-    from_bucket = materialize(load_mix(mix_path(remote, "many")), there, INLINE, shards=3, sizes=SMALL)
-    here = materialize(load_mix(mix_path(selection, "many")), tmp_path / "out", INLINE, shards=3)
+    from_bucket = materialize(load_mixture(mixture_path(remote, "many")), there, INLINE, shards=3, sizes=SMALL)
+    here = materialize(load_mixture(mixture_path(selection, "many")), tmp_path / "out", INLINE, shards=3)
     assert from_bucket == here
     assert names(there) == ["README.md", "data", "manifest.json"]
     for name in ("README.md", "data/train-00001-of-00003.parquet"):
@@ -383,9 +389,9 @@ def test_a_mix_in_a_bucket_is_that_of_a_folder(bucket: str, selection: Path, tmp
 
 
 def test_too_many_or_too_few_shards_are_refused(selection: Path, tmp_path: Path) -> None:
-    mix = made(selection)
-    opened = load_mix(mix_path(selection, "tested"))
-    most = mix["total"]["repeated_documents"]
+    mixture = made(selection)
+    opened = load_mixture(mixture_path(selection, "tested"))
+    most = mixture["total"]["repeated_documents"]
     with pytest.raises(ConfigError, match=rf"--shards {most + 1}: must be from 1 .* to {most}"):
         materialize(opened, tmp_path / "out", INLINE, shards=most + 1)
     with pytest.raises(ConfigError, match=r"--shards 1: must be from \d+ \(memory\)"):
@@ -396,12 +402,12 @@ def test_files_of_others_are_left_alone_and_those_of_a_killed_materialization_ar
     selection: Path, tmp_path: Path
 ) -> None:
     many_copies(selection)
-    mix = load_mix(mix_path(selection, "many"))
+    mixture = load_mixture(mixture_path(selection, "many"))
     mine = tmp_path / "mine" / "data" / "notes.txt"
     mine.parent.mkdir(parents=True)
     mine.write_text("")
     with pytest.raises(ConfigError, match=r"mine: holds something else \(data\)"):
-        materialize(mix, tmp_path / "mine", INLINE)
+        materialize(mixture, tmp_path / "mine", INLINE)
     assert mine.exists()
 
     class Killed(InlineExecutor):
@@ -412,10 +418,10 @@ def test_files_of_others_are_left_alone_and_those_of_a_killed_materialization_ar
             return super().run(function, arguments)
 
     with pytest.raises(KeyboardInterrupt):
-        materialize(mix, tmp_path / "out", Killed(), shards=5, sizes=SMALL)
+        materialize(mixture, tmp_path / "out", Killed(), shards=5, sizes=SMALL)
     assert len(list((tmp_path / "out" / "data").iterdir())) == 2
-    materialize(mix, tmp_path / "out", INLINE, shards=3)
-    materialize(mix, tmp_path / "other", INLINE, shards=3)
+    materialize(mixture, tmp_path / "out", INLINE, shards=3)
+    materialize(mixture, tmp_path / "other", INLINE, shards=3)
     assert digests(tmp_path / "out") == digests(tmp_path / "other")
 
 
@@ -426,16 +432,16 @@ def test_datasets_loads_a_materialized_mix_by_its_card(
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     datasets = pytest.importorskip("datasets")
-    mix = many_copies(selection)
-    materialize(load_mix(mix_path(selection, "many")), tmp_path / "out", INLINE, shards=3)
+    mixture = many_copies(selection)
+    materialize(load_mixture(mixture_path(selection, "many")), tmp_path / "out", INLINE, shards=3)
     loaded = datasets.load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache"))
-    assert loaded.num_rows == mix["total"]["repeated_documents"]
+    assert loaded.num_rows == mixture["total"]["repeated_documents"]
     assert loaded["id"][:] == written_rows(tmp_path / "out", ["id"])["id"].to_pylist()
 
 
 def test_the_manifest_of_a_mix_is_json_that_others_read(selection: Path) -> None:
     made(selection, "plain", weights="txt360")
-    mix = json.loads((selection / "mixes" / "plain.json").read_text())
-    assert {"file", "first_row", "rows", "repeats", "characters", "tokens"} == set(mix["entries"][0])
-    assert mix["token_counts"]["method"] == "estimate"
-    assert mix["token_counts"]["characters_per_token"]["fra_Latn"] == 3.81
+    mixture = json.loads((selection / "mixtures" / "plain.json").read_text())
+    assert {"file", "first_row", "rows", "repeats", "characters", "tokens"} == set(mixture["entries"][0])
+    assert mixture["token_counts"]["method"] == "estimate"
+    assert mixture["token_counts"]["characters_per_token"]["fra_Latn"] == 3.81

@@ -11,9 +11,9 @@ from pipeline.execution.commit import read_json
 from pipeline.execution.storage import matching
 from pipeline.operations.audit import audit
 from pipeline.operations.remove.remove import remove
-from pipeline.output.decisions import fates_of
-from pipeline.output.layout import Layout
-from tests.worlds import GROUPS, Document, Output, Verdict, expected, sizes_over, write
+from pipeline.output.decisions import read_decisions
+from pipeline.output.output import Output
+from tests.worlds import GROUPS, Document, MadeOutput, Outcome, expected, sizes_over, write
 
 SEEDS = (46, 124, 129, 17, 5)
 POLICIES = [
@@ -24,8 +24,8 @@ POLICIES = [
 ]
 
 
-def made_up(seed: int) -> list[Output]:
-    """One to three outputs that have ids, clusters, URLs and removals in common."""
+def made_up(seed: int) -> list[MadeOutput]:
+    """One to three outputs that have ids, clusters, URLs and take_downs in common."""
     random = np.random.default_rng(seed)
     ids = int(random.integers(20, 200))  # few: much is read twice
     shortest, lowest = (5, 0.2) if random.random() < 0.5 else (20, 0.5)
@@ -56,43 +56,49 @@ def made_up(seed: int) -> list[Output]:
         return kind, words.get(kind, f"a{random.integers(4)}.example"), some(False, True)
 
     return [
-        Output(
+        MadeOutput(
             shards=[[document() for _ in range(random.integers(0, 14))] for _ in range(random.integers(1, 5))],
-            removals=[removal() for _ in range(some(0, 1, 4))],
+            take_downs=[removal() for _ in range(some(0, 1, 4))],
             keep=some(*POLICIES),
             rules=some(True, True, False),
-            elect_before_rules=some(False, False, True),
+            keep_before_rules=some(False, False, True),
             url_duplicates=some(True, True, False),
         )
         for _ in range(random.integers(1, 4))
     ]
 
 
-FACTS = ("fate", "representative", "minhash_cluster_id", "minhash_cluster_size", "held_by")
-CUTS: list[dict[str, Any]] = [{}, {"batch_shards": 1, "large_group_rows": 1, "collate_files": 2}, {"batch_shards": 2}]
+FACTS = ("outcome", "kept_document", "minhash_cluster_id", "minhash_cluster_size", "kept_by_baseline")
+CUTS: list[dict[str, Any]] = [
+    {},
+    {"shard_group_size": 1, "large_group_rows": 1, "collate_files": 2},
+    {"shard_group_size": 2},
+]
 
 
-def found(layout: Layout) -> list[tuple[Any, ...]]:
+def found(layout: Output) -> list[tuple[Any, ...]]:
     """(id, facts) of every document, in the order of the plan; those of one id in any."""
     return sorted(
-        (tuple(row[name] for name in ("id", *FACTS)) for row in fates_of(layout, "main").to_pylist()), key=str
+        (tuple(row[name] for name in ("id", *FACTS)) for row in read_decisions(layout, "main").to_pylist()), key=str
     )
 
 
-def updates(layout: Layout) -> list[dict[str, Any]]:
+def updates(layout: Output) -> list[dict[str, Any]]:
     """Earlier documents whose cluster has grown."""
-    files = matching(layout.cluster_updates(0).parent, "*.parquet")
+    files = matching(layout.cluster_size_updates(0).parent, "*.parquet")
     return [row for path in files for row in pq.read_table(path).to_pylist()]
 
 
-def wanted(output: Output, told: list[Verdict]) -> list[tuple[Any, ...]]:
+def wanted(output: MadeOutput, told: list[Outcome]) -> list[tuple[Any, ...]]:
     pairs = zip(output.documents, told, strict=True)
-    return sorted(((one.id, v.fate, v.representative, v.cluster, v.size, v.held_by) for one, v in pairs), key=str)
+    return sorted(
+        ((one.id, v.outcome, v.kept_document, v.cluster, v.size, v.kept_by_baseline) for one, v in pairs), key=str
+    )
 
 
-def in_turn(outputs: list[Output], folder: Path, seed: int) -> list[Layout]:
+def in_turn(outputs: list[MadeOutput], folder: Path, seed: int) -> list[Output]:
     """Each output over those before it, cut in one way or another."""
-    layouts: list[Layout] = []
+    layouts: list[Output] = []
     for number, output in enumerate(outputs):
         roots = [folder / f"output-{n}" for n in range(number + 1)]
         layouts.append(write(roots[-1], output, roots[:-1], **CUTS[(seed + number) % len(CUTS)]))
@@ -102,9 +108,9 @@ def in_turn(outputs: list[Output], folder: Path, seed: int) -> list[Layout]:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_fates_representatives_and_sizes_are_those_of_the_obvious_version(seed: int, tmp_path: Path) -> None:
     outputs = made_up(seed)
-    verdicts = expected(outputs)
+    outcomes = expected(outputs)
     for number, layout in enumerate(in_turn(outputs, tmp_path, seed)):
-        assert found(layout) == wanted(outputs[number], verdicts[number])
+        assert found(layout) == wanted(outputs[number], outcomes[number])
         audit(layout, "main")
         before, after = sizes_over(outputs[:number]), sizes_over(outputs[: number + 1])
         changed = {key: after[key] for key in before if after[key] != before[key]}
@@ -115,7 +121,7 @@ def test_fates_representatives_and_sizes_are_those_of_the_obvious_version(seed: 
 @pytest.mark.parametrize("seed", SEEDS[1:4:2])
 def test_an_output_over_itself_finds_nothing_new(seed: int, tmp_path: Path) -> None:
     once = made_up(seed)[:1]
-    again = Output([list(shard) for shard in once[0].shards])
+    again = MadeOutput([list(shard) for shard in once[0].shards])
     layouts = in_turn([*once, again], tmp_path, seed)
     assert {row[1] for row in found(layouts[1])} <= {"already_read", "removed"}
     assert updates(layouts[1]) == []
@@ -125,15 +131,15 @@ def test_an_output_over_itself_finds_nothing_new(seed: int, tmp_path: Path) -> N
 @pytest.mark.parametrize("seed", SEEDS[1:4:2])
 def test_documents_taken_out_afterwards_leave_what_a_selection_without_them_has(seed: int, tmp_path: Path) -> None:
     outputs = made_up(seed)
-    removals, outputs[-1].removals = outputs[-1].removals, []
+    take_downs, outputs[-1].take_downs = outputs[-1].take_downs, []
     layout = in_turn(outputs, tmp_path, seed)[-1]
-    for kind, word, re_elect in removals:
-        remove(layout, {kind: [word]}, re_elect=re_elect)
-    outputs[-1].removals = removals
+    for kind, word, keep_another in take_downs:
+        remove(layout, {kind: [word]}, keep_another=keep_another)
+    outputs[-1].take_downs = take_downs
     assert found(layout) == wanted(outputs[-1], expected(outputs)[-1])
 
 
 def test_a_run_of_which_no_record_gave_a_document_has_an_empty_selection(tmp_path: Path) -> None:
-    layout = write(tmp_path / "output", Output([[], []]))
+    layout = write(tmp_path / "output", MadeOutput([[], []]))
     assert found(layout) == []
     assert read_json(layout.selection("main") / "manifest.json")["files"] == {}

@@ -16,12 +16,12 @@ from pipeline.execution.commit import read_json
 from pipeline.execution.inline import InlineExecutor
 from pipeline.operations.explain import explain, rules_of
 from pipeline.operations.tune import measured, removal_by_threshold, removal_from_histogram, what_if
-from pipeline.output.decisions import fates_of
+from pipeline.output.decisions import read_decisions
 from pipeline.output.histograms import read_histograms
-from pipeline.output.layout import Layout
+from pipeline.output.output import Output
 from pipeline.passes.select.sample import SAMPLE, bottom_k
 from pipeline.passes.select.select import select
-from pipeline.passes.statistics import Rules, resolve_rules, survey, surveyed
+from pipeline.passes.statistics import Rules, compute_statistics, read_statistics, resolve_rules
 from pipeline.report.histograms import histogram_section
 from pipeline.rules.histogram import NULL, values_of
 from pipeline.rules.percentiles import Bound, bounded
@@ -30,19 +30,19 @@ Resolve = Callable[[dict[str, Any]], Rules]
 
 
 @pytest.fixture(scope="module")
-def resolve(demo: Layout, demo_config: RunConfig) -> Resolve:
+def resolve(demo: Output, demo_config: RunConfig) -> Resolve:
     """The demonstration's rules with overrides; 38 documents are enough for a percentile."""
     config = demo_config.model_copy(
         update={"select": demo_config.select.model_copy(update={"percentile_documents": 38})}
     )
-    return lambda rules: resolve_rules(config, demo, InlineExecutor(), {"rules": rules}, surveyed(demo))
+    return lambda rules: resolve_rules(config, demo, InlineExecutor(), {"rules": rules}, read_statistics(demo))
 
 
-def test_histograms_hold_every_document_once(demo: Layout) -> None:
+def test_histograms_hold_every_document_once(demo: Output) -> None:
     histograms = read_histograms(demo.selection("main") / "histograms.parquet")
     documents = {
-        label: sum(fates.values())
-        for label, fates in read_json(demo.selection("main") / "manifest.json")["fates"].items()
+        label: sum(outcomes.values())
+        for label, outcomes in read_json(demo.selection("main") / "manifest.json")["outcomes"].items()
     }
     assert {key: int(counts.sum()) for key, counts in histograms.items()} == {
         key: documents[key[0]] for key in histograms
@@ -52,24 +52,24 @@ def test_histograms_hold_every_document_once(demo: Layout) -> None:
     assert histograms["rus_Cyrl", "perplexity"][NULL] == russian["perplexity"].null_count
 
 
-@pytest.mark.parametrize("batch_shards", [1, 3])
+@pytest.mark.parametrize("shard_group_size", [1, 3])
 def test_batches_of_any_size_give_the_same_histograms(
-    batch_shards: int, demo: Layout, demo_config: RunConfig, tmp_path: Path
+    shard_group_size: int, demo: Output, demo_config: RunConfig, tmp_path: Path
 ) -> None:
     for name in ("annotated", "run.json"):
         (tmp_path / name).symlink_to(demo.root / name)
     config = demo_config.model_copy(
-        update={"dedup": demo_config.dedup.model_copy(update={"batch_shards": batch_shards})}
+        update={"dedup": demo_config.dedup.model_copy(update={"shard_group_size": shard_group_size})}
     )
-    again, before = survey(config, Layout(tmp_path), InlineExecutor()), surveyed(demo)
-    assert len(list((tmp_path / "histograms").glob("batch-*"))) == -(-8 // batch_shards)
+    again, before = compute_statistics(config, Output(tmp_path), InlineExecutor()), read_statistics(demo)
+    assert len(list((tmp_path / "histograms").glob("shard-group-*"))) == -(-8 // shard_group_size)
     assert {key: counts.tolist() for key, counts in again.items()} == {
         key: counts.tolist() for key, counts in before.items()
     }
 
 
 @pytest.mark.parametrize("side", ["min", "max"])
-def test_the_histogram_brackets_what_the_columns_tell_exactly(side: Any, demo: Layout) -> None:
+def test_the_histogram_brackets_what_the_columns_tell_exactly(side: Any, demo: Output) -> None:
     thresholds = [0.25, 0.3, 0.5, 0.77, 0.999]
     ranges = removal_from_histogram(demo, "rus_Cyrl", "alphabetic_word_fraction", side, thresholds)
     exact = removal_by_threshold(demo, "rus_Cyrl", "alphabetic_word_fraction", side, thresholds)
@@ -80,21 +80,21 @@ def test_the_histogram_brackets_what_the_columns_tell_exactly(side: Any, demo: L
     assert ranges[0].at_least == ranges[0].at_most  # a quarter is an edge
 
 
-def test_the_sample_is_the_documents_of_least_id_hash(demo: Layout) -> None:
+def test_the_sample_is_the_documents_of_least_id_hash(demo: Output) -> None:
     sample = pq.read_table(demo.selection("main") / "sample.parquet")
-    fates = fates_of(demo, "main")
-    assert sorted(sample["id"].to_pylist()) == sorted(fates["id"].to_pylist())  # no fate has 100 documents here
+    outcomes = read_decisions(demo, "main")
+    assert sorted(sample["id"].to_pylist()) == sorted(outcomes["id"].to_pylist())  # no outcome has 100 documents here
     assert SAMPLE == 100
     few = bottom_k(sample, k=3).to_pylist()
-    for label, fate in {(row["label"], row["fate"]) for row in few}:
-        rows = [row for row in sample.to_pylist() if (row["label"], row["fate"]) == (label, fate)]
+    for label, outcome in {(row["label"], row["outcome"]) for row in few}:
+        rows = [row for row in sample.to_pylist() if (row["label"], row["outcome"]) == (label, outcome)]
         least = sorted(row["id_hash"] for row in rows)[:3]
-        assert [row["id_hash"] for row in few if (row["label"], row["fate"]) == (label, fate)] == least
-    by_id = {row["id"]: row for row in fates.to_pylist()}
+        assert [row["id_hash"] for row in few if (row["label"], row["outcome"]) == (label, outcome)] == least
+    by_id = {row["id"]: row for row in outcomes.to_pylist()}
     assert [row["id"] for row in few if by_id[row["id"]]["rules_fired"] != row["rules_fired"]] == []
 
 
-def test_samples_of_pieces_merge_to_that_of_the_whole(demo: Layout) -> None:
+def test_samples_of_pieces_merge_to_that_of_the_whole(demo: Output) -> None:
     sample = pq.read_table(demo.selection("main") / "sample.parquet")
     cut = [sample.slice(start, 100) for start in range(0, sample.num_rows, 100)]
     merged = pa.concat_tables([bottom_k(piece, k=4) for piece in reversed(cut)])
@@ -104,7 +104,7 @@ def test_samples_of_pieces_merge_to_that_of_the_whole(demo: Layout) -> None:
 @pytest.mark.parametrize("metric", ["perplexity", "line_count", "c4_line_fraction", "perplexity_percentile"])
 @pytest.mark.parametrize("percentile", [0, 10, 50, 90, 100])
 def test_a_percentile_is_the_value_of_the_nearest_rank(
-    metric: str, percentile: float, demo: Layout, resolve: Resolve
+    metric: str, percentile: float, demo: Output, resolve: Resolve
 ) -> None:
     rules = resolve({metric: {"max": {"percentile": percentile}}})
     bound = next(one for one in rules.percentiles if one.label == "rus_Cyrl")
@@ -129,7 +129,7 @@ def test_a_label_with_too_few_documents_has_no_percentile_rule_and_says_so(resol
     assert told == {("perplexity", None), ("line_count", None)}
 
 
-def test_both_ends_may_be_percentiles(resolve: Resolve, demo: Layout) -> None:
+def test_both_ends_may_be_percentiles(resolve: Resolve, demo: Output) -> None:
     rule = (
         resolve({"line_count": {"min": {"percentile": 10}, "max": {"percentile": 90}}})
         .languages["rus_Cyrl"]
@@ -176,28 +176,28 @@ def test_a_bound_without_a_value_goes_and_the_other_stays() -> None:
 
 
 @pytest.fixture(scope="module")
-def tight(demo: Layout, demo_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Layout:
+def tight(demo: Output, demo_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Output:
     """A selection of the demonstration with a percentile rule, in a folder of its own."""
     root = tmp_path_factory.mktemp("tight")
-    for name in ("annotated", "dropped", "signatures", "clusters", "histograms", "lookup", "run.json"):
+    for name in ("annotated", "dropped", "signatures", "clusters", "histograms", "document_index", "run.json"):
         (root / name).symlink_to(demo.root / name)
     settings = demo_config.select.model_copy(update={"percentile_documents": 38})
     config = demo_config.model_copy(update={"select": settings, "selection": "tight"})
-    layout, executor = Layout(root), InlineExecutor()
+    layout, executor = Output(root), InlineExecutor()
     rules = resolve_rules(
-        config, layout, executor, {"rules": {"line_count": {"max": {"percentile": 90}}}}, surveyed(demo)
+        config, layout, executor, {"rules": {"line_count": {"max": {"percentile": 90}}}}, read_statistics(demo)
     )
-    select(config, layout, executor, rules, surveyed(demo))
+    select(config, layout, executor, rules, read_statistics(demo))
     return layout
 
 
-def test_a_percentile_rule_decides_and_is_explained(tight: Layout, demo: Layout) -> None:
+def test_a_percentile_rule_decides_and_is_explained(tight: Output, demo: Output) -> None:
     manifest = read_json(tight.selection("tight") / "manifest.json")
     bound = next(one for one in manifest["percentiles"] if one["label"] == "rus_Cyrl")
     above = int((values_of(measured(demo, "rus_Cyrl"), "line_count") > bound["value"]).sum())
     assert 1 <= above <= bound["documents"] // 10
     assert manifest["rules_fired"]["rus_Cyrl"]["line_count"] == above
-    rows = [row for row in fates_of(tight, "tight").to_pylist() if "line_count" in row["rules_fired"]]
+    rows = [row for row in read_decisions(tight, "tight").to_pylist() if "line_count" in row["rules_fired"]]
     story = explain(tight, "tight", rows[0]["id"])[0]
     told = next(rule for rule in story["rules"] if rule["metric"] == "line_count")
     assert (told["fired"], told["value"] > told["max"]) == (True, True)
@@ -207,13 +207,13 @@ def test_a_percentile_rule_decides_and_is_explained(tight: Layout, demo: Layout)
     assert shown.max == bound["value"]
 
 
-def test_what_if_takes_percentiles_of_the_same_documents(tight: Layout) -> None:
+def test_what_if_takes_percentiles_of_the_same_documents(tight: Output) -> None:
     change = what_if(tight, "zho_Hani", {"rules": {"line_count": {"max": {"percentile": 90}}}})
     assert change.fired_after.get("line_count") is None  # 79 documents are fewer than the run's own 100
     assert change.newly_failed == 0
 
 
-def test_the_report_draws_each_rule_with_its_bounds(tight: Layout) -> None:
+def test_the_report_draws_each_rule_with_its_bounds(tight: Output) -> None:
     html = histogram_section(tight, "tight")
     languages = read_json(tight.selection("tight") / "manifest.json")["language_configs"]
     active = sum(len(LanguageConfig.model_validate(one).active_rules()) for one in languages.values())

@@ -20,9 +20,9 @@ from pipeline.execution.commit import read_json
 from pipeline.execution.inline import InlineExecutor
 from pipeline.operations.audit import audit
 from pipeline.operations.run import reselect
-from pipeline.output.decisions import fates_of
-from pipeline.output.grouped_parquet import SortedFiles, ahead, pack
-from pipeline.output.layout import Layout
+from pipeline.output.decisions import read_decisions
+from pipeline.output.grouped_parquet import SortedFiles, pack, prefetch
+from pipeline.output.output import Output
 from pipeline.output.parts import PartWriter
 from pipeline.passes.select.columns import ORDER
 from pipeline.passes.select.sorted_runs import merged
@@ -32,11 +32,11 @@ from tests.outputs import over_some_files
 RESULT = {"part_bytes": 2_000, "row_group_rows": 7, "test_fraction": 0.2}
 CUTS: dict[str, dict[str, Any]] = {
     "fine": {
-        "dedup": {"batch_shards": 1, "large_group_rows": 10, "collate_files": 2},
+        "dedup": {"shard_group_size": 1, "large_group_rows": 10, "collate_files": 2},
         "select": {"run_bytes": 100_000, "merge_files": 2, "merge_bytes": 3000},
     },
     "middle": {
-        "dedup": {"batch_shards": 2, "large_group_rows": 9},
+        "dedup": {"shard_group_size": 2, "large_group_rows": 9},
         "select": {"run_bytes": 600_000, "merge_files": 128, "merge_bytes": 20_000},
     },
 }
@@ -55,13 +55,13 @@ class CountingExecutor(InlineExecutor):
         return super().run(function, arguments, attempts)
 
 
-def selected(demo: Layout, config: RunConfig, root: Path, cut: dict[str, dict[str, Any]]) -> Layout:
+def selected(demo: Output, config: RunConfig, root: Path, cut: dict[str, dict[str, Any]]) -> Output:
     over_some_files(demo, root, slice(3, 6))
     settings = config.model_dump() | {"output": str(root)}
     settings["dedup"] |= cut.get("dedup", {})
     settings["select"] |= RESULT | cut.get("select", {})
-    reselect(RunConfig.model_validate(settings), Layout(root), {})
-    return Layout(root)
+    reselect(RunConfig.model_validate(settings), Output(root), {})
+    return Output(root)
 
 
 @pytest.fixture(params=[0, 2**20])
@@ -71,8 +71,8 @@ def _small_or_not(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture(scope="module")
-def whole(demo: Layout, demo_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    """One batch, one task for all groups, one run."""
+def whole(demo: Output, demo_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Output:
+    """One shard group, one task for all groups, one run."""
     return selected(demo, demo_config, tmp_path_factory.mktemp("whole"), {})
 
 
@@ -85,7 +85,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", CUTS)
 def test_the_result_is_the_same_byte_for_byte_however_work_is_cut(
-    name: str, whole: Layout, demo: Layout, demo_config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, whole: Output, demo: Output, demo_config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor = CountingExecutor()
     monkeypatch.setattr("pipeline.operations.run.make_executor", lambda *_: executor)
@@ -98,18 +98,18 @@ def test_the_result_is_the_same_byte_for_byte_however_work_is_cut(
     assert executor.tasks["mark_already_read"] == large
     assert executor.tasks["link_key"] == 15 * large
     assert large < executor.tasks["cluster_groups"] < len(groups)
-    batches = executor.tasks["collate_batch"], executor.tasks["gather_batches"]
-    assert batches == {"fine": (3, 2), "middle": (2, 0)}[name]
+    shard_groups = executor.tasks["collate_shard_group"], executor.tasks["gather_shard_groups"]
+    assert shard_groups == {"fine": (3, 2), "middle": (2, 0)}[name]
     assert (executor.tasks["merge_runs"] > 1) == (name == "fine")  # a wave of merges in front of the last
     before, after = whole.selection("main"), cut.selection("main")
     assert len(digests(before / "clean")) > 40
     assert digests(after / "clean") == digests(before / "clean")
     for table in ("histograms", "sample"):
         assert pq.read_table(after / f"{table}.parquet").equals(pq.read_table(before / f"{table}.parquet"))
-    fates = [sorted(fates_of(one, "main").to_pylist(), key=lambda row: str(row["id"])) for one in (whole, cut)]
-    assert fates[0] == fates[1]
+    outcomes = [sorted(read_decisions(one, "main").to_pylist(), key=lambda row: str(row["id"])) for one in (whole, cut)]
+    assert outcomes[0] == outcomes[1]
     manifests = [read_json(one / "manifest.json") for one in (before, after)]
-    for key in ("files", "fates", "cluster_statistics", "rules_fired"):
+    for key in ("files", "outcomes", "cluster_statistics", "rules_fired"):
         assert manifests[1][key] == manifests[0][key]
     assert not (tmp_path / "clusters" / "edges").exists()
     assert not (tmp_path / "signatures" / "gathered").exists()
@@ -118,7 +118,7 @@ def test_the_result_is_the_same_byte_for_byte_however_work_is_cut(
 
 
 @pytest.mark.parametrize("copies", [1, 1000])
-def test_numbers_of_a_small_part_are_compressed_in_a_cheaper_way(copies: int, demo: Layout, tmp_path: Path) -> None:
+def test_numbers_of_a_small_part_are_compressed_in_a_cheaper_way(copies: int, demo: Output, tmp_path: Path) -> None:
     table = pq.read_table(next(iter(demo.selection("main").glob("clean/khm_Khmr/*.parquet"))))
     with PartWriter(tmp_path, "part.parquet", "train", 10_000) as part:
         part.write(pa.concat_tables([table] * copies))
@@ -131,7 +131,7 @@ def test_numbers_of_a_small_part_are_compressed_in_a_cheaper_way(copies: int, de
     assert (used["text"], used["word_count"]) == ("ZSTD", "SNAPPY" if copies == 1 else "ZSTD")
 
 
-def test_parts_of_a_label_follow_each_other_in_order_and_have_their_size(whole: Layout) -> None:
+def test_parts_of_a_label_follow_each_other_in_order_and_have_their_size(whole: Output) -> None:
     folder = whole.selection("main")
     files = max(read_json(folder / "manifest.json")["files"].values(), key=len)
     for split in ("train", "test"):
@@ -180,7 +180,7 @@ def test_what_a_thread_makes_ahead_comes_in_order_and_its_errors_are_raised(
 
     found = []
     try:
-        for item in ahead(made(), count):
+        for item in prefetch(made(), count):
             found.append(item)
     except OSError:
         assert failing < len(items)

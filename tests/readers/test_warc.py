@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.readers.contract import Gap, Record
+from pipeline.readers.contract import Record, UnreadableRange
 from pipeline.readers.http import parse_http
 from pipeline.readers.warc import read_records
 from tests import make_warc as mw
@@ -24,12 +24,14 @@ MEMBERS = [mw.compress(data, ".gz") for data in RECORDS]
 URLS = [page.url for page in PAGES]
 
 
-def read(path: Path, limit: int = LIMIT) -> list[Record | Gap]:
+def read(path: Path, limit: int = LIMIT) -> list[Record | UnreadableRange]:
     """Items of a file whose lengths are checked to fill it without holes or overlaps."""
     items = list(read_records(path, limit))
     position = 0
     for item in items:
-        start, length = (item.start, item.end - item.start) if isinstance(item, Gap) else (item.offset, item.length)
+        start, length = (
+            (item.start, item.end - item.start) if isinstance(item, UnreadableRange) else (item.offset, item.length)
+        )
         assert start == position
         assert length >= 0
         position += length
@@ -37,7 +39,7 @@ def read(path: Path, limit: int = LIMIT) -> list[Record | Gap]:
     return items
 
 
-def responses(items: list[Record | Gap]) -> list[tuple[str, str | None]]:
+def responses(items: list[Record | UnreadableRange]) -> list[tuple[str, str | None]]:
     """URL and fault of each response."""
     return [
         (item.headers["warc-target-uri"], item.fault)
@@ -46,8 +48,8 @@ def responses(items: list[Record | Gap]) -> list[tuple[str, str | None]]:
     ]
 
 
-def gaps(items: list[Record | Gap]) -> list[Gap]:
-    return [item for item in items if isinstance(item, Gap)]
+def unreadable_ranges(items: list[Record | UnreadableRange]) -> list[UnreadableRange]:
+    return [item for item in items if isinstance(item, UnreadableRange)]
 
 
 def written(folder: Path, data: bytes, name: str = "x.warc.gz") -> Path:
@@ -61,7 +63,7 @@ def test_a_whole_file_gives_its_records_with_their_bodies(tmp_path: Path, suffix
     path = tmp_path / f"x.warc{suffix}"
     mw.write_warc(path, PAGES)
     items = read(path)
-    assert gaps(items) == []
+    assert unreadable_ranges(items) == []
     assert responses(items) == [(url, None) for url in URLS]
     bodies = [item.body for item in items if isinstance(item, Record) and item.warc_type == "response"]
     assert bodies == [mw.http_block(page) for page in PAGES]
@@ -93,7 +95,7 @@ def test_a_cut_last_member_is_truncated_and_the_others_survive(tmp_path: Path) -
     items = read(written(tmp_path, b"".join(MEMBERS) + last[: len(last) - 20]))
     assert responses(items)[:5] == [(url, None) for url in URLS]
     assert responses(items)[5:] in ([(page.url, "truncated_record")], [])
-    assert len(responses(items)[5:]) + len(gaps(items)) == 1
+    assert len(responses(items)[5:]) + len(unreadable_ranges(items)) == 1
 
 
 def test_an_uncompressed_file_cut_in_a_body_ends_with_a_truncated_record(tmp_path: Path) -> None:
@@ -111,7 +113,7 @@ def test_a_corrupt_member_costs_only_itself(tmp_path: Path, where: int) -> None:
     assert survivors == [(url, None) for url in URLS if url != URLS[2]]
     damaged = [fault for url, fault in responses(items) if url == URLS[2]]
     assert None not in damaged
-    assert len(damaged) + len(gaps(items)) == 1
+    assert len(damaged) + len(unreadable_ranges(items)) == 1
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -206,7 +208,7 @@ def test_storage_that_fails_while_a_file_is_read_is_no_damage_of_the_file() -> N
 
 def test_a_file_of_another_kind_is_one_gap(tmp_path: Path) -> None:
     path = written(tmp_path, b"<html>not an archive</html>" * 50, "page.warc")
-    assert list(read_records(path, LIMIT)) == [Gap(0, 27 * 50, "unreadable")]
+    assert list(read_records(path, LIMIT)) == [UnreadableRange(0, 27 * 50, "unreadable")]
 
 
 @pytest.mark.skipif(not EDGE.is_dir(), reason="shared data are absent")

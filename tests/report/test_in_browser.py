@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.execution.commit import read_json
-from pipeline.output.layout import Layout
+from pipeline.output.output import Output
 
 pytestmark = pytest.mark.full
 
@@ -55,7 +55,7 @@ class Tables(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def visit(demo: Layout, tmp_path_factory: pytest.TempPathFactory) -> Visit:
+def visit(demo: Output, tmp_path_factory: pytest.TempPathFactory) -> Visit:
     return Visit(demo.selection("main") / "report" / "index.html", tmp_path_factory.mktemp("browser"))
 
 
@@ -73,28 +73,28 @@ def test_the_check_sees_requests_and_errors_where_there_are_some(tmp_path: Path)
     assert "nonsense is not defined" in bad.console[1]
 
 
-def shown_fates(demo: Layout) -> list[str]:
-    """The fates that have a column: those of some document, and kept as the last."""
-    fates = read_json(demo.selection("main") / "manifest.json")["fates"]
-    found = sum((Counter(counts) for counts in fates.values()), Counter())
+def shown_outcomes(demo: Output) -> list[str]:
+    """The outcomes that have a column: those of some document, and kept as the last."""
+    outcomes = read_json(demo.selection("main") / "manifest.json")["outcomes"]
+    found = sum((Counter(counts) for counts in outcomes.values()), Counter())
     return [name for name in ("failed_rules", "duplicate", "url_duplicate") if found[name]] + ["kept"]
 
 
-def test_the_figures_are_those_of_the_manifests(visit: Visit, demo: Layout) -> None:
+def test_the_figures_are_those_of_the_manifests(visit: Visit, demo: Output) -> None:
     shown = Tables(visit.dom).numbers
     manifest = read_json(demo.selection("main") / "manifest.json")
-    fates = {label: Counter(counts) for label, counts in manifest["fates"].items()}
-    dropped = sum((Counter(one["dropped"]) for one in demo.manifests()), Counter())
-    kept = sum(counts["kept"] for counts in fates.values())
-    documents = sum(counts.total() for counts in fates.values())
+    outcomes = {label: Counter(counts) for label, counts in manifest["outcomes"].items()}
+    dropped = sum((Counter(manifest.dropped) for manifest in demo.manifests()), Counter())
+    kept = sum(counts["kept"] for counts in outcomes.values())
+    documents = sum(counts.total() for counts in outcomes.values())
     assert [shown[name][""][0] for name in ("read", "documents", "kept")] == [
         str(documents + dropped.total()),
         str(documents),
         str(kept),
     ]
-    columns = shown_fates(demo)
+    columns = shown_outcomes(demo)
     assert {label: numbers[: 1 + len(columns)] for label, numbers in shown["languages"].items() if label} == {
-        label: [str(counts.total()), *(str(counts[name]) for name in columns)] for label, counts in fates.items()
+        label: [str(counts.total()), *(str(counts[name]) for name in columns)] for label, counts in outcomes.items()
     }
     assert {reason: numbers[0] for reason, numbers in shown["dropped"].items() if reason} == {
         reason: str(count) for reason, count in dropped.items()
@@ -103,21 +103,21 @@ def test_the_figures_are_those_of_the_manifests(visit: Visit, demo: Layout) -> N
     assert {rule: numbers[0] for rule, numbers in shown["rules"].items() if rule in fired} == {
         rule: str(count) for rule, count in fired.items()
     }
-    totals = read_json(next((demo.selection("main") / "mixes").glob("*.json")))["totals"]
-    assert {label: numbers[:2] for label, numbers in shown["mixes"].items()} == {
+    totals = read_json(next((demo.selection("main") / "mixtures").glob("*.json")))["totals"]
+    assert {label: numbers[:2] for label, numbers in shown["mixtures"].items()} == {
         label: [str(one["documents"]), str(one["repeated_documents"])] for label, one in totals.items()
     }
     assert list(shown["funnel"].values())[-1][0] == str(kept)
 
 
-def test_a_click_on_a_heading_sorts_the_table(demo: Layout, tmp_path: Path) -> None:
+def test_a_click_on_a_heading_sorts_the_table(demo: Output, tmp_path: Path) -> None:
     report = (demo.selection("main") / "report" / "index.html").read_text(encoding="utf-8")
     headings = "document.querySelectorAll('#languages ~ .scroll thead th')"
     clicks = f"for (const one of {headings}) if (one.textContent == 'kept') one.click()"
     page = tmp_path / "sorted.html"
     page.write_text(report.replace("</body>", f"<script>{clicks}</script></body>"), encoding="utf-8")
     rows = Tables(Visit(page, tmp_path).dom).numbers["languages"]
-    place = len(shown_fates(demo))
+    place = len(shown_outcomes(demo))
     kept = [int(numbers[place]) for label, numbers in rows.items() if label]
     assert kept == sorted(kept, reverse=True)
     assert kept != [int(numbers[place]) for label, numbers in Tables(report).numbers["languages"].items() if label]

@@ -18,9 +18,9 @@ from pipeline.stages.extract_text import ExtractText
 from pipeline.stages.identify_language import IdentifyLanguage
 from pipeline.stages.measure_quality import MeasureQuality
 from pipeline.stages.score_perplexity import ScorePerplexity
+from pipeline.text.edits import apply_edits
 from pipeline.text.main_text.extractors import extract
 from pipeline.text.perplexity import MODELS
-from pipeline.text.refine import splice
 
 ENGLISH = "The committee will meet again next week to discuss the plans, and everybody may come and listen to it."
 GERMAN = "Der Ausschuss trifft sich nächste Woche wieder, um die Pläne zu besprechen, und jeder darf zuhören."
@@ -101,9 +101,9 @@ def test_spans_lie_in_the_text_that_is_written() -> None:
     # with the damage, the address stands further right than without it
     page = (GERMAN + " a@b.de").encode().decode("latin-1")
     table = annotated(config_with(extract={"repair": "after"}), [page])
-    names = ("span_starts", "span_ends", "span_texts")
-    spans = zip(*(table[name].to_pylist()[0] for name in names), strict=True)
-    assert splice(table["text"].to_pylist()[0], list(spans)) == GERMAN + " email@example.com"
+    names = ("edit_starts", "edit_ends", "edit_texts")
+    edits = zip(*(table[name].to_pylist()[0] for name in names), strict=True)
+    assert apply_edits(table["text"].to_pylist()[0], list(edits)) == GERMAN + " email@example.com"
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -1,6 +1,6 @@
 """The child process that runs native extraction; `watched_child` starts, watches and replaces it.
 
-Pages are not sent. The parent writes a lot of them, one after another, to memory that both processes map, and a frame
+Pages are not sent. The parent writes a chunk of them, one after another, to memory that both processes map, and a frame
 (8 bytes of length, little-endian, then a pickle) says where each ends. The child reads them where they lie, and answers
 with frames that hold some `Extraction`s each. In front of the pages it notes which one it works on, and how much CPU
 it had used when it began: there the parent can read it at any time, also when the child is dead.
@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import IO, Any
 
 LENGTH = struct.Struct("<Q")
-AT_WORK = struct.Struct("<qd")  # number of the page in its lot, CPU seconds of the child when it began
+AT_WORK = struct.Struct("<qd")  # number of the page in its chunk, CPU seconds of the child when it began
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-WARM_UP = "<title>a</title><h1>a b</h1><p>one, two.<p>three<table><tr><td>1<td>2</table>"
-ANSWERED_AT_ONCE = 32_768  # characters of text from which answers are sent before the lot has ended
+FIRST_PAGE = "<title>a</title><h1>a b</h1><p>one, two.<p>three<table><tr><td>1<td>2</table>"
+ANSWERED_AT_ONCE = 32_768  # characters of text from which answers are sent before the chunk has ended
 
 
 def write_frame(stream: IO[bytes], value: Any) -> None:
@@ -57,7 +57,7 @@ def serve(extractor: str, memory_bytes: int, requests: IO[bytes], answers: IO[by
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a parser that hangs would outlive a killed parent
     from pipeline.text.main_text.extractors import extract
 
-    extract(WARM_UP, extractor)
+    extract(FIRST_PAGE, extractor)
     gc.freeze()  # what is loaded stays: no collection has to look at it again
     pages = int(Path("/proc/self/statm").read_text().split()[0])  # parser and kernels are not the page's memory
     limit = memory_bytes + pages * resource.getpagesize()

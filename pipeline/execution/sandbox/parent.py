@@ -25,20 +25,20 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.errors import PipelineError
-from pipeline.execution.sandbox.child import AT_WORK, WARM_UP, read_frame, serve, write_frame
+from pipeline.execution.sandbox.child import AT_WORK, FIRST_PAGE, read_frame, serve, write_frame
 from pipeline.text.main_text import Utf8, as_utf8, tokenise
 from pipeline.text.main_text.extractors import Extraction
 
 # last words of a process whose allocation failed: Rust's and C++'s, which abort, and Python's
 OUT_OF_MEMORY = re.compile(rb"memory allocation of \d+ bytes failed|std::bad_alloc|^MemoryError", re.MULTILINE)
 TICKS = os.sysconf("SC_CLK_TCK")
-LOT_BYTES = 2**20  # of pages that the child is given at once, one page at least; they are still in the cache then
-LOT_PAGES = 256
+CHUNK_BYTES = 2**20  # of pages that the child is given at once, one page at least; they are still in the cache then
+CHUNK_PAGES = 256
 # A thread of pyarrow's allocator, which gets ready for a fork by itself (pthread_atfork), as the C library's does.
 HARMLESS_THREADS = ("jemalloc_bg_thd",)
 
 
-class WatchedChild:
+class SandboxedExtractor:
     """Extracts texts in a child process; use as a context manager."""
 
     def __init__(self, extractor: str, cpu_seconds: float, memory_bytes: int) -> None:
@@ -50,7 +50,7 @@ class WatchedChild:
         self._busy = False
         self._ended_cpu = 0.0
 
-    def __enter__(self) -> "WatchedChild":
+    def __enter__(self) -> "SandboxedExtractor":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,15 +58,15 @@ class WatchedChild:
 
     def extract(self, pages: Iterable[str | Utf8]) -> Iterator[Extraction]:
         """Text or fault of each page, in order. Faults: cpu_limit, killed, or those of `extract`."""
-        lot: list[Utf8] = []
+        chunk: list[Utf8] = []
         size = 0
         for page in map(as_utf8, pages):
-            if lot and (size + len(page) > LOT_BYTES or len(lot) == LOT_PAGES):
-                yield from self._extract(lot)
-                lot, size = [], 0
-            lot.append(page)
+            if chunk and (size + len(page) > CHUNK_BYTES or len(chunk) == CHUNK_PAGES):
+                yield from self._extract(chunk)
+                chunk, size = [], 0
+            chunk.append(page)
             size += len(page)
-        yield from self._extract(lot)
+        yield from self._extract(chunk)
 
     def cpu_used(self) -> float:
         """CPU seconds of all children so far."""
@@ -83,15 +83,15 @@ class WatchedChild:
             os.close(self._shared)
             self._process = None
 
-    def _extract(self, lot: Sequence[Utf8]) -> Iterator[Extraction]:
-        if not lot:
+    def _extract(self, chunk: Sequence[Utf8]) -> Iterator[Extraction]:
+        if not chunk:
             return
-        answers, fault, at_work = self._attempt(lot)
+        answers, fault, at_work = self._attempt(chunk)
         yield from answers
         if fault is not None:
-            yield from self._extract(lot[len(answers) : at_work])  # done, but the child died before it said so
-            yield self._alone(lot[at_work])
-            yield from self._extract(lot[at_work + 1 :])
+            yield from self._extract(chunk[len(answers) : at_work])  # done, but the child died before it said so
+            yield self._alone(chunk[at_work])
+            yield from self._extract(chunk[at_work + 1 :])
 
     def _alone(self, page: Utf8) -> Extraction:
         fault = "killed"
@@ -103,7 +103,7 @@ class WatchedChild:
             fault = died
         return Extraction(fault=fault)
 
-    def _attempt(self, lot: Sequence[Utf8]) -> tuple[list[Extraction], str | None, int]:
+    def _attempt(self, chunk: Sequence[Utf8]) -> tuple[list[Extraction], str | None, int]:
         """Answers in order; where the child did not answer all, the fault that killed it, and at which page."""
         if self._busy:
             self._kill()  # someone was interrupted while he waited for it
@@ -112,8 +112,8 @@ class WatchedChild:
         answers: list[Extraction] = []
         fault = None
         try:
-            write_frame(self._requests, self._share(lot))
-            while len(answers) < len(lot) and fault is None:
+            write_frame(self._requests, self._share(chunk))
+            while len(answers) < len(chunk) and fault is None:
                 if select.select([self._answers], [], [], 0.1)[0]:
                     answers += read_frame(self._answers)
                 elif _cpu_seconds(process.pid) - AT_WORK.unpack_from(self._memory)[1] > self.cpu_seconds:
@@ -133,19 +133,19 @@ class WatchedChild:
             self._kill()
         return answers, fault, at_work
 
-    def _share(self, lot: Sequence[Utf8]) -> list[int]:
+    def _share(self, chunk: Sequence[Utf8]) -> list[int]:
         """Write pages where the child reads them; returns where they end."""
         assert self._process is not None
         ends = [AT_WORK.size]
-        for page in lot:
+        for page in chunk:
             ends.append(ends[-1] + len(page))
-        size = max(AT_WORK.size + LOT_BYTES, ends[-1])
+        size = max(AT_WORK.size + CHUNK_BYTES, ends[-1])
         if len(self._memory) != size:
             self._memory.close()
             os.ftruncate(self._shared, size)
             self._memory = mmap.mmap(self._shared, size)
         AT_WORK.pack_into(self._memory, 0, 0, _cpu_seconds(self._process.pid))
-        for page, start, end in zip(lot, ends, ends[1:], strict=False):
+        for page, start, end in zip(chunk, ends, ends[1:], strict=False):
             self._memory[start:end] = page
         return ends[1:]
 
@@ -153,7 +153,7 @@ class WatchedChild:
         if self._process is None or self._process.poll() is not None:
             self._kill()
             self._shared = os.memfd_create("pages")
-            os.ftruncate(self._shared, AT_WORK.size + LOT_BYTES)
+            os.ftruncate(self._shared, AT_WORK.size + CHUNK_BYTES)
             self._memory = mmap.mmap(self._shared, 0)
             requested, request = os.pipe()
             answer, answered = os.pipe()
@@ -187,7 +187,7 @@ class _Fork:
     def __init__(
         self, extractor: str, memory_bytes: int, requested: int, answered: int, shared: int, errors: int
     ) -> None:
-        tokenise(WARM_UP)  # with its first kernel Numba loads much that both processes need
+        tokenise(FIRST_PAGE)  # with its first kernel Numba loads much that both processes need
         self._status: int | None = None
         self.pid = os.fork()
         if self.pid:
@@ -251,17 +251,17 @@ def _is_alone() -> bool:
         return False  # one has just ended: there are threads that come and go
 
 
-_kept: dict[int, WatchedChild] = {}
+_kept: dict[int, SandboxedExtractor] = {}
 
 
-def kept_child(extractor: str, cpu_seconds: float, memory_bytes: int) -> WatchedChild:
+def kept_extractor(extractor: str, cpu_seconds: float, memory_bytes: int) -> SandboxedExtractor:
     """A child that goes on with the next shard when one has ended; each process has one, and it ends with it."""
     child = _kept.get(os.getpid())
     settings = (extractor, cpu_seconds, memory_bytes)
     if child is None or settings != (child.extractor, child.cpu_seconds, child.memory_bytes):
         if child is not None:
             child.end()
-        child = _kept[os.getpid()] = WatchedChild(*settings)
+        child = _kept[os.getpid()] = SandboxedExtractor(*settings)
         atexit.register(child.end)
     return child
 

@@ -1,4 +1,4 @@
-"""A selection brought to the state that the records of removal ask for.
+"""A selection brought to the state that the take-downs ask for.
 
 The files of clean/ that hold a document are rewritten one by one, each at once, then sample and decisions, then the
 manifest; a journal names the files until all is done.
@@ -17,98 +17,98 @@ from pipeline.errors import ConfigError
 from pipeline.execution.commit import committed, read_json, write_json
 from pipeline.execution.inline import InlineExecutor
 from pipeline.execution.storage import Location, matching, readable
-from pipeline.operations.remove.describe import Removed, decisions_of, places_of
+from pipeline.operations.remove.describe import SelectionTakeDown, decisions_of, places_of
 from pipeline.operations.remove.rewrite import JOURNAL, Gone, rewrite_files
 from pipeline.output.grouped_parquet import SortedFiles, write_by_group
-from pipeline.output.layout import Layout
-from pipeline.output.take_downs import REPLACEABLE, removal_names, removed_rows
+from pipeline.output.output import Output
+from pipeline.output.take_downs import REPLACEABLE, take_down_names, taken_out_rows
 from pipeline.passes.boilerplate.mark import are_marked
 from pipeline.passes.rebalance.rebalance import rebalance
-from pipeline.passes.select.columns import FACTS_OF_CLUSTER, FROM_DECISION, FROM_ELECTION, TO_ELECT
-from pipeline.passes.select.filter import batch_order
-from pipeline.passes.select.keep import fates_of_group
+from pipeline.passes.select.columns import FACTS_OF_CLUSTER, FROM_DECISION, FROM_KEEP, KEEP_READS
+from pipeline.passes.select.filter import signature_order
+from pipeline.passes.select.keep import outcomes_of_clusters
 from pipeline.passes.select.sample import bottom_k
 from pipeline.passes.select.select import fingerprint_of
 from pipeline.passes.select.write import clean_rows, split_of, texts_of
 from pipeline.report.page import write_report
 
-Edits = dict[int, dict[int, dict[str, Any]]]  # batch -> place in its decisions -> column -> value
+Edits = dict[int, dict[int, dict[str, Any]]]  # shard group -> place in its decisions -> column -> value
 
 
-def carry_out(layout: Layout, name: str, grouped: list[list[str]], told: Removed) -> None:
-    """Bring a selection to the state that the records of removal ask for."""
+def carry_out(layout: Output, name: str, grouped: list[list[str]], told: SelectionTakeDown) -> None:
+    """Bring a selection to the state that the take-downs ask for."""
     folder = layout.selection(name)
     manifest = read_json(folder / "manifest.json")
     journal = folder / JOURNAL
-    pending = [one for one in removal_names(layout) if one not in manifest["removals"]]
+    pending = [one for one in take_down_names(layout) if one not in manifest["take_downs"]]
     if not pending and not journal.exists():
         return
     settings = SelectConfig.model_validate(manifest["select"])
     edits, again = _taken_out(layout, folder, grouped, pending)
     for group in again:
-        _elect_again(settings, folder, group, len(grouped), edits)
-    gone, come = _changes_of_clean(layout, folder, settings, manifest["host_lines"], grouped, edits)
-    told.elected = sum(table.num_rows for table in come.values())
+        _keep_again(settings, folder, group, len(grouped), edits)
+    gone, come = _changes_of_clean(layout, folder, settings, manifest["boilerplate"], grouped, edits)
+    told.replacements = sum(table.num_rows for table in come.values())
     told.files = rewrite_files(folder, manifest, settings, gone, come)
     _edit_sample(folder, edits)
-    for batch, of_batch in edits.items():  # last of the data: edits are what differs from the decisions
-        _edit_decisions(decisions_of(folder, batch), of_batch)
-    manifest["fates"] = _count_fates(folder, len(grouped))
-    manifest["removals"] = sorted({*manifest["removals"], *pending})
-    manifest["fingerprint"] = fingerprint_of(manifest["settings"], manifest["removals"])
+    for shard_group, of_shard_group in edits.items():  # last of the data: edits are what differs from the decisions
+        _edit_decisions(decisions_of(folder, shard_group), of_shard_group)
+    manifest["outcomes"] = _count_outcomes(folder, len(grouped))
+    manifest["take_downs"] = sorted({*manifest["take_downs"], *pending})
+    manifest["fingerprint"] = fingerprint_of(manifest["settings"], manifest["take_downs"])
     write_json(folder / "manifest.json", manifest)
-    told.stale_mixes = _mix_again(layout, name)
+    told.stale_mixtures = _mixture_again(layout, name)
     write_report(layout, name)
     journal.unlink()
 
 
 def _taken_out(
-    layout: Layout, folder: Location, grouped: list[list[str]], pending: list[str]
+    layout: Output, folder: Location, grouped: list[list[str]], pending: list[str]
 ) -> tuple[Edits, set[str]]:
-    """What the records change in the decisions, and the groups that elect again."""
+    """What the records change in the decisions, and the groups that are decided again."""
     edits: Edits = {}
     again: set[str] = set()
-    for batch, shards in enumerate(grouped):
-        if not (rows := removed_rows(layout, pending, batch, shards)):
+    for shard_group, shards in enumerate(grouped):
+        if not (rows := taken_out_rows(layout, pending, shard_group, shards)):
             continue
-        levels = places_of(batch_order(layout, shards, ["label"]), shards, rows)
-        before = pq.read_table(readable(decisions_of(folder, batch)), columns=["group", "removed"])
+        levels = places_of(signature_order(layout, shards, ["label"]), shards, rows)
+        before = pq.read_table(readable(decisions_of(folder, shard_group)), columns=["group", "removed"])
         for place, level in levels.items():
             known = before["removed"][place].as_py()
-            edits.setdefault(batch, {})[place] = {"removed": max(level, known), "fate": "removed"}
+            edits.setdefault(shard_group, {})[place] = {"removed": max(level, known), "outcome": "removed"}
             if level == REPLACEABLE:
                 again.add(before["group"][place].as_py())
     return edits, again
 
 
-def _elect_again(settings: SelectConfig, folder: Location, group: str, batch_count: int, edits: Edits) -> None:
-    """Add to the edits what another election in the group changes; some 400 bytes a document of it are in memory."""
-    files = [decisions_of(folder, batch) for batch in range(batch_count)]
+def _keep_again(settings: SelectConfig, folder: Location, group: str, shard_group_count: int, edits: Edits) -> None:
+    """Add to the edits what keeping other documents in the group changes; takes some 400 bytes a document of it."""
+    files = [decisions_of(folder, shard_group) for shard_group in range(shard_group_count)]
     with SortedFiles(files, "group") as decisions:
-        names_ = [*TO_ELECT, "minhash_cluster_id", *FACTS_OF_CLUSTER, "fate", "representative", "elected"]
+        names_ = [*KEEP_READS, "minhash_cluster_id", *FACTS_OF_CLUSTER, "outcome", "kept_document", "is_kept_document"]
         table = decisions.read(group, names_)
-        spans = [decisions.span(batch, group) for batch in range(batch_count)]
+        row_ranges = [decisions.row_range(shard_group, group) for shard_group in range(shard_group_count)]
     removed = table["removed"].to_numpy().copy()
-    firsts = np.cumsum([0, *(count for _, count in spans)])
-    for batch, (start, count) in enumerate(spans):
-        for place, edit in edits.get(batch, {}).items():
+    firsts = np.cumsum([0, *(count for _, count in row_ranges)])
+    for shard_group, (start, count) in enumerate(row_ranges):
+        for place, edit in edits.get(shard_group, {}).items():
             if start <= place < start + count:
-                removed[firsts[batch] + place - start] = edit["removed"]
+                removed[firsts[shard_group] + place - start] = edit["removed"]
     table = table.set_column(table.column_names.index("removed"), "removed", pa.array(removed, pa.int8()))
     clusters = table["minhash_cluster_id"].to_numpy(zero_copy_only=False)
-    new = [one.to_numpy(zero_copy_only=False) for one in fates_of_group(settings, table, clusters, table)]
-    old = [table[name].to_numpy(zero_copy_only=False) for name in ("fate", "representative", "elected")]
-    new[0] = np.where((old[0] == "empty_after_refine") & (new[0] == "kept"), old[0], new[0])
+    new = [one.to_numpy(zero_copy_only=False) for one in outcomes_of_clusters(settings, table, clusters, table)]
+    old = [table[name].to_numpy(zero_copy_only=False) for name in ("outcome", "kept_document", "is_kept_document")]
+    new[0] = np.where((old[0] == "empty_after_edits") & (new[0] == "kept"), old[0], new[0])
     differs = np.any([a != b for a, b in zip(old, new, strict=True)], axis=0)
     for number in np.flatnonzero(differs).tolist():
-        batch = int(np.searchsorted(firsts, number, side="right")) - 1
-        row = int(spans[batch][0] + number - firsts[batch])
-        edit = {"fate": new[0][number], "representative": new[1][number], "elected": bool(new[2][number])}
-        edits.setdefault(batch, {}).setdefault(row, {}).update(edit)
+        shard_group = int(np.searchsorted(firsts, number, side="right")) - 1
+        row = int(row_ranges[shard_group][0] + number - firsts[shard_group])
+        edit = {"outcome": new[0][number], "kept_document": new[1][number], "is_kept_document": bool(new[2][number])}
+        edits.setdefault(shard_group, {}).setdefault(row, {}).update(edit)
 
 
 def _changes_of_clean(
-    layout: Layout,
+    layout: Output,
     folder: Location,
     settings: SelectConfig,
     lines: dict[str, Any] | None,
@@ -119,38 +119,38 @@ def _changes_of_clean(
     refinement become edits."""
     gone: Gone = {}
     come: dict[str, list[pa.Table]] = {}
-    strip = lines is not None and lines["strip"]
-    for batch, of_batch in edits.items():
-        decisions = pq.read_table(readable(decisions_of(folder, batch)))
-        places = sorted(place for place, edit in of_batch.items() if "fate" in edit)
-        elected = []
+    removes_boilerplate = lines is not None and lines["remove"]
+    for shard_group, of_shard_group in edits.items():
+        decisions = pq.read_table(readable(decisions_of(folder, shard_group)))
+        places = sorted(place for place, edit in of_shard_group.items() if "outcome" in edit)
+        promoted = []
         for place, row in zip(places, decisions.take(pa.array(places, pa.int64())).to_pylist(), strict=True):
-            kept = of_batch[place]["fate"] == "kept"
-            if kept and row["fate"] != "kept":
-                elected.append(place)
-            elif not kept and row["fate"] in ("kept", "removed"):  # removed: by a command that was interrupted
+            kept = of_shard_group[place]["outcome"] == "kept"
+            if kept and row["outcome"] != "kept":
+                promoted.append(place)
+            elif not kept and row["outcome"] in ("kept", "removed"):  # removed: by a command that was interrupted
                 split = split_of(row["minhash_cluster_id"], settings.test_fraction)
                 gone.setdefault(row["label"], {})[row["id"]] = row["minhash_cluster_size"], split
-        if not elected:
+        if not promoted:
             continue
-        if lines is not None and strip and not are_marked(layout, lines):
+        if lines is not None and removes_boilerplate and not are_marked(layout, lines):
             raise ConfigError(
-                f"{folder}: host_lines/ is of other settings by now, so nothing can take a place there: make the "
+                f"{folder}: boilerplate/ is of other settings by now, so nothing can take a place there: make the "
                 "selection again with `glotmill select`, which carries out the removal"
             )
-        where = batch_order(layout, grouped[batch], ["label"]).take(pa.array(elected))
-        facts = decisions.take(pa.array(elected)).select([*FROM_ELECTION, *FROM_DECISION])
-        for name in ("fate", "representative"):
-            values = pa.array([of_batch[place].get(name) for place in elected], pa.string())
+        where = signature_order(layout, grouped[shard_group], ["label"]).take(pa.array(promoted))
+        facts = decisions.take(pa.array(promoted)).select([*FROM_KEEP, *FROM_DECISION])
+        for name in ("outcome", "kept_document"):
+            values = pa.array([of_shard_group[place].get(name) for place in promoted], pa.string())
             facts = facts.set_column(facts.column_names.index(name), name, values)
-        for number, shard in enumerate(grouped[batch]):
+        for number, shard in enumerate(grouped[shard_group]):
             here = np.flatnonzero(where["shard"].to_numpy() == number)
-            for table in texts_of(layout, shard, where["row"].to_numpy()[here], strip):
+            for table in texts_of(layout, shard, where["row"].to_numpy()[here], removes_boilerplate):
                 chosen, here = here[: table.num_rows], here[table.num_rows :]
                 columns = {name: facts[name].take(pa.array(chosen)) for name in facts.column_names}
                 rows, empty = clean_rows(settings, table, columns)
                 for place in chosen[empty]:
-                    of_batch[elected[place]]["fate"] = "empty_after_refine"
+                    of_shard_group[promoted[place]]["outcome"] = "empty_after_edits"
                 for label in sorted(set(rows["label"].to_pylist())):
                     come.setdefault(label, []).append(rows.filter(pc.equal(rows["label"], label)))
     return gone, {label: pa.concat_tables(tables) for label, tables in come.items()}
@@ -158,7 +158,7 @@ def _changes_of_clean(
 
 def _edit_decisions(path: Location, edits: dict[int, dict[str, Any]]) -> None:
     table = pq.read_table(readable(path))
-    for name in ("removed", "fate", "representative", "elected"):
+    for name in ("removed", "outcome", "kept_document", "is_kept_document"):
         changed = {place: edit[name] for place, edit in edits.items() if name in edit}
         mask = np.zeros(table.num_rows, dtype=bool)
         mask[list(changed)] = True
@@ -170,37 +170,40 @@ def _edit_decisions(path: Location, edits: dict[int, dict[str, Any]]) -> None:
 
 
 def _edit_sample(folder: Location, edits: Edits) -> None:
-    """The sample names URLs: rows of what was taken out go, others get their fate."""
-    fates: dict[str, str] = {}
-    for batch, of_batch in edits.items():
-        ids = pq.read_table(readable(decisions_of(folder, batch)), columns=["id"])["id"]
-        fates |= {ids[place].as_py(): edit["fate"] for place, edit in of_batch.items() if "fate" in edit}
+    """The sample names URLs: rows of what was taken out go, others get their outcome."""
+    outcomes: dict[str, str] = {}
+    for shard_group, of_shard_group in edits.items():
+        ids = pq.read_table(readable(decisions_of(folder, shard_group)), columns=["id"])["id"]
+        outcomes |= {ids[place].as_py(): edit["outcome"] for place, edit in of_shard_group.items() if "outcome" in edit}
     path = folder / "sample.parquet"
     table = pq.read_table(readable(path))
-    values = [fates.get(one, fate) for one, fate in zip(*(table[n].to_pylist() for n in ("id", "fate")), strict=True)]
-    table = table.set_column(table.column_names.index("fate"), "fate", pa.array(values, pa.string()))
+    values = [
+        outcomes.get(one, outcome)
+        for one, outcome in zip(*(table[n].to_pylist() for n in ("id", "outcome")), strict=True)
+    ]
+    table = table.set_column(table.column_names.index("outcome"), "outcome", pa.array(values, pa.string()))
     with committed(path) as temporary:
-        left = bottom_k(table.filter(pc.not_equal(table["fate"], "removed")))
+        left = bottom_k(table.filter(pc.not_equal(table["outcome"], "removed")))
         pq.write_table(left, temporary, compression="zstd")
 
 
-def _count_fates(folder: Location, batch_count: int) -> dict[str, dict[str, int]]:
+def _count_outcomes(folder: Location, shard_group_count: int) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = {}
-    for batch in range(batch_count):
-        table = pq.read_table(readable(decisions_of(folder, batch)), columns=["label", "fate"])
-        for row in table.group_by(["label", "fate"]).aggregate([([], "count_all")]).to_pylist():
-            counts.setdefault(row["label"], Counter())[row["fate"]] += row["count_all"]
+    for shard_group in range(shard_group_count):
+        table = pq.read_table(readable(decisions_of(folder, shard_group)), columns=["label", "outcome"])
+        for row in table.group_by(["label", "outcome"]).aggregate([([], "count_all")]).to_pylist():
+            counts.setdefault(row["label"], Counter())[row["outcome"]] += row["count_all"]
     return {label: dict(sorted(counts[label].items())) for label in sorted(counts)}
 
 
-def _mix_again(layout: Layout, name: str) -> list[str]:
-    """Compute mixes again, which read no text; returns those that this command does not know how to."""
-    stored = read_json(layout.run)["config"] | {"selection": name, "output": str(layout.root)}
+def _mixture_again(layout: Output, name: str) -> list[str]:
+    """Compute mixtures again, which read no text; returns those that this command does not know how to."""
+    stored = layout.plan.config | {"selection": name, "output": str(layout.root)}
     stale = []
-    for path in matching(layout.selection(name) / "mixes", "*.json"):
-        mix = read_json(path)
-        if path.name == f"{mix.get('weights')}.json" and "changed" not in mix:
-            weights = {"weights": mix["weights"], "max_repeats": mix["settings"]["max_repeats"]}
+    for path in matching(layout.selection(name) / "mixtures", "*.json"):
+        mixture = read_json(path)
+        if path.name == f"{mixture.get('weights')}.json" and "changed" not in mixture:
+            weights = {"weights": mixture["weights"], "max_repeats": mixture["settings"]["max_repeats"]}
             settings = RunConfig.model_validate(stored | {"rebalance": stored["rebalance"] | weights})
             rebalance(settings, layout, InlineExecutor())
         else:

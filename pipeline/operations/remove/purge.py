@@ -8,25 +8,25 @@ import pyarrow.parquet as pq
 
 from pipeline.execution.commit import committed, read_json, sha256_of, write_json
 from pipeline.execution.storage import Location, readable
-from pipeline.output.layout import Layout
-from pipeline.output.take_downs import removal_names, removed_rows
+from pipeline.output.output import Output
+from pipeline.output.take_downs import take_down_names, taken_out_rows
 from pipeline.schema.columns import ANNOTATED
 
 
-def purge_texts(layout: Layout, grouped: list[list[str]]) -> list[str]:
+def purge_texts(layout: Output, grouped: list[list[str]]) -> list[str]:
     """Empty the text of everything that was ever taken out, in annotated/; measurements stay. Returns the shards."""
     purged: dict[str, dict[str, Any]] = {}
-    for batch, shards in enumerate(grouped):
-        rows = removed_rows(layout, removal_names(layout), batch, shards)
+    for shard_group, shards in enumerate(grouped):
+        rows = taken_out_rows(layout, take_down_names(layout), shard_group, shards)
         for shard in sorted(rows):
             _empty_texts(layout.annotated(shard), sorted(rows[shard]))
             manifest = read_json(layout.annotated_manifest(shard))
             manifest["sha256"]["annotated"] = sha256_of(layout.annotated(shard))
             write_json(layout.annotated_manifest(shard), manifest)
             purged[shard] = manifest
-    for number in range(read_json(layout.run).get("manifest_batches", 0)):
-        manifests = [purged.get(one["shard"], one) for one in read_json(layout.manifest_batch(number))]
-        write_json(layout.manifest_batch(number), manifests)
+    for number in range(layout.plan.shard_group_count or 0):
+        manifests = [purged.get(one["shard"], one) for one in read_json(layout.shard_group_manifest(number))]
+        write_json(layout.shard_group_manifest(number), manifests)
     return sorted(purged)
 
 
@@ -41,7 +41,7 @@ def _empty_texts(path: Location, rows: list[int]) -> None:
             table = file.read_row_group(number)
             stays = ~np.isin(np.arange(first, first + table.num_rows), rows)
             first += table.num_rows
-            for name, empty in (("text", ""), ("span_starts", []), ("span_ends", []), ("span_texts", [])):
+            for name, empty in (("text", ""), ("edit_starts", []), ("edit_ends", []), ("edit_texts", [])):
                 values = [value if stay else empty for value, stay in zip(table[name].to_pylist(), stays, strict=True)]
                 column = pa.array(values, ANNOTATED.field(name).type)
                 table = table.set_column(table.column_names.index(name), name, column)

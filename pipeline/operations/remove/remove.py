@@ -7,49 +7,51 @@ from pipeline.execution.lock import sole_run
 from pipeline.execution.storage import names, remove_tree
 from pipeline.operations.clean_up import REPLACED, UNFINISHED
 from pipeline.operations.remove.carry_out import carry_out
-from pipeline.operations.remove.describe import Removed, describe
+from pipeline.operations.remove.describe import SelectionTakeDown, describe
 from pipeline.operations.remove.purge import purge_texts
 from pipeline.output.document_index import Kind
-from pipeline.output.layout import Layout
+from pipeline.output.output import Output
 from pipeline.output.take_downs import Match, Request, matches, request_of, save
 
 
 @dataclass
-class Removal:
+class TakeDownReport:
     """What a command did."""
 
     documents: int
     dropped: int  # records that had been dropped anyway
     unknown: list[str]  # words that no record has
-    selections: dict[str, Removed]
+    selections: dict[str, SelectionTakeDown]
     purged: list[str] = field(default_factory=list)  # shards
 
 
 def remove(
-    layout: Layout,
+    layout: Output,
     words: dict[Kind, list[str]],
     selections: list[str] | None = None,
-    re_elect: bool = False,
+    keep_another: bool = False,
     purge: bool = False,
     dry_run: bool = False,
-) -> Removal:
+) -> TakeDownReport:
     """Take out every document with one of these ids, URLs (in their normal form) or domains.
 
-    `selections` are the ones to rewrite now, all by default; the record concerns later ones, too. With `re_elect` the
-    clusters of what is taken out elect another representative. `purge` also empties the text in annotated/. Raises
+    `selections` are the ones to rewrite now, all by default; the record concerns later ones, too. With `keep_another`
+    the clusters of what is taken out keep another kept document. `purge` also empties the text in annotated/. Raises
     InputError for a word that is none of its kind, ConfigError for a selection that is not there or that was made over
     other shards.
     """
-    if not layout.lookup_index.exists():
-        raise ConfigError(f"{layout.root}: no lookup/ yet; `glotmill run` makes it once all shards are annotated")
+    if not layout.document_index_manifest.exists():
+        raise ConfigError(
+            f"{layout.root}: no document_index/ yet; `glotmill run` makes it once all shards are annotated"
+        )
     requests = {request_of(kind, word): word for kind, found in words.items() for word in found}
-    grouped: list[list[str]] = read_json(layout.lookup_index)["batches"]
+    grouped: list[list[str]] = read_json(layout.document_index_manifest)["shard_groups"]
     with sole_run(layout.root):
         chosen = _chosen(layout, selections, fingerprint(grouped))
         found = [match for number, shards in enumerate(grouped) for match in matches(layout, number, shards, requests)]
         hits = {match.digest for match in found}
         places = {match.place for match in found}
-        outcome = Removal(
+        outcome = TakeDownReport(
             documents=sum(not place.dropped for place in places),
             dropped=sum(place.dropped for place in places),
             unknown=[word for request, word in requests.items() if not hits.intersection(request.digests)],
@@ -59,7 +61,7 @@ def remove(
             return outcome
         taking = _of_documents(requests, found)
         if taking:
-            save(layout, taking, re_elect)
+            save(layout, taking, keep_another)
         for name, told in outcome.selections.items():
             carry_out(layout, name, grouped, told)
         for name in names(layout.root / "selections") if taking else ():
@@ -75,7 +77,7 @@ def _of_documents(requests: dict[Request, str], found: list[Match]) -> list[Requ
     return [request for request in requests if digests.intersection(request.digests)]
 
 
-def _chosen(layout: Layout, wanted: list[str] | None, shards: str) -> list[str]:
+def _chosen(layout: Output, wanted: list[str] | None, shards: str) -> list[str]:
     folder = layout.root / "selections"
     there = [name for name in names(folder) if (folder / name / "manifest.json").exists()]
     there = [name for name in there if not name.endswith((REPLACED, UNFINISHED))]
@@ -83,9 +85,9 @@ def _chosen(layout: Layout, wanted: list[str] | None, shards: str) -> list[str]:
         raise ConfigError(f"{layout.root}: no selection {', '.join(unknown)}; there are {', '.join(there) or 'none'}")
     for name in wanted or there:
         manifest = read_json(folder / name / "manifest.json")
-        if manifest.get("shards") != shards or "host_lines" not in manifest:
+        if manifest.get("shards") != shards or "boilerplate" not in manifest:
             raise ConfigError(
-                f"{folder / name}: made over other shards than lookup/ has, or by an older version; make it again with "
-                f"`glotmill select --selection {name}`, or delete it"
+                f"{folder / name}: made over other shards than document_index/ has, or by an older version; make it "
+                f"again with `glotmill select --selection {name}`, or delete it"
             )
     return wanted or there

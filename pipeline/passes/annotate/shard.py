@@ -7,7 +7,6 @@ import gc
 import logging
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute  # pa.compute is there only once someone has imported it
@@ -17,15 +16,16 @@ from pipeline.config.dependencies import annotate_state
 from pipeline.config.fingerprint import fingerprint
 from pipeline.config.run_settings import RunConfig
 from pipeline.errors import BusyError
-from pipeline.execution.commit import committed, create_json, finished, names_full_storage, sha256_of
-from pipeline.execution.sandbox.parent import kept_child
+from pipeline.execution.commit import committed, create_manifest, finished, names_full_storage, sha256_of
+from pipeline.execution.sandbox.parent import kept_extractor
 from pipeline.execution.storage import Location, ObjectPath, local_copy, locate
 from pipeline.output.layout import shard_name
-from pipeline.passes.annotate.books import Books
+from pipeline.passes.annotate.accounts import RecordAccounts
+from pipeline.passes.annotate.cached_failures import CachedFailures
 from pipeline.passes.annotate.source_rows import Source, batches, source_rows
 from pipeline.passes.annotate.step_clock import StepClock
-from pipeline.passes.annotate.verdicts import Verdicts
 from pipeline.schema.columns import ANNOTATED, DROPPED, MEASURED, PAYLOAD
+from pipeline.schema.manifests import ShardDigests, ShardManifest
 from pipeline.stages.contract import Stage, apply
 from pipeline.stages.extract_text import ExtractText
 from pipeline.stages.identify_language import IdentifyLanguage
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 def annotate_shard(
     config: RunConfig, file_path: str, output: Location, clock: StepClock | None = None
-) -> dict[str, Any]:
+) -> ShardManifest:
     """Annotate one file; returns its manifest. Does nothing where a manifest with the same fingerprint exists.
 
     Any number of processes may do this at once for one file: they write the same bytes, and the first to create the
@@ -48,20 +48,22 @@ def annotate_shard(
     manifest_path = output / "annotated" / f"{shard_name(file_path)}.json"
     size = None if isinstance(source, ObjectPath) else source.stat().st_size
     key = fingerprint([annotate_state(config), file_path, size])
-    if (manifest := finished(manifest_path, key)) is not None:
+    if (manifest := finished(manifest_path, ShardManifest, key)) is not None:
         return manifest
     manifest_path.unlink(missing_ok=True)  # of other settings: the data beside it are about to be replaced
     with local_copy(source) as local:
-        manifest = {"fingerprint": key, **_annotate(config, file_path, local, output, clock or StepClock())}
-    if not create_json(manifest_path, manifest) and finished(manifest_path, key) is None:
+        manifest = _annotate(config, file_path, local, output, key, clock or StepClock())
+    if not create_manifest(manifest_path, manifest) and finished(manifest_path, ShardManifest, key) is None:
         raise BusyError(f"{manifest_path}: another run with other settings has just made it; end that run first")
     return manifest
 
 
-def _annotate(config: RunConfig, file_path: str, local: Path, output: Location, clock: StepClock) -> dict[str, Any]:
+def _annotate(
+    config: RunConfig, file_path: str, local: Path, output: Location, key: str, clock: StepClock
+) -> ShardManifest:
     shard = shard_name(file_path)
-    books = Books()
-    child = kept_child(config.extract.extractor, config.extract.cpu_seconds, config.extract.memory_bytes)
+    accounts = RecordAccounts()
+    child = kept_extractor(config.extract.extractor, config.extract.cpu_seconds, config.extract.memory_bytes)
     used = child.cpu_used()
     clock.lap("start")
     annotated = output / "annotated" / f"{shard}.parquet"
@@ -74,41 +76,42 @@ def _annotate(config: RunConfig, file_path: str, local: Path, output: Location, 
             pq.ParquetWriter(documents_path, ANNOTATED, compression="zstd", write_page_index=True) as documents,
             pq.ParquetWriter(dropped_path, DROPPED, compression="zstd") as losses,
         ):
-            verdicts = Verdicts(output / "quarantine" / f"{shard}.json", child)
+            cached_failures = CachedFailures(output / "quarantine" / f"{shard}.json", child)
             stages: list[Stage] = [
-                ExtractText(config, verdicts.extract),
+                ExtractText(config, cached_failures.extract),
                 IdentifyLanguage(config),
                 MeasureQuality(config),
                 ScorePerplexity(config),
             ]
-            _run(config, Source(file_path, local), stages, books, documents, losses, clock)
+            _run(config, Source(file_path, local), stages, accounts, documents, losses, clock)
         clock.lap("write_files")
-        digests = {"annotated": sha256_of(documents_path), "dropped": sha256_of(dropped_path)}
+        digests = ShardDigests(annotated=sha256_of(documents_path), dropped=sha256_of(dropped_path))
     clock.lap("checksums")
-    clock.book("child that extracts", child.cpu_used() - used)
+    clock.add("child that extracts", child.cpu_used() - used)
     steps = ", ".join(f"{step} {seconds:.2f}" for step, seconds in clock.seconds.items())
-    logger.info("annotate %s: %d documents, CPU seconds by step: %s", shard, books.documents, steps)
-    return {
-        "shard": shard,
-        "file_path": file_path,
-        "file_bytes": local.stat().st_size,
-        "records_by_type": dict(sorted(books.types.items())),
-        "record_bytes": books.record_bytes,
-        "gaps": books.gaps,
-        "documents": books.documents,
-        "dropped": dict(sorted(books.reasons.items())),
-        "rows_by_label": dict(sorted(books.labels.items())),
-        "characters": books.characters,
-        "runs": books.runs,
-        "sha256": digests,
-    }
+    logger.info("annotate %s: %d documents, CPU seconds by step: %s", shard, accounts.documents, steps)
+    return ShardManifest(
+        fingerprint=key,
+        shard=shard,
+        file_path=file_path,
+        file_bytes=local.stat().st_size,
+        records_by_type=dict(sorted(accounts.types.items())),
+        record_bytes=accounts.record_bytes,
+        unreadable_ranges=accounts.unreadable_ranges,
+        documents=accounts.documents,
+        dropped=dict(sorted(accounts.reasons.items())),
+        rows_by_label=dict(sorted(accounts.labels.items())),
+        characters=accounts.characters,
+        runs=accounts.runs,
+        sha256=digests,
+    )
 
 
 def _run(
     config: RunConfig,
     source: Source,
     stages: list[Stage],
-    books: Books,
+    accounts: RecordAccounts,
     documents: pq.ParquetWriter,
     losses: pq.ParquetWriter,
     clock: StepClock,
@@ -116,31 +119,32 @@ def _run(
     segment: list[pa.Table] = []
     lost: list[pa.Table] = []
     rows = size = 0
-    for kept, gone in batches(source_rows(config, source, books)):
-        _lose(gone, lost, books)
+    for kept, gone in batches(source_rows(config, source, accounts)):
+        _lose(gone, lost, accounts)
         clock.lap("read_warc")
         for stage in stages:
             kept = apply(stage, kept)
             if stage.name == "extract_text":
                 kept = kept.drop_columns(list(PAYLOAD))  # before rows are parted, which copies them
             kept, gone = _part(kept)
-            _lose(gone, lost, books)
+            _lose(gone, lost, accounts)
             clock.lap(stage.name)
         kept = kept.drop_columns(list(MEASURED))
         segment.append(kept)
         _freeze_loaded()
         rows += kept.num_rows
         size += kept.nbytes
-        if rows >= config.execution.segment_records or size >= config.execution.segment_bytes:
-            _flush(segment, lost, books, documents, losses)
+        if rows >= config.execution.sorted_run_records or size >= config.execution.sorted_run_bytes:
+            _flush(segment, lost, accounts, documents, losses)
             rows = size = 0
         clock.lap("write_files")
-    _flush(segment, lost, books, documents, losses)
+    _flush(segment, lost, accounts, documents, losses)
 
 
 @cache
 def _freeze_loaded() -> None:
-    """Spare the garbage collector what a process has loaded by the end of its first batch: it is there to stay."""
+    """Spare the garbage collector what a process has loaded by the end of its first shard group: it is there to
+    stay."""
     gc.freeze()
 
 
@@ -153,10 +157,10 @@ def _part(table: pa.Table) -> tuple[pa.Table, pa.Table]:
     return table.filter(is_kept), table.filter(pa.compute.invert(is_kept))
 
 
-def _lose(gone: pa.Table, lost: list[pa.Table], books: Books) -> None:
+def _lose(gone: pa.Table, lost: list[pa.Table], accounts: RecordAccounts) -> None:
     if not gone.num_rows:
         return
-    books.reasons.update(gone["drop_reason"].to_pylist())
+    accounts.reasons.update(gone["drop_reason"].to_pylist())
     columns = [
         gone[field.name] if field.name in gone.column_names else pa.nulls(gone.num_rows, field.type)
         for field in DROPPED
@@ -167,7 +171,7 @@ def _lose(gone: pa.Table, lost: list[pa.Table], books: Books) -> None:
 def _flush(
     segment: list[pa.Table],
     lost: list[pa.Table],
-    books: Books,
+    accounts: RecordAccounts,
     documents: pq.ParquetWriter,
     losses: pq.ParquetWriter,
 ) -> None:
@@ -186,9 +190,9 @@ def _flush(
         ("id", "ascending"),
     ]
     rows = rows.sort_by(order).cast(ANNOTATED)
-    books.documents += rows.num_rows
-    books.labels.update(rows["label"].to_pylist())
-    books.characters += sum(rows["character_count"].to_pylist())
-    books.runs.append(rows.num_rows)
+    accounts.documents += rows.num_rows
+    accounts.labels.update(rows["label"].to_pylist())
+    accounts.characters += sum(rows["character_count"].to_pylist())
+    accounts.runs.append(rows.num_rows)
     with names_full_storage(documents.where):
         documents.write_table(rows, row_group_size=10_000)

@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config.run_settings import RunConfig
-from pipeline.passes.annotate.books import Books
-from pipeline.readers.contract import CARRIERS, Gap, Record
+from pipeline.passes.annotate.accounts import RecordAccounts
+from pipeline.readers.contract import DOCUMENT_RECORD_TYPES, Record, UnreadableRange
 from pipeline.readers.http import HttpMessage, parse_http
 from pipeline.readers.warc import read_records
 from pipeline.schema.columns import PAYLOAD, RECORD, schema
+from pipeline.schema.manifests import UnreadableBytes
 from pipeline.stages.block_urls import block_reason
 from pipeline.stages.extract_text import HTML_TYPES
 
@@ -65,19 +66,19 @@ def _as_it_lies(payload: bytes | memoryview | None) -> pa.Array:
     return pa.Array.from_buffers(pa.large_binary(), 1, [None, pa.py_buffer(bounds), pa.py_buffer(payload)])
 
 
-def source_rows(config: RunConfig, source: Source, books: Books) -> Iterator[dict[str, Any]]:
+def source_rows(config: RunConfig, source: Source, accounts: RecordAccounts) -> Iterator[dict[str, Any]]:
     file_path = source.file_path
     in_path = CRAWL_ID.search(file_path)
     dump = in_path[0] if in_path else config.read.dump
     for ordinal, item in enumerate(read_records(source.local, config.read.max_record_bytes)):
-        if isinstance(item, Gap):
-            books.gaps.append({"start": item.start, "end": item.end, "reason": item.reason})
+        if isinstance(item, UnreadableRange):
+            accounts.unreadable_ranges.append(UnreadableBytes(start=item.start, end=item.end, reason=item.reason))
             continue
-        books.types[item.warc_type] += 1
-        books.record_bytes += item.length
+        accounts.types[item.warc_type] += 1
+        accounts.record_bytes += item.length
         if item.warc_type == "warcinfo" and (part := _is_part_of(source.local, item)):
             dump = part
-        if item.warc_type in CARRIERS:
+        if item.warc_type in DOCUMENT_RECORD_TYPES:
             yield _source_row(config, file_path, dump, ordinal, item)
 
 

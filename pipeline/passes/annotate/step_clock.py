@@ -16,9 +16,9 @@ class StepClock:
     def lap(self, step: str) -> None:
         """Book what passed since the last call to a step."""
         now = time.process_time()
-        self.book(step, now - self._last)
+        self.add(step, now - self._last)
         self._last = now
 
-    def book(self, step: str, seconds: float) -> None:
+    def add(self, step: str, seconds: float) -> None:
         """Book what another process has used."""
         self.seconds[step] = self.seconds.get(step, 0.0) + seconds

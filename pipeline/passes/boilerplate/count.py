@@ -1,4 +1,4 @@
-"""How many documents of a host have each line: counted by batch, then added up by range of the hash."""
+"""How many documents of a host have each line: counted by shard group, then added up by range of the hash."""
 
 import tempfile
 from array import array
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from pipeline.config.run_settings import RunConfig
 from pipeline.dedup.lines import host_key, line_keys
-from pipeline.execution.commit import committed, finished, write_json
+from pipeline.execution.commit import committed, finished_json, write_json
 from pipeline.execution.storage import Location, readable
 from pipeline.execution.tasks import Executor, run_all
 from pipeline.output.grouped_parquet import ROW_GROUP_ROWS, SortedFiles
@@ -24,55 +24,57 @@ from pipeline.passes.boilerplate.files import counts_of, rows_of_ranges
 from pipeline.passes.boilerplate.hosts import host_hash, who_counts
 
 RANGES = 256  # of the hashes of lines, by their first byte
-REPEATED_ROWS = 4_000_000  # lines that a task sorts by batch at a time
-BYTES_A_LINE = 48  # of a batch's lines while they are sorted
-COUNTS = pa.schema([("range", pa.string()), ("key", pa.uint64()), ("batch", pa.int32()), ("documents", pa.int64())])
-REPEATED = pa.schema([("batch", pa.string()), ("key", pa.uint64()), ("documents", pa.int64())])
+REPEATED_ROWS = 4_000_000  # lines that a task sorts by shard group at a time
+BYTES_A_LINE = 48  # of a shard_group's lines while they are sorted
+COUNTS = pa.schema(
+    [("range", pa.string()), ("key", pa.uint64()), ("shard_group", pa.int32()), ("documents", pa.int64())]
+)
+REPEATED = pa.schema([("shard_group", pa.string()), ("key", pa.uint64()), ("documents", pa.int64())])
 UInt64Array = npt.NDArray[np.uint64]
 
 
 class Counts(NamedTuple):
-    """How many documents of a batch have a line; rows ascending by key and batch."""
+    """How many documents of a shard group have a line; rows ascending by key and shard group."""
 
     key: UInt64Array
-    batch: npt.NDArray[np.int32]
+    shard_group: npt.NDArray[np.int32]
     documents: npt.NDArray[np.int64]
 
     def take(self, rows: slice | npt.NDArray[Any]) -> "Counts":
         """Some of the rows."""
-        return Counts(self.key[rows], self.batch[rows], self.documents[rows])
+        return Counts(self.key[rows], self.shard_group[rows], self.documents[rows])
 
 
-def count_batch(
-    layout: Layout, batch: int, shards: list[str], groups: dict[str, Any], run_bytes: int, counted: str
+def count_shard_group(
+    layout: Layout, shard_group: int, shards: list[str], groups: dict[str, Any], run_bytes: int, counted: str
 ) -> dict[str, Any]:
-    """Write how many documents of a batch have each line of a host; returns the rows of each range.
+    """Write how many documents of a shard group have each line of a host; returns the rows of each range.
 
     What fits in `run_bytes` of memory is sorted at a time.
     """
-    done = rows_of_ranges(layout, batch)
-    if (before := finished(done, counted)) is not None:
+    done = rows_of_ranges(layout, shard_group)
+    if (before := finished_json(done, counted)) is not None:
         return before
     done.unlink(missing_ok=True)  # what it speaks of is about to be replaced
     most = max(1, run_bytes // BYTES_A_LINE)
     with tempfile.TemporaryDirectory(prefix="glotmill-lines-") as scratch:
         runs: list[Path] = []
         keys = {True: array("Q"), False: array("Q")}  # of documents that count, and of the others
-        for shard, counts in zip(shards, who_counts(layout, batch, shards, groups), strict=True):
+        for shard, counts in zip(shards, who_counts(layout, shard_group, shards, groups), strict=True):
             for url, text, counting in texts_of_shard(layout.annotated(shard), counts):
                 if host := host_hash(url):
                     keys[counting].extend({host_key(host), *line_keys(text, host)} - {0})
                 if len(keys[True]) + len(keys[False]) >= most:
                     runs.append(Path(scratch, f"run-{len(runs):05d}.parquet"))
-                    _write_run(keys, batch, runs[-1])
+                    _write_run(keys, shard_group, runs[-1])
                     keys = {True: array("Q"), False: array("Q")}
         if runs:
             runs.append(Path(scratch, "last.parquet"))
-            _write_run(keys, batch, runs[-1])
-            rows = merge_counts(runs, counts_of(layout, batch))
+            _write_run(keys, shard_group, runs[-1])
+            rows = merge_counts(runs, counts_of(layout, shard_group))
         else:
-            with committed(counts_of(layout, batch)) as path:
-                rows = _write_run(keys, batch, path)
+            with committed(counts_of(layout, shard_group)) as path:
+                rows = _write_run(keys, shard_group, path)
     manifest = {"fingerprint": counted, "rows": rows}
     write_json(done, manifest)
     return manifest
@@ -87,7 +89,7 @@ def texts_of_shard(path: Location, counts: npt.NDArray[np.bool_]) -> Iterator[tu
             yield from zip(table["url"].to_pylist(), table["text"].to_pylist(), which, strict=False)
 
 
-def _write_run(keys: Mapping[bool, Any], batch: int, path: Path) -> dict[str, int]:
+def _write_run(keys: Mapping[bool, Any], shard_group: int, path: Path) -> dict[str, int]:
     """Write how many documents have each key; 0 where only such have it as do not count, which are marked, too.
 
     Returns the rows of each range.
@@ -96,7 +98,7 @@ def _write_run(keys: Mapping[bool, Any], batch: int, path: Path) -> dict[str, in
     different = np.unique(np.concatenate([counting, others]))
     counting = np.sort(counting)
     documents = np.searchsorted(counting, different, "right") - np.searchsorted(counting, different, "left")
-    rows = Counts(different, np.full(len(different), batch, np.int32), documents)
+    rows = Counts(different, np.full(len(different), shard_group, np.int32), documents)
     starts = np.searchsorted(different, np.arange(RANGES, dtype=np.uint64) << np.uint64(56)).tolist()
     found = {}
     with _counts_writer(path) as writer:
@@ -109,7 +111,7 @@ def _write_run(keys: Mapping[bool, Any], batch: int, path: Path) -> dict[str, in
 
 def _counts_writer(path: Path) -> pq.ParquetWriter:
     """Writer of counts, of which only the hashes take room."""
-    return pq.ParquetWriter(path, COUNTS, compression="lz4", use_dictionary=["range", "batch", "documents"])
+    return pq.ParquetWriter(path, COUNTS, compression="lz4", use_dictionary=["range", "shard_group", "documents"])
 
 
 def _write_counts(writer: pq.ParquetWriter, name: str, rows: Counts) -> None:
@@ -124,7 +126,7 @@ def gathered(config: RunConfig, layout: Layout, executor: Executor, files: list[
         level += 1
         step = config.select.merge_files
         pieces = [files[start : start + step] for start in range(0, len(files), step)]
-        files = [layout.host_line_scratch / f"level-{level}-{number:05d}.parquet" for number in range(len(pieces))]
+        files = [layout.boilerplate_scratch / f"level-{level}-{number:05d}.parquet" for number in range(len(pieces))]
         run_all(executor, merge_counts, list(zip(pieces, files, strict=True)))
     return files
 
@@ -140,9 +142,9 @@ def merge_counts(files: Sequence[Location], target: Location) -> dict[str, int]:
         for name in sorted_.values():
             for found in whole_keys(map(_counts_in, sorted_.streams(name))):
                 fresh = np.ones(len(found.key), dtype=bool)
-                fresh[1:] = (found.key[1:] != found.key[:-1]) | (found.batch[1:] != found.batch[:-1])
+                fresh[1:] = (found.key[1:] != found.key[:-1]) | (found.shard_group[1:] != found.shard_group[:-1])
                 starts = np.flatnonzero(fresh)
-                summed = Counts(found.key[starts], found.batch[starts], np.add.reduceat(found.documents, starts))
+                summed = Counts(found.key[starts], found.shard_group[starts], np.add.reduceat(found.documents, starts))
                 _write_counts(writer, name, summed)
                 rows[name] += len(starts)
     return dict(rows)
@@ -150,11 +152,12 @@ def merge_counts(files: Sequence[Location], target: Location) -> dict[str, int]:
 
 def _counts_in(tables: Iterator[pa.Table]) -> Iterator[Counts]:
     for table in tables:
-        yield Counts(table["key"].to_numpy(), table["batch"].to_numpy(), table["documents"].to_numpy())
+        yield Counts(table["key"].to_numpy(), table["shard_group"].to_numpy(), table["documents"].to_numpy())
 
 
 def whole_keys(streams: Iterable[Iterator[Counts]]) -> Iterator[Counts]:
-    """The rows of streams that ascend by key and batch, as one that does; never empty, and a key's rows come together.
+    """The rows of streams that ascend by key and shard group, as one that does; never empty, and a key's rows come
+    together.
 
     A piece of each stream is in memory at a time, or more where one key fills a piece.
     """
@@ -176,21 +179,22 @@ def whole_keys(streams: Iterable[Iterator[Counts]]) -> Iterator[Counts]:
                 later.append((rest, stream))
         together = _joined(ready)
         if len(together.key):
-            yield together.take(np.lexsort((together.batch, together.key)))
+            yield together.take(np.lexsort((together.shard_group, together.key)))
         heads = later
 
 
 def _joined(pieces: Sequence[Counts]) -> Counts:
-    keys, batches, documents = zip(*pieces, strict=True)
-    return Counts(np.concatenate(keys), np.concatenate(batches), np.concatenate(documents))
+    keys, shard_groups, documents = zip(*pieces, strict=True)
+    return Counts(np.concatenate(keys), np.concatenate(shard_groups), np.concatenate(documents))
 
 
 def find_repeated(files: list[Location], ranges: list[str], target: Location, min_documents: int) -> None:
-    """Write, for each batch, which of its keys `min_documents` documents of all batches have, and how many have it."""
+    """Write, for each shard group, which of its keys `min_documents` documents of all shard groups have, and how many
+    have it."""
     with (
         SortedFiles(files, "range") as counts,
         committed(target) as path,
-        pq.ParquetWriter(path, REPEATED, compression="zstd", use_dictionary=["batch"]) as writer,
+        pq.ParquetWriter(path, REPEATED, compression="zstd", use_dictionary=["shard_group"]) as writer,
     ):
         waiting: list[Counts] = []
         for name in ranges:
@@ -199,7 +203,7 @@ def find_repeated(files: list[Location], ranges: list[str], target: Location, mi
                 totals = np.add.reduceat(found.documents, starts)
                 of_all = np.repeat(totals, np.diff(np.append(starts, len(found.key))))
                 often = of_all >= min_documents
-                waiting.append(Counts(found.key[often], found.batch[often], of_all[often]))
+                waiting.append(Counts(found.key[often], found.shard_group[often], of_all[often]))
                 if sum(len(one.key) for one in waiting) >= REPEATED_ROWS:
                     _write_repeated(writer, _joined(waiting))
                     waiting = []
@@ -208,9 +212,13 @@ def find_repeated(files: list[Location], ranges: list[str], target: Location, mi
 
 
 def _write_repeated(writer: pq.ParquetWriter, rows: Counts) -> None:
-    """A row group for each batch, keys ascending in it."""
-    rows = rows.take(np.lexsort((rows.key, rows.batch)))
-    for batch in np.unique(rows.batch):
-        here = rows.take(slice(*np.searchsorted(rows.batch, [batch, batch + 1])))
-        columns = {"batch": pa.repeat(f"{batch:05d}", len(here.key)), "key": here.key, "documents": here.documents}
+    """A row group for each shard group, keys ascending in it."""
+    rows = rows.take(np.lexsort((rows.key, rows.shard_group)))
+    for shard_group in np.unique(rows.shard_group):
+        here = rows.take(slice(*np.searchsorted(rows.shard_group, [shard_group, shard_group + 1])))
+        columns = {
+            "shard_group": pa.repeat(f"{shard_group:05d}", len(here.key)),
+            "key": here.key,
+            "documents": here.documents,
+        }
         writer.write_table(pa.table(columns, schema=REPEATED), row_group_size=len(here.key))

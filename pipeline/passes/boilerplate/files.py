@@ -4,22 +4,22 @@ from pipeline.execution.storage import Location
 from pipeline.output.layout import Layout
 
 
-def histograms_path(layout: Layout, batch: int) -> Location:
-    return layout.host_lines_batch(batch).with_name(f"histograms-{batch:05d}.parquet")
+def histograms_path(layout: Layout, shard_group: int) -> Location:
+    return layout.boilerplate_totals(shard_group).with_name(f"histograms-{shard_group:05d}.parquet")
 
 
-def counts_of(layout: Layout, batch: int) -> Location:
-    return layout.host_line_counts / f"batch-{batch:05d}.parquet"
+def counts_of(layout: Layout, shard_group: int) -> Location:
+    return layout.boilerplate_counts / f"shard-group-{shard_group:05d}.parquet"
 
 
-def rows_of_ranges(layout: Layout, batch: int) -> Location:
-    """What the counts of a batch were made from, and how many there are."""
-    return layout.host_line_counts / f"batch-{batch:05d}.json"
+def rows_of_ranges(layout: Layout, shard_group: int) -> Location:
+    """What the counts of a shard group were made from, and how many there are."""
+    return layout.boilerplate_counts / f"shard-group-{shard_group:05d}.json"
 
 
-def hosts_of(layout: Layout, batch: int) -> Location:
-    return layout.host_line_scratch / f"hosts-{batch:05d}.parquet"
+def hosts_of(layout: Layout, shard_group: int) -> Location:
+    return layout.boilerplate_scratch / f"hosts-{shard_group:05d}.parquet"
 
 
 def first_documents_of(layout: Layout, task: int) -> Location:
-    return layout.host_line_scratch / f"first-{task:05d}.parquet"
+    return layout.boilerplate_scratch / f"first-{task:05d}.parquet"

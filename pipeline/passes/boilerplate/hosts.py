@@ -29,8 +29,8 @@ def host_hash(url: str | None) -> int:
     return hash64(host) if host else 0
 
 
-def hash_hosts(layout: Layout, batch: int, shards: list[str]) -> None:
-    """Write host and words of each document of a batch, as hashes, in signature order."""
+def hash_hosts(layout: Layout, shard_group: int, shards: list[str]) -> None:
+    """Write host and words of each document of a shard group, as hashes, in signature order."""
     tables = []
     for number, shard in enumerate(shards):
         table = pq.read_table(readable(layout.annotated(shard)), columns=["group", "url", "exact_hash"])
@@ -47,7 +47,7 @@ def hash_hosts(layout: Layout, batch: int, shards: list[str]) -> None:
             )
         )
     order = [("group", "ascending"), ("shard", "ascending"), ("row", "ascending")]
-    with committed(hosts_of(layout, batch)) as path:
+    with committed(hosts_of(layout, shard_group)) as path:
         write_by_group(path, pa.concat_tables(tables).sort_by(order))
 
 
@@ -57,17 +57,17 @@ def first_on_host(layout: Layout, task: int, groups: dict[str, list[int]]) -> No
     Documents outside the population are clusters of one, also where their words are the same: of those the first. Takes
     about 30 bytes a document of a group.
     """
-    batches = sorted({batch for rows in groups.values() for batch, count in enumerate(rows) if count})
+    shard_groups = sorted({shard_group for rows in groups.values() for shard_group, count in enumerate(rows) if count})
     with (
         committed(first_documents_of(layout, task)) as path,
         pq.ParquetWriter(path, pa.schema([("group", pa.string()), ("counts", pa.bool_())]), compression="zstd") as out,
-        SortedFiles([hosts_of(layout, batch) for batch in batches], "group") as hashes,
+        SortedFiles([hosts_of(layout, shard_group) for shard_group in shard_groups], "group") as hashes,
         SortedFiles([layout.clusters(task)], "group") as clusters,
     ):
         for group in groups:
             keys = hashes.array(group, "words")
-            inside = clusters.array(group, "in_population")
-            keys[inside] = clusters.array(group, "leader")[inside] + np.uint64(1)
+            inside = clusters.array(group, "is_eligible")
+            keys[inside] = clusters.array(group, "centre")[inside] + np.uint64(1)
             keys *= GOLDEN  # wraps modulo 2**64, as does the sum
             host = hashes.array(group, "host")
             keys += host
@@ -78,19 +78,23 @@ def first_on_host(layout: Layout, task: int, groups: dict[str, list[int]]) -> No
             out.write_table(table, row_group_size=ROW_GROUP_ROWS)
 
 
-def who_counts(layout: Layout, batch: int, shards: list[str], groups: dict[str, Any]) -> list[npt.NDArray[np.bool_]]:
-    """For each shard of a batch which of its rows count."""
-    here = {group: entry["rows"] for group, entry in sorted(groups.items()) if entry["rows"][batch]}
+def who_counts(
+    layout: Layout, shard_group: int, shards: list[str], groups: dict[str, Any]
+) -> list[npt.NDArray[np.bool_]]:
+    """For each shard of a shard group which of its rows count."""
+    here = {group: entry["rows"] for group, entry in sorted(groups.items()) if entry["rows"][shard_group]}
     found = {}
     for task in sorted({groups[group]["task"] for group in here}):
         with SortedFiles([first_documents_of(layout, task)], "group") as files:
             for group in (one for one in here if groups[one]["task"] == task):
-                before = sum(here[group][:batch])
-                found[group] = files.read_range(group, ["counts"], before, here[group][batch])["counts"].to_numpy()
+                before = sum(here[group][:shard_group])
+                found[group] = files.read_range(group, ["counts"], before, here[group][shard_group])[
+                    "counts"
+                ].to_numpy()
     sizes = [pq.read_metadata(readable(layout.annotated(shard))).num_rows for shard in shards]
     firsts = np.cumsum([0, *sizes])
     counts = np.zeros(firsts[-1], dtype=bool)
-    where = pq.read_table(readable(hosts_of(layout, batch)), columns=["shard", "row"])
+    where = pq.read_table(readable(hosts_of(layout, shard_group)), columns=["shard", "row"])
     places = firsts[where["shard"].to_numpy()] + where["row"].to_numpy()
     counts[places] = np.concatenate([found[group] for group in here]) if here else False
     return np.split(counts, firsts[1:-1])

@@ -20,7 +20,7 @@ from pipeline.output.grouped_parquet import (
     ROW_GROUP_ROWS,
     Names,
     SortedFiles,
-    ahead,
+    prefetch,
     read_file,
     rechunked,
     write_by_group,
@@ -29,7 +29,7 @@ from pipeline.output.layout import Layout
 from pipeline.passes.deduplicate.collate import signature_writer
 
 ALREADY_READ = "already_read"
-FOR_CLUSTERS = ["id", "id_hash", "in_population"]  # of a group, beside its keys
+FOR_CLUSTERS = ["id", "id_hash", "is_eligible"]  # of a group, beside its keys
 Rows = Callable[[list[str]], Iterator[pa.Table]]  # columns of a group in dense order, from the start, table by table
 
 
@@ -78,11 +78,11 @@ def cluster_groups(
     keys: list[str],
     before: Mapping[str, int],
 ) -> dict[str, Any]:
-    """Cluster each group of a task and write leader and size of every document, in dense order.
+    """Cluster each group of a task and write centre and size of every document, in dense order.
 
     The first documents of a group, `before` says how many, are of earlier outputs: of those only changes are written.
 
-    Of a large group only arrays of numbers are in memory, about 25 bytes a document, and the ids of the leaders that
+    Of a large group only arrays of numbers are in memory, about 25 bytes a document, and the ids of the centres that
     lead others.
     """
     clusters: dict[str, int] = {}
@@ -93,9 +93,9 @@ def cluster_groups(
         for group, total in groups.items():
             large = total >= config.dedup.large_group_rows
             if large:
-                rows = partial(_read_ahead, signatures, group)
+                rows = partial(_prefetched_rows, signatures, group)
                 already_read = _read_mark(layout.edges(task, ALREADY_READ))
-                edges = ahead(_edges_on_disk(layout, task, keys))
+                edges = prefetch(_edges_on_disk(layout, task, keys))
             else:
                 table = signatures.read(
                     group, FOR_CLUSTERS + keys + (["minima", "signed"] if config.dedup.verified else [])
@@ -103,27 +103,27 @@ def cluster_groups(
                 rows = partial(_slices, table)
                 already_read = _seen_before(table["id_hash"].to_numpy())
                 edges = (link(table[key].to_numpy(), already_read) for key in keys)
-            leader, over = _leaders(config, total, rows, edges)
+            centre, over = _cluster_centres(config, total, rows, edges)
             overflow += over
             earlier = before.get(group, 0)
-            clusters[group] = len(np.unique(leader[earlier:])) if earlier else count_roots(leader)
-            tables = _clusters(group, leader, already_read, rows)
+            clusters[group] = len(np.unique(centre[earlier:])) if earlier else count_roots(centre)
+            tables = _clusters(group, centre, already_read, rows)
             if earlier:
-                changed, tables = updated(tables, rows(["id"]), leader, already_read, earlier)
+                changed, tables = updated(tables, rows(["id"]), centre, already_read, earlier)
                 updates.append(changed)
-            for found in ahead(tables) if large else tables:
+            for found in prefetch(tables) if large else tables:
                 writer = writer or signature_writer(path, found.schema)
                 writer.write_table(found, row_group_size=ROW_GROUP_ROWS)
         if writer:
             writer.close()
     if updates:
-        with committed(layout.cluster_updates(task)) as path:
+        with committed(layout.cluster_size_updates(task)) as path:
             write_by_group(path, pa.concat_tables(updates))
     return {"clusters": clusters, "overflow": overflow}
 
 
-def _read_ahead(signatures: SortedFiles, group: str, columns: Sequence[str]) -> Iterator[pa.Table]:
-    return ahead(signatures.chunks(group, columns, ROW_GROUP_ROWS))
+def _prefetched_rows(signatures: SortedFiles, group: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+    return prefetch(signatures.chunks(group, columns, ROW_GROUP_ROWS))
 
 
 def _slices(table: pa.Table, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -139,10 +139,10 @@ def _edges_on_disk(layout: Layout, task: int, keys: list[str]) -> Iterator[tuple
                 yield table["a"].to_numpy(), table["b"].to_numpy()
 
 
-def _leaders(
+def _cluster_centres(
     config: RunConfig, total: int, rows: Rows, edges: Iterable[tuple[np.ndarray, np.ndarray]]
 ) -> tuple[npt.NDArray[np.uint32], int]:
-    """The leader of each document of a group, (total,) uint32, and how many were singled out."""
+    """The centre of each document of a group, (total,) uint32, and how many were left alone as overflow."""
     parent = new_parent(total)
     for a, b in edges:
         union_edges(parent, a, b)
@@ -150,7 +150,7 @@ def _leaders(
     if not config.dedup.verified:
         return roots, 0
     width = config.dedup.bands * config.dedup.rows
-    verifier = Verifier(roots, width, config.dedup.verify_threshold, config.dedup.max_leaders)
+    verifier = Verifier(roots, width, config.dedup.verify_threshold, config.dedup.max_cluster_centres)
     for table in rows(["minima", "signed", "exact_hash"]):
         array = table["minima"].combine_chunks()
         minima = np.frombuffer(array.buffers()[1], np.uint8, len(array) * width, array.offset * width)
@@ -159,26 +159,26 @@ def _leaders(
             table["signed"].to_numpy(zero_copy_only=False),
             table["exact_hash"].to_numpy(),
         )
-    return verifier.leaders.astype(np.uint32, copy=False), verifier.overflow_count
+    return verifier.centres.astype(np.uint32, copy=False), verifier.overflow_count
 
 
-def _clusters(group: str, leader: np.ndarray, already_read: np.ndarray, rows: Rows) -> Iterator[pa.Table]:
-    """The rows of the clusters file, a row group at a time. A document that leads itself has no `leader_id`."""
-    sizes = sizes_at_roots(leader, already_read)
+def _clusters(group: str, centre: np.ndarray, already_read: np.ndarray, rows: Rows) -> Iterator[pa.Table]:
+    """The rows of the clusters file, a row group at a time. A document that leads itself has no `centre_id`."""
+    sizes = sizes_at_roots(centre, already_read)
     names = Names(sizes >= 2, partial(rows, ["id"]))
     first = 0
-    for table in rows(["in_population"]):
+    for table in rows(["is_eligible"]):
         here = slice(first, first + table.num_rows)
-        leaders = leader[here]
-        itself = leaders == np.arange(first, first + table.num_rows)
+        centres = centre[here]
+        itself = centres == np.arange(first, first + table.num_rows)
         first += table.num_rows
         yield pa.table(
             {
                 "group": pa.repeat(group, table.num_rows),
-                "leader": pa.array(leaders),
-                "leader_id": names.of(leaders, itself),
-                "size": pa.array(np.where(already_read[here], 1, sizes[leaders]).astype(np.int64)),
+                "centre": pa.array(centres),
+                "centre_id": names.of(centres, itself),
+                "size": pa.array(np.where(already_read[here], 1, sizes[centres]).astype(np.int64)),
                 "already_read": pa.array(already_read[here]),
-                "in_population": table["in_population"],
+                "is_eligible": table["is_eligible"],
             }
         )

@@ -1,4 +1,4 @@
-"""Signature columns gathered by group: a file for each batch of shards, or for many batches together."""
+"""Signature columns gathered by group: a file for each shard group of shards, or for many shard groups together."""
 
 import tempfile
 from collections import Counter
@@ -15,16 +15,16 @@ from pipeline.execution.storage import Location
 from pipeline.execution.tasks import Executor, run_all
 from pipeline.output.grouped_parquet import ROW_GROUP_ROWS, SortedFiles, cheap_compression, read_file
 from pipeline.output.layout import Layout
-from pipeline.passes.deduplicate.population import takes_part
+from pipeline.passes.deduplicate.eligible import eligible_rows
 
 READ = ["group", "id", "id_hash", "exact_hash", "bands", "minima"]
-COLLATE_ROWS = 2_000_000  # documents of a batch that are sorted at a time
+COLLATE_ROWS = 2_000_000  # documents of a shard group that are sorted at a time
 
 
-def collate_batch(
-    config: RunConfig, layout: Layout, batch: int, shards: list[str], population: dict[str, LanguageConfig]
+def collate_shard_group(
+    config: RunConfig, layout: Layout, shard_group: int, shards: list[str], eligible: dict[str, LanguageConfig]
 ) -> dict[str, int]:
-    """Write the signature columns of a batch, sorted by group and then (shard, row); returns rows by group.
+    """Write the signature columns of a shard group, sorted by group and then (shard, row); returns rows by group.
 
     A document outside the population gets null keys, so that it is a cluster of its own. Shards of COLLATE_ROWS
     documents or more are sorted at a time, about 1 kB a document with its copies, and their files merged.
@@ -32,12 +32,12 @@ def collate_batch(
     rows: Counter[str] = Counter()
     with (
         tempfile.TemporaryDirectory(prefix="glotmill-collate-") as scratch,
-        committed(layout.signatures(batch)) as path,
+        committed(layout.signatures(shard_group)) as path,
     ):
         pieces: list[Location] = []
         waiting: list[pa.Table] = []
         for number, shard in enumerate(shards):
-            waiting.append(_signatures_of(config, layout, number, shard, population))
+            waiting.append(_signatures_of(config, layout, number, shard, eligible))
             last = number + 1 == len(shards)
             if last or sum(table.num_rows for table in waiting) >= COLLATE_ROWS:
                 piece = path if last and not pieces else Path(scratch, f"piece-{len(pieces):05d}.parquet")
@@ -50,11 +50,11 @@ def collate_batch(
 
 
 def _signatures_of(
-    config: RunConfig, layout: Layout, number: int, shard: str, population: dict[str, LanguageConfig]
+    config: RunConfig, layout: Layout, number: int, shard: str, eligible: dict[str, LanguageConfig]
 ) -> pa.Table:
     """The signature columns of a shard, in its order."""
     table = read_file(layout.annotated(shard), READ)
-    part = takes_part(config, layout, shard, population) if population else np.ones(table.num_rows, dtype=bool)
+    part = eligible_rows(config, layout, shard, eligible) if eligible else np.ones(table.num_rows, dtype=bool)
     bands = fixed_rows(table["bands"], config.dedup.bands * 8).view("<u8")  # (n, bands) uint64, 0 is null
     exact = table["exact_hash"].fill_null(0).to_numpy().astype(np.uint64)
     bands[~part] = 0
@@ -67,7 +67,7 @@ def _signatures_of(
             "row": np.arange(table.num_rows),
             "id": table["id"],
             "id_hash": table["id_hash"],
-            "in_population": part,
+            "is_eligible": part,
             "exact_hash": exact,
         }
         | {f"band_{band:02d}": np.ascontiguousarray(bands[:, band]) for band in range(config.dedup.bands)}
@@ -122,17 +122,18 @@ def fixed_rows(values: pa.ChunkedArray, width: int) -> np.ndarray:
 
 
 def gather(config: RunConfig, layout: Layout, executor: Executor, files: list[Location]) -> list[Location]:
-    """The signature files in dense order: those of the batches, or, where they are too many, of many batches each."""
+    """The signature files in dense order: those of the shard groups, or, where they are too many, of many shard groups
+    each."""
     if len(files) <= config.dedup.collate_files:
         return files
     pieces = [
         files[start : start + config.dedup.collate_files] for start in range(0, len(files), config.dedup.collate_files)
     ]
-    run_all(executor, gather_batches, [(layout, number, piece) for number, piece in enumerate(pieces)])
+    run_all(executor, gather_shard_groups, [(layout, number, piece) for number, piece in enumerate(pieces)])
     return [layout.gathered(number) for number in range(len(pieces))]
 
 
-def gather_batches(layout: Layout, number: int, files: list[Location]) -> None:
-    """Write the rows of many batches as one file, sorted by group and then as the batches are."""
+def gather_shard_groups(layout: Layout, number: int, files: list[Location]) -> None:
+    """Write the rows of many shard groups as one file, sorted by group and then as the shard groups are."""
     with committed(layout.gathered(number)) as path:
         _write_merged(files, path)

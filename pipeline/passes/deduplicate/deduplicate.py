@@ -1,7 +1,8 @@
 """deduplicate: signature columns gathered by group, linked band by band, clustered and verified.
 
-Collate writes one file a batch, sorted by group, so that a task reads the rows of its groups by projection: no
-shuffle and no file per language. A group's dense index is the position of a document in (batch, shard, row) order.
+Collate writes one file a shard group, sorted by group, so that a task reads the rows of its groups by projection: no
+shuffle and no file per language. A group's dense index is the position of a document in (shard group, shard, row)
+order.
 """
 
 from collections import Counter
@@ -12,44 +13,45 @@ from pipeline.config.fingerprint import fingerprint
 from pipeline.config.language_files import LanguageConfig
 from pipeline.config.run_settings import RunConfig
 from pipeline.errors import PipelineError
-from pipeline.execution.commit import finished, write_json
+from pipeline.execution.commit import finished_json, write_json
 from pipeline.execution.storage import Location, remove_tree
 from pipeline.execution.tasks import Executor, run_all
-from pipeline.output.baselines import open_index
+from pipeline.output.baselines import open_baselines
 from pipeline.output.grouped_parquet import pack
-from pipeline.output.layout import Layout, batches
+from pipeline.output.layout import shard_groups
+from pipeline.output.output import Output
 from pipeline.passes.deduplicate.cluster import ALREADY_READ, cluster_groups, link_key, mark_already_read
-from pipeline.passes.deduplicate.collate import collate_batch, gather
-from pipeline.passes.deduplicate.population import population_rules, population_settings
+from pipeline.passes.deduplicate.collate import collate_shard_group, gather
+from pipeline.passes.deduplicate.eligible import eligibility_rules, eligibility_settings
 
 FORMAT = 4
 MAX_GROUP_ROWS = 2**32 - 1  # a dense index is a uint32, the last of which means none
 
 
 def deduplicate(
-    config: RunConfig, layout: Layout, executor: Executor, languages: dict[str, LanguageConfig]
+    config: RunConfig, layout: Output, executor: Executor, languages: dict[str, LanguageConfig]
 ) -> dict[str, Any]:
     """Find the clusters of every group; returns the cluster index. Done work with the same fingerprint is kept.
 
-    `languages` are the rules with every bound a number. Only those that bound `dedup.population` are read.
+    `languages` are the rules with every bound a number. Only those that bound `dedup.eligible` are read.
     """
-    population = population_rules(config, languages)
-    annotated = [one["sha256"]["annotated"] for one in layout.manifests()]
-    earlier = open_index(config)
-    settings = [config.dedup_settings(), population_settings(config, population), earlier.clusters]
+    eligible = eligibility_rules(config, languages)
+    annotated = [one.sha256.annotated for one in layout.manifests()]
+    earlier = open_baselines(config)
+    settings = [config.dedup_settings(), eligibility_settings(config, eligible), earlier.clusters]
     fingerprint_ = fingerprint([FORMAT, *settings, annotated])
-    if (index := finished(layout.cluster_index, fingerprint_)) is not None:
+    if (index := finished_json(layout.cluster_index, fingerprint_)) is not None:
         return index
     layout.cluster_index.unlink(missing_ok=True)  # of other settings: what it names is about to be replaced
-    remove_tree(layout.cluster_updates(0).parent)
-    groups_of_shards = batches(layout.shards(), config.dedup.batch_shards)
-    arguments = [(config, layout, number, shards, population) for number, shards in enumerate(groups_of_shards)]
-    collated: list[dict[str, int]] = run_all(executor, collate_batch, arguments)
-    own = [layout.signatures(batch) for batch in range(len(groups_of_shards))]
+    remove_tree(layout.cluster_size_updates(0).parent)
+    groups_of_shards = shard_groups(layout.shards(), config.dedup.shard_group_size)
+    arguments = [(config, layout, number, shards, eligible) for number, shards in enumerate(groups_of_shards)]
+    collated: list[dict[str, int]] = run_all(executor, collate_shard_group, arguments)
+    own = [layout.signatures(shard_group) for shard_group in range(len(groups_of_shards))]
     files = gather(config, layout, executor, [*earlier.signatures, *own])
     totals: Counter[str] = Counter()
-    for rows_of_batch in collated:
-        totals.update(rows_of_batch)
+    for rows_of_shard_group in collated:
+        totals.update(rows_of_shard_group)
     before = {group: earlier.rows[group] for group in totals if group in earlier.rows}
     totals.update(before)
     if too_large := [group for group, rows in totals.items() if rows > MAX_GROUP_ROWS]:
@@ -59,12 +61,12 @@ def deduplicate(
     tasks, results = cluster_signatures(config, layout, executor, files, totals, before)
     for folder in (layout.edges(0, ALREADY_READ).parent.parent, layout.gathered(0).parent):
         remove_tree(folder)
-    index = {"fingerprint": fingerprint_, "batches": groups_of_shards, "groups": {}, "singled_out": 0}
-    index |= {"index": earlier.documents, "index_rows": earlier.rows_by_output}
+    index = {"fingerprint": fingerprint_, "shard_groups": groups_of_shards, "groups": {}, "overflow": 0}
+    index |= {"baseline": earlier.documents, "baseline_rows": earlier.rows_by_output}
     for task, (groups, result) in enumerate(zip(tasks, results, strict=True)):
-        index["singled_out"] += result["overflow"]
+        index["overflow"] += result["overflow"]
         for group in groups:
-            rows = [of_batch.get(group, 0) for of_batch in collated]
+            rows = [of_shard_group.get(group, 0) for of_shard_group in collated]
             index["groups"][group] = {"task": task, "rows": rows, "clusters": result["clusters"][group]}
     write_json(layout.cluster_index, index)
     return index
@@ -72,7 +74,7 @@ def deduplicate(
 
 def cluster_signatures(
     config: RunConfig,
-    layout: Layout,
+    layout: Output,
     executor: Executor,
     files: list[Location],
     totals: Mapping[str, int],

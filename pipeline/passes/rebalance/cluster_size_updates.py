@@ -1,8 +1,8 @@
 """updates: the cluster sizes that later outputs changed, applied to a selection of an earlier one.
 
 An output that was made over others writes, for each of their documents whose cluster has grown, its place among the
-earlier documents of its group and the size of now (`clusters/updates/`). Here these become two things that a mix needs:
-statistics by cluster size as of now, and rows of clean/ whose size is another than the one they are sorted by.
+earlier documents of its group and the size of now (`clusters/updates/`). Here these become two things that a mixture
+needs: statistics by cluster size as of now, and rows of clean/ whose size is another than the one they are sorted by.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,9 +22,9 @@ from pipeline.execution.tasks import Executor, run_all
 from pipeline.kernels.hashing import hash64
 from pipeline.output.baselines import documents_of
 from pipeline.output.grouped_parquet import SortedFiles
-from pipeline.output.layout import Layout
+from pipeline.output.output import Output
 
-DECIDED = ["group", "label", "id", "fate", "failed", "in_population", "minhash_cluster_size"]
+FILTERED = ["group", "label", "id", "outcome", "failed", "is_eligible", "minhash_cluster_size"]
 RUN = pa.schema(
     [
         ("label", pa.string()),
@@ -42,10 +42,10 @@ Statistics = dict[str, list[list[int]]]  # label -> [cluster size, documents, do
 
 
 @dataclass(frozen=True)
-class Later:
+class LaterOutput:
     """An output made over ours: its cluster index, and how many documents of each group come before ours in it."""
 
-    layout: Layout
+    layout: Output
     fingerprint: str
     tasks: dict[str, int]  # group -> its file of updates
     before: dict[str, int]
@@ -53,17 +53,17 @@ class Later:
     def sizes(self, group: str, first: int, rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(place, size) of those of our documents `first` to `first + rows` of a group whose cluster has grown."""
         start = self.before.get(group, 0) + first
-        path = self.layout.cluster_updates(self.tasks[group]) if group in self.tasks else None
+        path = self.layout.cluster_size_updates(self.tasks[group]) if group in self.tasks else None
         if path is None or not path.exists():
             return
         with pq.ParquetFile(readable(path)) as file:
-            columns = [file.schema_arrow.get_field_index(name) for name in ("group", "index_row")]
+            columns = [file.schema_arrow.get_field_index(name) for name in ("group", "baseline_row")]
             for number in range(file.num_row_groups):
                 metadata = file.metadata.row_group(number)
                 groups, places = (metadata.column(column).statistics for column in columns)
                 if groups.min == group and places.min < start + rows and places.max >= start:
-                    table = file.read_row_group(number, columns=["index_row", "size"])
-                    place = table["index_row"].to_numpy() - start
+                    table = file.read_row_group(number, columns=["baseline_row", "size"])
+                    place = table["baseline_row"].to_numpy() - start
                     here = (place >= 0) & (place < rows)
                     yield place[here], table["size"].to_numpy()[here]
 
@@ -78,53 +78,53 @@ class Resized(NamedTuple):
     characters: np.ndarray
 
 
-def open_later(layout: Layout, paths: Iterable[str]) -> list[Later]:
+def open_later_outputs(layout: Output, paths: Iterable[str]) -> list[LaterOutput]:
     """The outputs at `paths`, oldest first. Raises ConfigError for one that was not made over ours and those before."""
     known = [documents_of(read_json(layout.cluster_index))]
     found = []
     for text in paths:
-        later = Layout(locate(text))
+        later = Output(locate(text))
         check_reachable(later.root)
         if not later.cluster_index.exists():
             raise ConfigError(f"--updates {text}: no finished output; name folders that `run` has ended")
         index = read_json(later.cluster_index)
-        if missing := [one for one in known if one not in index["index"]]:
+        if missing := [one for one in known if one not in index["baseline"]]:
             raise ConfigError(
                 f"--updates {text}: was not made over {'this output' if missing[0] == known[0] else 'those before it'} "
                 "as it is now: its sizes do not count all documents; name outputs that have this one and each other as "
-                "`index`, oldest first"
+                "`baseline`, oldest first"
             )
         before: dict[str, int] = {}
-        for rows in index["index_rows"][: index["index"].index(known[0])]:
+        for rows in index["baseline_rows"][: index["baseline"].index(known[0])]:
             for group, count in rows.items():
                 before[group] = before.get(group, 0) + count
         tasks = {group: one["task"] for group, one in index["groups"].items()}
-        found.append(Later(later, index["fingerprint"], tasks, before))
+        found.append(LaterOutput(later, index["fingerprint"], tasks, before))
         known.append(documents_of(index))
     return found
 
 
 def resize(
-    executor: Executor, folder: Location, later: Sequence[Later], manifest: dict[str, Any]
+    executor: Executor, folder: Location, later: Sequence[LaterOutput], manifest: dict[str, Any]
 ) -> tuple[Statistics, dict[str, list[Resized]]]:
     """The statistics of a selection as of now, and by label the rows of its training files that have another size; of
     no later outputs, what the manifest says, and none.
 
-    Tasks by batch hold a row group of decisions and the changed documents of their batch, tasks by file the ids of a
-    file; the result has 32 bytes a row.
+    Tasks by shard group hold a row group of decisions and the changed documents of their shard group, tasks by file the
+    ids of a file; the result has 32 bytes a row.
     """
     if not later:
         return manifest["cluster_statistics"], {}
-    layout = Layout(folder.parent.parent)
+    layout = Output(folder.parent.parent)
     index = read_json(layout.cluster_index)
-    if manifest["shards"] != fingerprint(index["batches"]):
+    if manifest["shards"] != fingerprint(index["shard_groups"]):
         raise ConfigError(f"{folder}: of other shards than the clusters; make the selection again")
-    scratch = folder / "mixes" / "resized"
+    scratch = folder / "mixtures" / "resized"
     remove_tree(scratch)
     groups = {group: entry["rows"] for group, entry in index["groups"].items()}
-    runs = [scratch / f"batch-{batch:05d}.parquet" for batch in range(len(index["batches"]))]
+    runs = [scratch / f"shard-group-{shard_group:05d}.parquet" for shard_group in range(len(index["shard_groups"]))]
     moves = run_all(
-        executor, resize_batch, [(folder, n, groups, later, path) for n, path in enumerate(runs)]
+        executor, resize_shard_group, [(folder, n, groups, later, path) for n, path in enumerate(runs)]
     )  # fmt: skip
     jobs = []
     for label, files in manifest["files"].items():
@@ -143,27 +143,27 @@ def _moved(statistics: Statistics, moves: Iterable[list[list[Any]]]) -> Statisti
     sums = {
         label: {size: [documents, failed] for size, documents, failed in rows} for label, rows in statistics.items()
     }
-    for of_batch in moves:
-        for label, size, documents, failed in of_batch:
+    for of_shard_group in moves:
+        for label, size, documents, failed in of_shard_group:
             entry = sums.setdefault(label, {}).setdefault(size, [0, 0])
             entry[0] += documents
             entry[1] += failed
     return {label: [[size, *one] for size, one in sorted(sizes.items()) if one[0]] for label, sizes in sums.items()}
 
 
-def resize_batch(
-    folder: Location, batch: int, groups: dict[str, list[int]], later: Sequence[Later], target: Location
+def resize_shard_group(
+    folder: Location, shard_group: int, groups: dict[str, list[int]], later: Sequence[LaterOutput], target: Location
 ) -> list[list[Any]]:
-    """Write the kept documents of a batch whose cluster has grown, by label; returns what moves in the statistics, rows
-    of (label, size, documents, documents that fail), negative where they leave."""
+    """Write the kept documents of a shard group whose cluster has grown, by label; returns what moves in the
+    statistics, rows of (label, size, documents, documents that fail), negative where they leave."""
     changed = []
     kept = []
     done: dict[str, int] = {}
-    with pq.ParquetFile(readable(folder / "decisions" / f"batch-{batch:05d}.parquet")) as file:
+    with pq.ParquetFile(readable(folder / "decisions" / f"shard-group-{shard_group:05d}.parquet")) as file:
         for number in range(file.num_row_groups):
-            table = file.read_row_group(number, columns=DECIDED)
+            table = file.read_row_group(number, columns=FILTERED)
             group = table["group"][0].as_py()
-            first = sum(groups[group][:batch]) + done.get(group, 0)
+            first = sum(groups[group][:shard_group]) + done.get(group, 0)
             done[group] = done.get(group, 0) + table.num_rows
             size = table["minhash_cluster_size"].to_numpy().copy()
             for one in later:
@@ -171,7 +171,7 @@ def resize_batch(
                     size[rows] = sizes
             table = table.append_column("size", pa.array(size))
             table = table.filter(pc.not_equal(table["size"], table["minhash_cluster_size"]))
-            counted = table.filter(table["in_population"])
+            counted = table.filter(table["is_eligible"])
             for column, sign in (("minhash_cluster_size", -1), ("size", 1)):
                 changed.append(
                     pa.table(
@@ -183,7 +183,7 @@ def resize_batch(
                         }
                     )
                 )
-            kept.append(table.filter(pc.equal(table["fate"], "kept")).select(UNSORTED))
+            kept.append(table.filter(pc.equal(table["outcome"], "kept")).select(UNSORTED))
     with committed(target) as path:
         _write_by_label(path, kept)
     if not changed:

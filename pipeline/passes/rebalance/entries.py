@@ -1,4 +1,4 @@
-"""What a mix lists: pieces of runs with their repeats, characters and tokens, and totals by language."""
+"""What a mixture lists: pieces of runs with their repeats, characters and tokens, and totals by language."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from pipeline.execution.commit import committed, sha256_of
 from pipeline.execution.storage import Location
 from pipeline.execution.tasks import Executor
-from pipeline.output.mixtures import mix_path
+from pipeline.output.mixtures import mixture_path
 from pipeline.passes.rebalance.epochs import EPOCHS_DECIMALS
 from pipeline.passes.rebalance.runs import Moved, Run
 from pipeline.passes.rebalance.tokens import ESTIMATE, Ranges, TokenizerFile, characters_per_token, sum_ranges
@@ -51,7 +51,7 @@ def entries_of(
         for number, first, rows, _ in ones:
             run = runs[label][number]
             if run.file and rows < run.rows:
-                cut.setdefault(run.file, []).extend(run.spans(first, rows))
+                cut.setdefault(run.file, []).extend(run.ranges(first, rows))
     known = {file["path"]: file for ones in manifest["files"].values() for file in ones}
     wanted = [Ranges(path, known[path]["sha256"], known[path]["characters"], cut[path]) for path in sorted(cut)]
     sums = sum_ranges(executor, folder, wanted, tokenizer)
@@ -69,7 +69,7 @@ def entries_of(
                 continue
             characters, tokens = run.characters, run.tokens
             if rows < run.rows:
-                numbers = [found[run.file, place] for place, _ in run.spans(first, rows)]
+                numbers = [found[run.file, place] for place, _ in run.ranges(first, rows)]
                 characters, tokens = (sum(column) for column in zip(*numbers, strict=True))
             if not tokenizer:
                 tokens = characters / characters_per_token(label)
@@ -105,7 +105,7 @@ def moved_entries(
 def write_changed(
     folder: Location, name: str, changed: Mapping[str, list[tuple[dict[str, Any], Moved]]]
 ) -> dict[str, Any]:
-    """Write `mixes/<name>.changed.parquet`, a row for each row that does not follow its entry, by file and row."""
+    """Write `mixtures/<name>.changed.parquet`, a row for each row that does not follow its entry, by file and row."""
     pieces = [piece for of_label in changed.values() for piece in of_label]
     table = pa.table(
         {
@@ -115,7 +115,7 @@ def write_changed(
             "characters": pa.array([count for _, one in pieces for count in one.characters], pa.int64()),
         }
     ).sort_by([("file", "ascending"), ("row", "ascending")])
-    path = mix_path(folder, name).with_name(f"{name}.changed.parquet")
+    path = mixture_path(folder, name).with_name(f"{name}.changed.parquet")
     with committed(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
         digest = sha256_of(temporary)
@@ -126,7 +126,7 @@ SUMMED = ("clean_documents", "clean_tokens", "documents", "repeated_documents", 
 
 
 def total_of(runs: list[Run], entries: list[dict[str, Any]], epochs: float) -> dict[str, Any]:
-    """Totals of a language; `clean_` is what the selection has, the rest what a pass over the mix reads."""
+    """Totals of a language; `clean_` is what the selection has, the rest what a pass over the mixture reads."""
     return {
         "clean_documents": sum(run.rows for run in runs),
         "clean_tokens": round(sum(run.tokens for run in runs)),

@@ -13,13 +13,13 @@ from pipeline.dedup.weights import (
     unimax_budget,
 )
 from pipeline.errors import ConfigError
-from pipeline.passes.rebalance.settings import MAX_EPOCHS, MixSettings
+from pipeline.passes.rebalance.settings import MAX_EPOCHS, MixtureSettings
 
 TAIL_SHARE = 0.999
-EPOCHS_DECIMALS = 6  # epochs are rounded, so that a mix does not depend on the last bits of a machine's pow()
+EPOCHS_DECIMALS = 6  # epochs are rounded, so that a mixture does not depend on the last bits of a machine's pow()
 
 
-def weights_of(settings: MixSettings, statistics: list[list[int]]) -> Weights:
+def weights_of(settings: MixtureSettings, statistics: list[list[int]]) -> Weights:
     kind, cap = settings.weights, settings.max_repeats
     if kind == "txt360":
         return [(start, min(repeats, cap)) for start, repeats in txt360_weights()]
@@ -38,7 +38,7 @@ def weights_of(settings: MixSettings, statistics: list[list[int]]) -> Weights:
     return fineweb2_weights(sizes[:cut].tolist(), rates[:cut].tolist(), threshold, tail_rate, overall, cap)
 
 
-def epochs_of(settings: MixSettings, weighted: Mapping[str, float]) -> dict[str, float]:
+def epochs_of(settings: MixtureSettings, weighted: Mapping[str, float]) -> dict[str, float]:
     """Passes over each language as its weights have it."""
     epochs = {label: float(settings.languages.get(label, 1.0)) for label in weighted}
     if settings.temperature is None and settings.token_budget is None:

@@ -1,4 +1,4 @@
-"""rebalance: cluster sizes and removal rates become a mix: (file, first row, rows, repeats) entries; no text moves.
+"""rebalance: cluster sizes and removal rates become a mixture: (file, first row, rows, repeats) entries; no text moves.
 
 How often a document counts is a function of the exact size of its cluster (`dedup/weights.py`), times the epochs of its
 language: 1, or what temperature, a token budget or an override make of it. A fraction of a copy is a prefix of the
@@ -13,9 +13,9 @@ from pipeline.errors import InputError
 from pipeline.execution.commit import read_json, write_json
 from pipeline.execution.storage import Location
 from pipeline.execution.tasks import Executor
-from pipeline.output.layout import Layout
-from pipeline.output.mixtures import FORMAT, FORMAT_WITH_UPDATES, mix_path
-from pipeline.passes.rebalance.cluster_size_updates import open_later, resize
+from pipeline.output.mixtures import FORMAT, FORMAT_WITH_UPDATES, mixture_path
+from pipeline.output.output import Output
+from pipeline.passes.rebalance.cluster_size_updates import open_later_outputs, resize
 from pipeline.passes.rebalance.entries import (
     SUMMED,
     entries_of,
@@ -27,19 +27,19 @@ from pipeline.passes.rebalance.entries import (
 )
 from pipeline.passes.rebalance.epochs import epochs_of, weights_of
 from pipeline.passes.rebalance.runs import runs_of
-from pipeline.passes.rebalance.settings import MixSettings, settings_of
+from pipeline.passes.rebalance.settings import MixtureSettings, settings_of
 from pipeline.passes.rebalance.tokens import check_tokenizer
 
 
-def rebalance(config: RunConfig, layout: Layout, executor: Executor) -> dict[str, Any]:
-    """Write the mix of the run's own settings, `mixes/<weights>.json`, and return it."""
+def rebalance(config: RunConfig, layout: Output, executor: Executor) -> dict[str, Any]:
+    """Write the mixture of the run's own settings, `mixtures/<weights>.json`, and return it."""
     kind = config.rebalance.weights
-    settings = MixSettings(name=kind, weights=kind, max_repeats=config.rebalance.max_repeats)
-    return make_mix(settings, layout.selection(config.selection), executor)
+    settings = MixtureSettings(name=kind, weights=kind, max_repeats=config.rebalance.max_repeats)
+    return make_mixture(settings, layout.selection(config.selection), executor)
 
 
-def make_mix(settings: MixSettings, folder: Location, executor: Executor) -> dict[str, Any]:
-    """Write `mixes/<name>.json` of the selection in `folder` and return it, with exact totals by language.
+def make_mixture(settings: MixtureSettings, folder: Location, executor: Executor) -> dict[str, Any]:
+    """Write `mixtures/<name>.json` of the selection in `folder` and return it, with exact totals by language.
 
     Raises ConfigError for settings that contradict each other or the selection, InputError where there is no selection,
     ModelError for a file that is no tokenizer.
@@ -49,7 +49,7 @@ def make_mix(settings: MixSettings, folder: Location, executor: Executor) -> dic
     manifest = read_json(folder / "manifest.json")
     settings.check(manifest["files"])
     tokenizer = check_tokenizer(settings.tokenizer) if settings.tokenizer else None
-    later = open_later(Layout(folder.parent.parent), settings.updates) if settings.updates else []
+    later = open_later_outputs(Output(folder.parent.parent), settings.updates) if settings.updates else []
     statistics, resized = resize(executor, folder, later, manifest)
     weights = {label: weights_of(settings, statistics.get(label, [])) for label in manifest["files"]}
     runs, moved = runs_of(manifest, weights, resized, executor, folder, tokenizer)
@@ -62,7 +62,7 @@ def make_mix(settings: MixSettings, folder: Location, executor: Executor) -> dic
         label: total_of(runs[label], [*entries[label], *(one for one, _ in changed.get(label, []))], epochs[label])
         for label in runs
     }
-    mix = {
+    mixture = {
         "format": FORMAT,
         "name": settings.name,
         "settings": settings_of(settings),
@@ -76,7 +76,7 @@ def make_mix(settings: MixSettings, folder: Location, executor: Executor) -> dic
         "entries": [entry for label in sorted(entries) for entry in entries[label]],
     }
     if later:
-        mix |= {"format": FORMAT_WITH_UPDATES, "updates": [one.fingerprint for one in later]}
-        mix["changed"] = write_changed(folder, settings.name, changed)
-    write_json(mix_path(folder, settings.name), mix)
-    return mix
+        mixture |= {"format": FORMAT_WITH_UPDATES, "updates": [one.fingerprint for one in later]}
+        mixture["changed"] = write_changed(folder, settings.name, changed)
+    write_json(mixture_path(folder, settings.name), mixture)
+    return mixture

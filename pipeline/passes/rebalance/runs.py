@@ -29,7 +29,7 @@ class Run(NamedTuple):
             return self.first + self.rows + len(self.moved)
         return self.first + row + int(np.searchsorted(self.moved - np.arange(len(self.moved)), row, side="right"))
 
-    def spans(self, row: int, rows: int) -> list[tuple[int, int]]:
+    def ranges(self, row: int, rows: int) -> list[tuple[int, int]]:
         """(first row of the file, rows) of `rows` rows that count from `row` on, with nothing between."""
         start, end = self.place(row), self.place(row + rows)
         gaps = self.moved[(self.moved >= start - self.first) & (self.moved < end - self.first)] + self.first

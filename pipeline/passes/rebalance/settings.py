@@ -1,4 +1,4 @@
-"""What a mix is made from, and what cannot be meant."""
+"""What a mixture is made from, and what cannot be meant."""
 
 import re
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ import numpy as np
 
 from pipeline.errors import ConfigError
 
-MAX_EPOCHS = 4.0  # up to four passes are worth nearly as much as new text: arXiv:2305.16264
+MAX_EPOCHS = 4.0  # up to four passes are keep priority nearly as much as new text: arXiv:2305.16264
 KINDS = ("default", "fineweb2", "txt360", "none")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
-class MixSettings:
-    """What a mix is made from.
+class MixtureSettings:
+    """What a mixture is made from.
 
     An epoch is a pass over a language as its weights have it. Without `temperature` and `token_budget` every language
     has one. `token_budget` alone is shared by UniMax, with `temperature` in proportion to tokens ** (1 / temperature);
@@ -56,7 +56,7 @@ class MixSettings:
                 raise ConfigError(f"--language {label}={epochs:g}: must be 0 or more")
 
 
-def settings_of(settings: MixSettings) -> dict[str, Any]:
+def settings_of(settings: MixtureSettings) -> dict[str, Any]:
     found = asdict(settings) | {"languages": dict(settings.languages)}
     if not found.pop("updates"):
         return found

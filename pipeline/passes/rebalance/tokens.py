@@ -1,7 +1,7 @@
 """Tokens of clean documents: counted with a file of the `tokenizers` library, else estimated from characters.
 
-Counts are of the text alone, without special tokens. They are kept beside the mixes, a file for each clean part and
-tokenizer, so that the next mix with the same tokenizer reads numbers and no text.
+Counts are of the text alone, without special tokens. They are kept beside the mixtures, a file for each clean part and
+tokenizer, so that the next mixture with the same tokenizer reads numbers and no text.
 """
 
 import os
@@ -119,7 +119,7 @@ def _characters(path: Location) -> npt.NDArray[np.int64]:
 
 
 def _tokens(folder: Location, file: Ranges, tokenizer: TokenizerFile) -> npt.NDArray[np.int64]:
-    kept = folder / "mixes" / "tokens" / tokenizer.sha256[:16] / f"{file.sha256[:16]}.parquet"
+    kept = folder / "mixtures" / "tokens" / tokenizer.sha256[:16] / f"{file.sha256[:16]}.parquet"
     if not kept.exists():
         table = pa.table({"tokens": pa.array(_count(folder / file.path, tokenizer.path), pa.int32())})
         with committed(kept) as path:

@@ -1,6 +1,7 @@
 """decontaminate: which documents overlap with evaluation sets. Text is read once for all sets, and only if asked for.
 
-Gives contamination/: a row for each document and set that overlap, by batch; decide joins them as it does metrics.
+Gives contamination/: a row for each document and set that overlap, by shard group; decide joins them as it does
+metrics.
 """
 
 import gzip
@@ -20,10 +21,11 @@ from pipeline.config.run_settings import DecontaminateConfig, EvaluationSet, Run
 from pipeline.dedup.overlap import Ngrams, ngrams_of, overlap_fractions
 from pipeline.dedup.shingles import normalise_words
 from pipeline.errors import ConfigError
-from pipeline.execution.commit import committed, finished, write_json
+from pipeline.execution.commit import committed, finished_json, write_json
 from pipeline.execution.storage import local_copy, locate, readable, remove_tree
 from pipeline.execution.tasks import Executor, run_all
-from pipeline.output.layout import Layout, batches
+from pipeline.output.layout import shard_groups
+from pipeline.output.output import Output
 from pipeline.text.words.segmenters import segment_with_icu
 
 FORMAT = 1
@@ -79,7 +81,7 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(one)
 
 
-def decontaminate(config: RunConfig, layout: Layout, executor: Executor) -> str:
+def decontaminate(config: RunConfig, layout: Output, executor: Executor) -> str:
     """Write contamination/ where the config asks for it; returns its fingerprint, "" where it does not.
 
     Done work for the same evaluation files and documents is kept.
@@ -90,20 +92,22 @@ def decontaminate(config: RunConfig, layout: Layout, executor: Executor) -> str:
     manifests = layout.manifests()
     sets = {one.name: items_of(one) for one in settings.files}
     contents = {name: fingerprint(items) for name, items in sets.items()}
-    documents = [one["sha256"]["annotated"] for one in manifests]
-    key = fingerprint([FORMAT, contents, settings.ngram, settings.shortest, config.dedup.batch_shards, documents])
-    if finished(layout.contamination / "index.json", key) is not None:
+    documents = [one.sha256.annotated for one in manifests]
+    key = fingerprint([FORMAT, contents, settings.ngram, settings.shortest, config.dedup.shard_group_size, documents])
+    if finished_json(layout.contamination / "index.json", key) is not None:
         return key
     remove_tree(layout.contamination)
     ngrams = {name: ngrams_of(map(segment_with_icu, items), settings.ngram) for name, items in sets.items()}
     with committed(layout.contamination / "ngrams.parquet") as path:
         pq.write_table(_table_of(ngrams), path, compression="zstd")
-    of_batches = batches([one["shard"] for one in manifests], config.dedup.batch_shards)
+    of_shard_groups = shard_groups([one.shard for one in manifests], config.dedup.shard_group_size)
     counts: dict[str, Counter[str]] = {name: Counter() for name in sets}
-    for of_batch in run_all(
-        executor, overlap_batch, [(settings, layout, number, shards, key) for number, shards in enumerate(of_batches)]
+    for of_shard_group in run_all(
+        executor,
+        overlap_of_shard_group,
+        [(settings, layout, number, shards, key) for number, shards in enumerate(of_shard_groups)],
     ):
-        for name, of_set in of_batch.items():
+        for name, of_set in of_shard_group.items():
             counts[name].update(of_set)
     told = {
         name: {
@@ -133,7 +137,7 @@ def _table_of(ngrams: dict[str, Ngrams]) -> pa.Table:
 
 
 @lru_cache(maxsize=1)
-def _ngrams(layout: Layout, _fingerprint: str) -> dict[str, Ngrams]:
+def _ngrams(layout: Output, _fingerprint: str) -> dict[str, Ngrams]:
     table = pq.read_table(readable(layout.contamination / "ngrams.parquet"))
     names, lengths = (table[name].to_numpy(zero_copy_only=False) for name in ("set", "length"))
     hashes = table["hash"].to_numpy()
@@ -145,10 +149,10 @@ def _ngrams(layout: Layout, _fingerprint: str) -> dict[str, Ngrams]:
     }
 
 
-def overlap_batch(
-    settings: DecontaminateConfig, layout: Layout, batch: int, shards: list[str], key: str
+def overlap_of_shard_group(
+    settings: DecontaminateConfig, layout: Output, shard_group: int, shards: list[str], key: str
 ) -> dict[str, Counter[str]]:
-    """Write which documents of a batch overlap with which set; returns them counted by set and label."""
+    """Write which documents of a shard group overlap with which set; returns them counted by set and label."""
     sets = _ngrams(layout, key)
     rows: list[dict[str, Any]] = []
     counts: dict[str, Counter[str]] = {name: Counter() for name in sets}
@@ -163,16 +167,16 @@ def overlap_batch(
                         rows.append({"shard": number, "row": row, "set": name, "fraction": fraction})
                         counts[name][label] += 1
                     row += 1
-    with committed(layout.contamination / f"batch-{batch:05d}.parquet") as path:
+    with committed(layout.contamination / f"shard-group-{shard_group:05d}.parquet") as path:
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path, compression="zstd")
     return counts
 
 
-def overlaps(layout: Layout, batch: int) -> dict[int, dict[int, dict[str, float]]]:
-    """Shard of a batch -> row -> evaluation set -> fraction of the document's words."""
+def overlaps(layout: Output, shard_group: int) -> dict[int, dict[int, dict[str, float]]]:
+    """Shard of a shard group -> row -> evaluation set -> fraction of the document's words."""
     found: dict[int, dict[int, dict[str, float]]] = {}
-    for one in pq.read_table(readable(layout.contamination / f"batch-{batch:05d}.parquet")).to_pylist():
-        found.setdefault(one["shard"], {}).setdefault(one["row"], {})[one["set"]] = one["fraction"]
+    for one in pq.read_table(readable(layout.contamination / f"shard-group-{shard_group:05d}.parquet")).to_pylist():
+        found.setdefault(one.shard, {}).setdefault(one["row"], {})[one["set"]] = one["fraction"]
     return found
 
 

@@ -1,4 +1,4 @@
-"""decide: every rule that fires, for every document of a batch, from the metric columns alone."""
+"""decide: every rule that fires, for every document of a shard group, from the metric columns alone."""
 
 from collections.abc import Mapping
 
@@ -10,17 +10,17 @@ from pipeline.config.run_settings import RunConfig
 from pipeline.execution.commit import committed
 from pipeline.execution.storage import Location
 from pipeline.output.grouped_parquet import read_file, write_by_group
-from pipeline.output.layout import Layout
 from pipeline.output.measurements import measured
-from pipeline.output.take_downs import STAYS, removed_rows
-from pipeline.passes.select.columns import DECIDED_FROM
+from pipeline.output.output import Output
+from pipeline.output.take_downs import STAYS, taken_out_rows
+from pipeline.passes.select.columns import FILTER_READS
 from pipeline.passes.select.decontaminate import overlaps, with_overlap
 from pipeline.rules.fired import bucket_of, rules_fired_by
 from pipeline.rules.histogram import HOST_BOILERPLATE, values_of
 
 
-def batch_order(layout: Layout, shards: list[str], columns: list[str]) -> pa.Table:
-    """Rows of a batch in signature order: by group, then shard and row."""
+def signature_order(layout: Output, shards: list[str], columns: list[str]) -> pa.Table:
+    """Rows of a shard group in signature order: by group, then shard and row."""
     tables = []
     for number, shard in enumerate(shards):
         table = read_file(layout.annotated(shard), [*columns, "group"] if "group" not in columns else columns)
@@ -29,27 +29,27 @@ def batch_order(layout: Layout, shards: list[str], columns: list[str]) -> pa.Tab
     return pa.concat_tables(tables).sort_by([("group", "ascending"), ("shard", "ascending"), ("row", "ascending")])
 
 
-def decide_batch(
+def filter_shard_group(
     config: RunConfig,
-    layout: Layout,
+    layout: Output,
     partial: Location,
-    batch: int,
+    shard_group: int,
     shards: list[str],
     languages: dict[str, LanguageConfig],
-    removals: list[str],
+    take_downs: list[str],
 ) -> None:
-    """Every rule that fires for every document of a batch.
+    """Every rule that fires for every document of a shard group.
 
-    In memory are the metric columns of a shard, and what is decided of the batch, some 400 bytes a document with its
-    sorted copy.
+    In memory are the metric columns of a shard, and what is decided of the shard group, some 400 bytes a document with
+    its sorted copy.
     """
-    taken_out = removed_rows(layout, removals, batch, shards)
-    overlapping = overlaps(layout, batch) if config.select.decontaminate else {}
+    taken_out = taken_out_rows(layout, take_downs, shard_group, shards)
+    overlapping = overlaps(layout, shard_group) if config.select.decontaminate else {}
     tables = []
     for number, shard in enumerate(shards):
-        columns = [*DECIDED_FROM, "id_hash"]
-        metrics = measured(layout, shard, config.models, columns, host_lines=config.host_lines.enabled)
-        table = _decide(config, metrics, languages)
+        columns = [*FILTER_READS, "id_hash"]
+        metrics = measured(layout, shard, config.models, columns, boilerplate=config.boilerplate.enabled)
+        table = _filter(config, metrics, languages)
         table = with_overlap(table, config.select.decontaminate, overlapping.get(number, {}))
         removed = np.full(table.num_rows, STAYS, dtype=np.int8)
         for row, level in taken_out.get(shard, {}).items():
@@ -57,11 +57,11 @@ def decide_batch(
         place = {"shard": np.full(table.num_rows, number, np.int32), "row": np.arange(table.num_rows)}
         tables.append(with_columns(table, {"removed": pa.array(removed)} | {n: pa.array(v) for n, v in place.items()}))
     decisions = pa.concat_tables(tables).sort_by([("group", "ascending"), ("shard", "ascending"), ("row", "ascending")])
-    with committed(partial / "decided" / f"batch-{batch:05d}.parquet") as path:
+    with committed(partial / "filtered" / f"shard-group-{shard_group:05d}.parquet") as path:
         write_by_group(path, decisions)
 
 
-def _decide(config: RunConfig, table: pa.Table, languages: dict[str, LanguageConfig]) -> pa.Table:
+def _filter(config: RunConfig, table: pa.Table, languages: dict[str, LanguageConfig]) -> pa.Table:
     labels = table["label"].combine_chunks().dictionary_encode()
     here = [languages[label] for label in labels.dictionary.to_pylist()]
     language_of = labels.indices.to_numpy().astype(np.int64)
@@ -73,7 +73,7 @@ def _decide(config: RunConfig, table: pa.Table, languages: dict[str, LanguageCon
     rules = here if config.select.rules else [LanguageConfig(name="no rules")] * len(here)
     fired, failed = rules_fired_by(table, rules, language_of)
     added = {"perplexity_bucket": pa.array(bucket, pa.string()), "rules_fired": fired, "failed": pa.array(failed)}
-    return with_columns(table.select([*DECIDED_FROM, "id_hash", "perplexity_percentile", HOST_BOILERPLATE]), added)
+    return with_columns(table.select([*FILTER_READS, "id_hash", "perplexity_percentile", HOST_BOILERPLATE]), added)
 
 
 def with_columns(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:

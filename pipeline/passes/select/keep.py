@@ -1,4 +1,4 @@
-"""elect: the fate of every document of a group, and which of each cluster represents it."""
+"""choose_kept: the outcome of every document of a group, and which of each cluster represents it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial as with_arguments
@@ -8,14 +8,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.config.run_settings import RunConfig, SelectConfig
-from pipeline.dedup.keep import FATE_NAMES, NOBODY, KeepPolicy, Members, elect
+from pipeline.dedup.keep import NOBODY, OUTCOME_NAMES, KeepPolicy, Members, choose_kept
 from pipeline.execution.commit import committed
 from pipeline.execution.storage import Location
-from pipeline.output.baselines import Held, Index, held
+from pipeline.output.baselines import Baselines, KeptByBaselines, held
 from pipeline.output.grouped_parquet import ROW_GROUP_ROWS, Names, SortedFiles, cheap_compression, rechunked
 from pipeline.output.layout import Layout
 from pipeline.output.take_downs import REPLACEABLE, STAYS
-from pipeline.passes.select.columns import CLUSTERED, TO_ELECT
+from pipeline.passes.select.columns import CLUSTERED, KEEP_READS
 
 
 class Loaded:
@@ -42,66 +42,68 @@ class Loaded:
 Rows = SortedFiles | Loaded
 
 
-def elect_groups(
-    config: RunConfig, layout: Layout, partial: Location, task: int, groups: dict[str, list[int]], earlier: Index
+def keep_in_groups(
+    config: RunConfig, layout: Layout, partial: Location, task: int, groups: dict[str, list[int]], earlier: Baselines
 ) -> None:
-    """The fate and representative of every document of a task's groups, in dense order."""
-    batches_ = sorted({batch for rows in groups.values() for batch, count in enumerate(rows) if count})
-    decided = [partial / "decided" / f"batch-{batch:05d}.parquet" for batch in batches_]
+    """The outcome and kept document of every document of a task's groups, in dense order."""
+    shard_groups_ = sorted({shard_group for rows in groups.values() for shard_group, count in enumerate(rows) if count})
+    filtered = [partial / "filtered" / f"shard-group-{shard_group:05d}.parquet" for shard_group in shard_groups_]
     with (
-        committed(partial / "fates" / f"part-{task:05d}.parquet") as path,
-        SortedFiles(decided, "group") as decisions,
+        committed(partial / "outcomes" / f"part-{task:05d}.parquet") as path,
+        SortedFiles(filtered, "group") as decisions,
         SortedFiles([layout.clusters(task)], "group") as clusters,
-        SortedFiles(earlier.decisions, "group") as decided_earlier,
+        SortedFiles(earlier.decisions, "group") as baseline_decisions,
         SortedFiles(
-            [layout.cluster_updates(task)] if layout.cluster_updates(task).exists() else [], "group"
+            [layout.cluster_size_updates(task)] if layout.cluster_size_updates(task).exists() else [], "group"
         ) as updates,
     ):
         writer: pq.ParquetWriter | None = None
         for group in groups:
-            kept_earlier = held(group, decided_earlier, updates)
+            baseline_keeps = held(group, baseline_decisions, updates)
             sources: tuple[Rows, Rows] = decisions, clusters
             if sum(groups[group]) <= ROW_GROUP_ROWS:  # one read, not one for each column
-                sources = Loaded(decisions, group, TO_ELECT), Loaded(clusters, group, ["leader", *CLUSTERED])
-            for table in _elect_group(config, group, *sources, kept_earlier, decided_earlier.has(group)):
+                sources = Loaded(decisions, group, KEEP_READS), Loaded(clusters, group, ["centre", *CLUSTERED])
+            for table in _keep_in_group(config, group, *sources, baseline_keeps, baseline_decisions.has(group)):
                 writer = writer or pq.ParquetWriter(path, table.schema, compression=cheap_compression(table.schema))
                 writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         if writer:
             writer.close()
 
 
-def _elect_group(
+def _keep_in_group(
     config: RunConfig,
     group: str,
     decisions: Rows,
     clusters: Rows,
-    kept_earlier: Held,
-    has_earlier: bool,
+    baseline_keeps: KeptByBaselines,
+    has_baseline: bool,
 ) -> Iterator[pa.Table]:
     """The rows of a group, a row group at a time; of the whole group only numbers are in memory."""
     keep = config.select.keep
-    leader = clusters.array(group, "leader")
+    centre = clusters.array(group, "centre")
     url_hash = decisions.array(group, "url_hash")
     removed = decisions.array(group, "removed")
-    places = kept_earlier.places(leader)
-    url_held = kept_earlier.has_url(url_hash)
-    if has_earlier:
-        leader = _first_of(leader)  # leaders are numbered over the documents of earlier outputs, too
+    places = baseline_keeps.places(centre)
+    url_kept_by_baseline = baseline_keeps.has_url(url_hash)
+    if has_baseline:
+        centre = _first_of(centre)  # centres are numbered over the documents of earlier outputs, too
     members = Members(
-        leader=leader,
+        centre=centre,
         failed=decisions.array(group, "failed"),
         already_read=clusters.array(group, "already_read"),
         url_hash=url_hash,
-        worth={
-            policy: decisions.array(group, *WORTH[policy]) for policy in dict.fromkeys(keep) if policy != "first_seen"
+        keep_priority={
+            policy: decisions.array(group, *KEEP_PRIORITY[policy])
+            for policy in dict.fromkeys(keep)
+            if policy != "first_seen"
         },
-        barred=(removed == REPLACEABLE) | (places != NOBODY),
+        not_eligible=(removed == REPLACEABLE) | (places != NOBODY),
     )
-    fate, representative, elected_ = _elected(config.select, members, removed, url_held)
-    del members, leader, url_hash, removed
-    indices = np.arange(len(fate), dtype=np.uint32)
-    others = representative[(representative != indices) & (representative != NOBODY)]
-    chosen = np.zeros(len(fate), dtype=bool)
+    outcome, kept_document, is_kept = _kept(config.select, members, removed, url_kept_by_baseline)
+    del members, centre, url_hash, removed
+    indices = np.arange(len(outcome), dtype=np.uint32)
+    others = kept_document[(kept_document != indices) & (kept_document != NOBODY)]
+    chosen = np.zeros(len(outcome), dtype=bool)
     chosen[others] = True
     del indices, others
     names = Names(chosen, with_arguments(decisions.chunks, group, ["id"], ROW_GROUP_ROWS))
@@ -112,22 +114,22 @@ def _elect_group(
         rows = np.arange(first, first + ids.num_rows, dtype=np.uint32)
         first += ids.num_rows
         own_ids = ids["id"].combine_chunks()
-        stands = representative[rows]
+        stands = kept_document[rows]
         itself, nobody = stands == rows, stands == NOBODY
-        elected = pa.compute.if_else(pa.array(itself), own_ids, names.of(stands, itself | nobody))
-        held_by = kept_earlier.names(places[rows])
+        own_kept = pa.compute.if_else(pa.array(itself), own_ids, names.of(stands, itself | nobody))
+        kept_by_baseline = baseline_keeps.names(places[rows])
         yield pa.table(
             {
                 "group": pa.repeat(group, len(rows)),
-                "fate": pa.array(FATE_NAMES[fate[rows]]),
-                "representative": pa.compute.coalesce(held_by, elected),
-                "elected": pa.array(elected_[rows]),
-                "minhash_cluster_id": pa.compute.coalesce(clustered["leader_id"].combine_chunks(), own_ids),
+                "outcome": pa.array(OUTCOME_NAMES[outcome[rows]]),
+                "kept_document": pa.compute.coalesce(kept_by_baseline, own_kept),
+                "is_kept_document": pa.array(is_kept[rows]),
+                "minhash_cluster_id": pa.compute.coalesce(clustered["centre_id"].combine_chunks(), own_ids),
                 "minhash_cluster_size": clustered["size"],
-                "in_population": clustered["in_population"],
+                "is_eligible": clustered["is_eligible"],
                 "already_read": clustered["already_read"],
-                "held_by": held_by,
-                "url_held": pa.array(url_held[rows]),
+                "kept_by_baseline": kept_by_baseline,
+                "url_kept_by_baseline": pa.array(url_kept_by_baseline[rows]),
             }
         )
 
@@ -139,47 +141,51 @@ def _first_of(cluster: np.ndarray) -> np.ndarray:
     return members
 
 
-def _elected(
-    settings: SelectConfig, members: Members, removed: np.ndarray, url_held: np.ndarray
+def _kept(
+    settings: SelectConfig, members: Members, removed: np.ndarray, url_kept_by_baseline: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """As `elect`, and who was elected, (n,) bool. One that was taken out represents its cluster and URL still, unless
-    that may elect another. A cluster or URL that an earlier output holds elects nobody."""
-    fate, representative = elect(members, settings.keep, settings.url_duplicates, settings.elect_before_rules)
+    """As `choose_kept`, and who was kept, (n,) bool. One that was taken out represents its cluster and URL still,
+    unless that may keep another. A cluster or URL that an earlier output holds keeps no document."""
+    outcome, kept_document = choose_kept(members, settings.keep, settings.url_duplicates, settings.keep_before_rules)
     kept, url_duplicate, taken_out = (
-        int(np.flatnonzero(name == FATE_NAMES)[0]) for name in ("kept", "url_duplicate", "removed")
+        int(np.flatnonzero(name == OUTCOME_NAMES)[0]) for name in ("kept", "url_duplicate", "removed")
     )
     if settings.url_duplicates:
-        fate[(fate == kept) & url_held] = url_duplicate
-    elected = fate == kept
-    fate[removed != STAYS] = taken_out
-    return fate, representative, elected
+        outcome[(outcome == kept) & url_kept_by_baseline] = url_duplicate
+    own_kept = outcome == kept
+    outcome[removed != STAYS] = taken_out
+    return outcome, kept_document, own_kept
 
 
-def fates_of_group(
+def outcomes_of_clusters(
     settings: SelectConfig, decisions: pa.Table, cluster: np.ndarray, facts: pa.Table
 ) -> tuple[pa.Array, pa.Array, pa.Array]:
-    """Fate, representative and `elected` of some whole clusters of a group, from TO_ELECT, what names the cluster of
-    each, and FACTS_OF_CLUSTER: the election that `elect_groups` holds, in memory."""
+    """Fate, kept document and `is_kept_document` of some whole clusters of a group, from KEEP_READS, what names the
+    cluster of each, and FACTS_OF_CLUSTER: the election that `keep_in_groups` holds, in memory."""
     removed = decisions["removed"].to_numpy()
     members = Members(
-        leader=_first_of(cluster),
+        centre=_first_of(cluster),
         failed=decisions["failed"].to_numpy(zero_copy_only=False),
         already_read=facts["already_read"].to_numpy(zero_copy_only=False),
         url_hash=decisions["url_hash"].fill_null(0).to_numpy(),
-        worth={
-            policy: WORTH[policy][1](decisions[WORTH[policy][0]])
+        keep_priority={
+            policy: KEEP_PRIORITY[policy][1](decisions[KEEP_PRIORITY[policy][0]])
             for policy in dict.fromkeys(settings.keep)
             if policy != "first_seen"
         },
-        barred=(removed == REPLACEABLE) | facts["held_by"].is_valid().to_numpy(zero_copy_only=False),
+        not_eligible=(removed == REPLACEABLE) | facts["kept_by_baseline"].is_valid().to_numpy(zero_copy_only=False),
     )
-    fate, representative, chosen = _elected(
-        settings, members, removed, facts["url_held"].to_numpy(zero_copy_only=False)
+    outcome, kept_document, chosen = _kept(
+        settings, members, removed, facts["url_kept_by_baseline"].to_numpy(zero_copy_only=False)
     )
     ids = decisions["id"].combine_chunks()
-    nobody = representative == NOBODY
-    elected = ids.take(pa.array(np.where(nobody, 0, representative), mask=nobody))
-    return pa.array(FATE_NAMES[fate], pa.string()), pa.compute.coalesce(facts["held_by"], elected), pa.array(chosen)
+    nobody = kept_document == NOBODY
+    own_kept = ids.take(pa.array(np.where(nobody, 0, kept_document), mask=nobody))
+    return (
+        pa.array(OUTCOME_NAMES[outcome], pa.string()),
+        pa.compute.coalesce(facts["kept_by_baseline"], own_kept),
+        pa.array(chosen),
+    )
 
 
 def _dates(column: pa.ChunkedArray) -> np.ndarray:
@@ -203,7 +209,7 @@ def _negative(column: pa.ChunkedArray) -> np.ndarray:
     return -_numbers(column)
 
 
-WORTH: dict[KeepPolicy, tuple[str, Callable[[pa.ChunkedArray], np.ndarray]]] = {
+KEEP_PRIORITY: dict[KeepPolicy, tuple[str, Callable[[pa.ChunkedArray], np.ndarray]]] = {
     "longest": ("character_count", _numbers),
     "lowest_perplexity": ("perplexity", _negative),
     "newest": ("date", _dates),

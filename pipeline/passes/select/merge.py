@@ -30,26 +30,26 @@ def merge_runs_to_parts(
     text_bytes: Mapping[str, int],
 ) -> dict[str, list[dict[str, Any]]]:
     """Write clean/ from the runs: small labels many to a task, ranges of large ones one. Returns what lies there."""
-    spans = spans_of(config, executor, runs, text_bytes)
-    small = {label: rows for label, rows in totals.items() if label not in spans}
+    label_ranges = ranges_of(config, executor, runs, text_bytes)
+    small = {label: rows for label, rows in totals.items() if label not in label_ranges}
     first = {"train": 0, "test": 0}
     tasks = [[(label, WHOLE, first) for label in labels] for labels in pack(small, config.dedup.large_group_rows)]
-    ranges = [(label, span) for label in sorted(spans) for span in spans[label]]
-    counts = run_all(executor, count_parts, [(config, runs, label, span) for label, span in ranges])
-    numbers: dict[str, Counter[str]] = {label: Counter() for label in spans}
-    for (label, span), count in zip(ranges, counts, strict=True):
-        tasks.append([(label, span, {split: numbers[label][split] for split in first})])
+    ranges = [(label, key_range) for label in sorted(label_ranges) for key_range in label_ranges[label]]
+    counts = run_all(executor, count_parts, [(config, runs, label, key_range) for label, key_range in ranges])
+    numbers: dict[str, Counter[str]] = {label: Counter() for label in label_ranges}
+    for (label, key_range), count in zip(ranges, counts, strict=True):
+        tasks.append([(label, key_range, {split: numbers[label][split] for split in first})])
         numbers[label].update(count)
     files: dict[str, list[dict[str, Any]]] = {}
     for task, found in zip(
         tasks, run_all(executor, merge_labels, [(config, partial, runs, task) for task in tasks]), strict=True
     ):
-        for (label, *_), of_span in zip(task, found, strict=True):
-            files.setdefault(label, []).extend(of_span)
+        for (label, *_), of_range in zip(task, found, strict=True):
+            files.setdefault(label, []).extend(of_range)
     return {label: sorted(ones, key=lambda one: (one["split"] == "test", one["path"])) for label, ones in files.items()}
 
 
-class Span(NamedTuple):
+class KeyRange(NamedTuple):
     """A range of a label's rows, and what stands before it of each split: the bytes of their texts."""
 
     low: Key | None  # of the first row
@@ -57,12 +57,12 @@ class Span(NamedTuple):
     before: dict[str, int]
 
 
-WHOLE = Span(None, None, {"train": 0, "test": 0})
+WHOLE = KeyRange(None, None, {"train": 0, "test": 0})
 
 
-def spans_of(
+def ranges_of(
     config: RunConfig, executor: Executor, runs: list[Location], text_bytes: Mapping[str, int]
-) -> dict[str, list[Span]]:
+) -> dict[str, list[KeyRange]]:
     """The ranges of each label that has more than `merge_bytes` of text: of about so much each, cut between bins."""
     large = sorted(label for label, size in text_bytes.items() if size > config.select.merge_bytes)
     if not large:
@@ -71,10 +71,10 @@ def spans_of(
     for of_run in run_all(executor, text_by_bin, [(run, large) for run in runs]):
         for label, size, hashed, split, count in of_run:
             bins[label].setdefault((size, hashed), Counter())[split] += count
-    return {label: _spans(bins[label], config.select.merge_bytes) for label in large}
+    return {label: _ranges(bins[label], config.select.merge_bytes) for label in large}
 
 
-def _spans(bins: Mapping[Key, Counter[str]], wanted: int) -> list[Span]:
+def _ranges(bins: Mapping[Key, Counter[str]], wanted: int) -> list[KeyRange]:
     starts: list[tuple[Key, dict[str, int]]] = []
     before: Counter[str] = Counter()
     filled = wanted
@@ -86,7 +86,7 @@ def _spans(bins: Mapping[Key, Counter[str]], wanted: int) -> list[Span]:
         filled += bins[key].total()
     ends = [*(key for key, _ in starts[1:]), None]
     lows = [None, *(key for key, _ in starts[1:])]
-    return [Span(low, end, told) for low, end, (_, told) in zip(lows, ends, starts, strict=True)]
+    return [KeyRange(low, end, told) for low, end, (_, told) in zip(lows, ends, starts, strict=True)]
 
 
 def text_by_bin(run: Location, labels: list[str]) -> list[tuple[str, int, int, str, int]]:
@@ -108,12 +108,12 @@ def text_by_bin(run: Location, labels: list[str]) -> list[tuple[str, int, int, s
     return [(*key, count) for key, count in found.items()]
 
 
-def count_parts(config: RunConfig, runs: list[Location], label: str, span: Span) -> dict[str, int]:
+def count_parts(config: RunConfig, runs: list[Location], label: str, key_range: KeyRange) -> dict[str, int]:
     """How many parts of each split begin in a range; reads no text."""
-    counts = dict.fromkeys(span.before, 0)
-    before = dict(span.before)
+    counts = dict.fromkeys(key_range.before, 0)
+    before = dict(key_range.before)
     with SortedFiles(runs, "label") as files:
-        for table in _within(merged(files, label, span.low, [*ORDER, "split", "text_bytes"]), span.high):
+        for table in _within(merged(files, label, key_range.low, [*ORDER, "split", "text_bytes"]), key_range.high):
             for split in counts:
                 lengths = _of_split(table, split)["text_bytes"].to_numpy()
                 counts[split] += int(np.count_nonzero(_begins(before[split], lengths, config.select.part_bytes)))
@@ -157,23 +157,25 @@ def _begins(before: int, lengths: np.ndarray, part_bytes: int) -> np.ndarray:
 
 
 def merge_labels(
-    config: RunConfig, partial: Location, runs: list[Location], spans: list[tuple[str, Span, dict[str, int]]]
+    config: RunConfig, partial: Location, runs: list[Location], label_ranges: list[tuple[str, KeyRange, dict[str, int]]]
 ) -> list[list[dict[str, Any]]]:
     """Write the parts that begin in each range of a label, the last to its end; returns what the manifest says of them.
 
-    `spans` have the label, the range, and the number of its first part by split. Memory: RUN_ROWS rows of each of at
-    most `merge_files` runs, a row group of the parts and its copies.
+    `label_ranges` have the label, the range, and the number of its first part by split. Memory: RUN_ROWS rows of each
+    of at most `merge_files` runs, a row group of the parts and its copies.
     """
     found = []
     with SortedFiles(runs, "label") as files:
-        for label, span, numbers in spans:
+        for label, key_range, numbers in label_ranges:
             with ExitStack() as open_parts:
                 splits = [
-                    open_parts.enter_context(_Parts(config, partial, label, split, span.before[split], numbers[split]))
+                    open_parts.enter_context(
+                        _Parts(config, partial, label, split, key_range.before[split], numbers[split])
+                    )
                     for split in ("train", "test")
                 ]
-                for table in merged(files, label, span.low):
-                    inside = _rows_before(table, span.high)
+                for table in merged(files, label, key_range.low):
+                    inside = _rows_before(table, key_range.high)
                     for rows, may_begin in ((table.slice(0, inside), True), (table.slice(inside), False)):
                         for parts in splits if rows.num_rows else ():
                             parts.add(_of_split(rows, parts.split), may_begin)

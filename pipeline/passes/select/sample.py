@@ -1,4 +1,4 @@
-"""A sample of the documents of each fate and language, by hash of id."""
+"""A sample of the documents of each outcome and language, by hash of id."""
 
 from collections.abc import Sequence
 
@@ -15,39 +15,39 @@ from pipeline.output.take_downs import STAYS
 from pipeline.passes.select.columns import SAMPLED
 from pipeline.passes.select.filter import with_columns
 
-SAMPLE = 100  # documents of each fate and language in sample.parquet
+SAMPLE = 100  # documents of each outcome and language in sample.parquet
 
 
-def sample_batch(
+def sample_shard_group(
     config: RunConfig,
     layout: Layout,
     partial: Location,
-    batch: int,
+    shard_group: int,
     shards: list[str],
     where: pa.Table,
     decisions: pa.Table,
 ) -> None:
-    """Write the batch's bottom-k sample: where each document was read, every metric, and what became of it."""
-    draw = with_columns(where, {name: decisions[name] for name in ("fate", "rules_fired", "minhash_cluster_size")})
+    """Write the shard_group's bottom-k sample: where each document was read, every metric, and what became of it."""
+    draw = with_columns(where, {name: decisions[name] for name in ("outcome", "rules_fired", "minhash_cluster_size")})
     draw = draw.filter(pa.compute.equal(decisions["removed"], STAYS))  # the sample names URLs
     draw = bottom_k(draw, ["shard", "row"])
     tables = []
     for number, shard in enumerate(shards):
         here = draw.filter(pa.compute.equal(draw["shard"], number))
-        if here.num_rows or number == 0:  # a batch without documents has the columns, too
-            table = measured(layout, shard, config.models, SAMPLED, host_lines=config.host_lines.enabled)
+        if here.num_rows or number == 0:  # a shard group without documents has the columns, too
+            table = measured(layout, shard, config.models, SAMPLED, boilerplate=config.boilerplate.enabled)
             table = table.take(here["row"])
-            for name in ("fate", "rules_fired", "minhash_cluster_size"):
+            for name in ("outcome", "rules_fired", "minhash_cluster_size"):
                 table = table.append_column(name, here[name])
             tables.append(table)
-    with committed(partial / "samples" / f"batch-{batch:05d}.parquet") as path:
+    with committed(partial / "samples" / f"shard-group-{shard_group:05d}.parquet") as path:
         pq.write_table(pa.concat_tables(tables), path, compression="zstd")
 
 
 def bottom_k(table: pa.Table, ties: Sequence[str] = ("id", "file_path", "warc_offset"), k: int = SAMPLE) -> pa.Table:
-    """The k rows of least id_hash of each label and fate; bottom_k of pieces' bottom_k is that of the whole."""
-    table = table.sort_by([(name, "ascending") for name in ("label", "fate", "id_hash", *ties)])
-    keys = [table[name].to_numpy(zero_copy_only=False) for name in ("label", "fate")]
+    """The k rows of least id_hash of each label and outcome; bottom_k of pieces' bottom_k is that of the whole."""
+    table = table.sort_by([(name, "ascending") for name in ("label", "outcome", "id_hash", *ties)])
+    keys = [table[name].to_numpy(zero_copy_only=False) for name in ("label", "outcome")]
     fresh = np.ones(table.num_rows, dtype=bool)
     fresh[1:] = (keys[0][1:] != keys[0][:-1]) | (keys[1][1:] != keys[1][:-1])
     starts = np.flatnonzero(fresh)

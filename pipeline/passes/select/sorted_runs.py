@@ -23,8 +23,8 @@ RUN_ROWS = 1000  # of a row group of a run: merge holds one of each run
 class SortedRuns:
     """Rows in files that are sorted by label and ORDER, each of what fits in `run_bytes` of memory."""
 
-    def __init__(self, folder: Location, batch: int, run_bytes: int) -> None:
-        self.folder, self.batch, self.run_bytes = folder, batch, run_bytes
+    def __init__(self, folder: Location, shard_group: int, run_bytes: int) -> None:
+        self.folder, self.shard_group, self.run_bytes = folder, shard_group, run_bytes
         self.names: list[str] = []
         self.rows: Counter[str] = Counter()
         self.text_bytes: Counter[str] = Counter()
@@ -50,7 +50,7 @@ class SortedRuns:
         if table is None or not table.num_rows:
             return
         table = table.sort_by([("label", "ascending"), *((name, "ascending") for name in ORDER)])
-        path = self.folder / f"batch-{self.batch:05d}-run-{len(self.names):05d}.parquet"
+        path = self.folder / f"shard-group-{self.shard_group:05d}-run-{len(self.names):05d}.parquet"
         with run_writer(path, table.schema) as writer:
             for start, end in stretches(table["label"]):
                 writer.write_table(table.slice(start, end - start), row_group_size=RUN_ROWS)

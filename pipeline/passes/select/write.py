@@ -1,4 +1,4 @@
-"""write: the text of survivors, read once, edited, and put into sorted runs; every fate counted."""
+"""write: the text of survivors, read once, edited, and put into sorted runs; every outcome counted."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,13 +11,13 @@ from pipeline.execution.commit import committed
 from pipeline.execution.storage import Location
 from pipeline.output.grouped_parquet import SortedFiles, read_file, rows_of, write_by_group
 from pipeline.output.layout import Layout
-from pipeline.passes.boilerplate.mark import SPANS, with_host_lines
-from pipeline.passes.select.columns import FROM_DECISION, FROM_ELECTION, KEPT_WITH_DECISION, PLACE
+from pipeline.passes.boilerplate.mark import RANGE_COLUMNS, with_boilerplate
+from pipeline.passes.select.columns import FROM_DECISION, FROM_KEEP, KEPT_WITH_DECISION, PLACE
 from pipeline.passes.select.filter import with_columns
-from pipeline.passes.select.sample import sample_batch
+from pipeline.passes.select.sample import sample_shard_group
 from pipeline.passes.select.sorted_runs import SortedRuns
 from pipeline.schema.columns import DECISION
-from pipeline.text.refine import splice, with_removed
+from pipeline.text.edits import apply_edits, with_removed
 
 
 def split_of(cluster_id: str, test_fraction: float) -> str:
@@ -27,64 +27,64 @@ def split_of(cluster_id: str, test_fraction: float) -> str:
     return "test" if xxhash.xxh64_intdigest(cluster_id.encode()) < test_fraction * 2**64 else "train"
 
 
-def write_batch(
-    config: RunConfig, layout: Layout, partial: Location, batch: int, shards: list[str], groups: dict[str, Any]
+def write_shard_group(
+    config: RunConfig, layout: Layout, partial: Location, shard_group: int, shards: list[str], groups: dict[str, Any]
 ) -> dict[str, Any]:
-    """Read the text of survivors once, splice the stored spans, sort; count every fate.
+    """Read the text of survivors once, apply the stored edits, sort; count every outcome.
 
-    In memory are a row group of a shard, a run of `run_bytes` with its sorted copy, and decisions and fates of the
-    batch, some 500 bytes a document.
+    In memory are a row group of a shard, a run of `run_bytes` with its sorted copy, and decisions and outcomes of the
+    shard group, some 500 bytes a document.
     """
-    decided = read_file(partial / "decided" / f"batch-{batch:05d}.parquet")
-    where, decisions = decided.select([*PLACE, "label"]), decided.drop_columns(PLACE)
+    filtered = read_file(partial / "filtered" / f"shard-group-{shard_group:05d}.parquet")
+    where, decisions = filtered.select([*PLACE, "label"]), filtered.drop_columns(PLACE)
     found = []
-    here = sorted(group for group, entry in groups.items() if entry["rows"][batch])
+    here = sorted(group for group, entry in groups.items() if entry["rows"][shard_group])
     for task in sorted({groups[group]["task"] for group in here}):
-        with SortedFiles([partial / "fates" / f"part-{task:05d}.parquet"], "group") as elected:
+        with SortedFiles([partial / "outcomes" / f"part-{task:05d}.parquet"], "group") as kept_files:
             for group in (one for one in here if groups[one]["task"] == task):
                 rows = groups[group]["rows"]
-                names = list(dict.fromkeys([*FROM_ELECTION, *KEPT_WITH_DECISION]))
-                found.append((group, elected.read_range(group, names, sum(rows[:batch]), rows[batch])))
-    fates = pa.concat_tables([table for _, table in sorted(found, key=lambda one: one[0])] or [_no_fates()])
-    facts = {name: fates[name] for name in FROM_ELECTION}
+                names = list(dict.fromkeys([*FROM_KEEP, *KEPT_WITH_DECISION]))
+                found.append((group, kept_files.read_range(group, names, sum(rows[:shard_group]), rows[shard_group])))
+    outcomes = pa.concat_tables([table for _, table in sorted(found, key=lambda one: one[0])] or [_no_outcomes()])
+    facts = {name: outcomes[name] for name in FROM_KEEP}
     facts |= {name: decisions[name] for name in FROM_DECISION}
-    runs = SortedRuns(partial / "parts", batch, config.select.run_bytes)
+    runs = SortedRuns(partial / "parts", shard_group, config.select.run_bytes)
     shard_of, row_of = where["shard"].to_numpy(), where["row"].to_numpy()
-    is_kept = pa.compute.equal(fates["fate"], "kept").to_numpy()
+    is_kept = pa.compute.equal(outcomes["outcome"], "kept").to_numpy()
     lost = np.zeros(len(is_kept), dtype=bool)
     for number, shard in enumerate(shards):
         kept = np.flatnonzero((shard_of == number) & is_kept)
         kept = kept[np.argsort(row_of[kept])]
-        for table in texts_of(layout, shard, row_of[kept], config.host_lines.strip):
+        for table in texts_of(layout, shard, row_of[kept], config.boilerplate.remove):
             chosen, kept = kept[: table.num_rows], kept[table.num_rows :]
             columns = {name: column.take(pa.array(chosen)) for name, column in facts.items()}
             table, empty = clean_rows(config.select, table, columns)
             lost[chosen[empty]] = True
             runs.add(table)
     runs.flush()
-    fate = pa.compute.if_else(pa.array(lost), "empty_after_refine", fates["fate"])
-    decisions = with_columns(decisions, {"fate": fate} | {name: fates[name] for name in KEPT_WITH_DECISION})
-    sample_batch(config, layout, partial, batch, shards, where, decisions)
-    with committed(partial / "decisions" / f"batch-{batch:05d}.parquet") as path:
+    outcome = pa.compute.if_else(pa.array(lost), "empty_after_edits", outcomes["outcome"])
+    decisions = with_columns(decisions, {"outcome": outcome} | {name: outcomes[name] for name in KEPT_WITH_DECISION})
+    sample_shard_group(config, layout, partial, shard_group, shards, where, decisions)
+    with committed(partial / "decisions" / f"shard-group-{shard_group:05d}.parquet") as path:
         write_by_group(path, decisions)
     return {"rows": dict(runs.rows), "text_bytes": dict(runs.text_bytes), "runs": runs.names, **_count(decisions)}
 
 
-def _no_fates() -> pa.Table:
-    """What elect says of a batch without documents."""
-    names = dict.fromkeys([*FROM_ELECTION, *KEPT_WITH_DECISION])
+def _no_outcomes() -> pa.Table:
+    """What keep says of a shard group without documents."""
+    names = dict.fromkeys([*FROM_KEEP, *KEPT_WITH_DECISION])
     return pa.schema([(name, DECISION[name][0]) for name in names]).empty_table()
 
 
-def texts_of(layout: Layout, shard: str, rows: Sequence[int], strip: bool) -> Iterator[pa.Table]:
-    """The rows of annotated/ that `clean_rows` takes; with `strip` they say which lines repeat across their host."""
+def texts_of(layout: Layout, shard: str, rows: Sequence[int], with_ranges: bool) -> Iterator[pa.Table]:
+    """The rows of annotated/ that `clean_rows` takes, `with_ranges` of lines that repeat across their host, too."""
     tables = rows_of(layout.annotated(shard), rows)
-    return with_host_lines(tables, layout, shard, rows) if strip else tables
+    return with_boilerplate(tables, layout, shard, rows) if with_ranges else tables
 
 
 def clean_rows(settings: SelectConfig, table: pa.Table, facts: dict[str, pa.Array]) -> tuple[pa.Table, np.ndarray]:
-    """Rows of annotated/ as clean/ has them, with what was decided on them; and which of them lost all text, (n,) bool,
-    and are not among them."""
+    """Rows of annotated/ as clean/ has them, with what was filtered on them; and which of them lost all text, (n,)
+    bool, and are not among them."""
     for name, column in facts.items():
         table = table.append_column(name, column)
     table = _refine(table, settings.mask)
@@ -98,21 +98,21 @@ def clean_rows(settings: SelectConfig, table: pa.Table, facts: dict[str, pa.Arra
 
 
 def _count(decisions: pa.Table) -> dict[str, Any]:
-    """By label: documents of each fate, rules fired, and [cluster size, documents, documents that fail] by size."""
-    fates: dict[str, dict[str, int]] = {}
-    for label, fate, count in _sums(decisions.select(["label", "fate"]), ([], "count_all")):
-        fates.setdefault(label, {})[fate] = count
-    fired: dict[str, dict[str, int]] = {label: {} for label in fates}
+    """By label: documents of each outcome, rules fired, and [cluster size, documents, documents that fail] by size."""
+    outcomes: dict[str, dict[str, int]] = {}
+    for label, outcome, count in _sums(decisions.select(["label", "outcome"]), ([], "count_all")):
+        outcomes.setdefault(label, {})[outcome] = count
+    fired: dict[str, dict[str, int]] = {label: {} for label in outcomes}
     rules = decisions["rules_fired"].combine_chunks()
     each = {"label": decisions["label"].take(pa.compute.list_parent_indices(rules)), "rule": rules.flatten()}
     for label, rule, count in _sums(pa.table(each), ([], "count_all")):
         fired[label][rule] = count
-    members = decisions.filter(pa.compute.and_not(decisions["in_population"], decisions["already_read"]))
+    members = decisions.filter(pa.compute.and_not(decisions["is_eligible"], decisions["already_read"]))
     members = members.select(["label", "minhash_cluster_size", "failed"])
     statistics: dict[str, list[list[int]]] = {}
     for label, size, documents, failed in _sums(members, ([], "count_all"), ("failed", "sum")):
         statistics.setdefault(label, []).append([size, documents, failed])
-    return {"fates": fates, "fired": fired, "statistics": statistics}
+    return {"outcomes": outcomes, "fired": fired, "statistics": statistics}
 
 
 def _sums(table: pa.Table, *sums: tuple[Any, str]) -> list[tuple[Any, ...]]:
@@ -125,21 +125,21 @@ def _sums(table: pa.Table, *sums: tuple[Any, str]) -> list[tuple[Any, ...]]:
 
 def _refine(table: pa.Table, mask: bool) -> pa.Table:
     """The table with its texts as they are written: what is masked spliced in, lines of the host taken out."""
-    stripped = SPANS[0] in table.column_names
+    removes_boilerplate = RANGE_COLUMNS[0] in table.column_names
     changed = np.zeros(table.num_rows, dtype=bool)
-    for name in [*(["span_starts"] if mask else []), *(SPANS[:1] if stripped else [])]:
+    for name in [*(["edit_starts"] if mask else []), *(RANGE_COLUMNS[:1] if removes_boilerplate else [])]:
         changed |= pa.compute.list_value_length(table[name]).to_numpy() > 0
     fewer = np.zeros(table.num_rows, dtype=np.int64)
     if changed.any():
         rows = np.flatnonzero(changed)
-        names = ["text", "span_starts", "span_ends", "span_texts", *(SPANS if stripped else ())]
+        names = ["text", "edit_starts", "edit_ends", "edit_texts", *(RANGE_COLUMNS if removes_boilerplate else ())]
         found = table.select(names).take(pa.array(rows)).columns
         refined = []
-        for row, text, *spans in zip(rows, *(column.to_pylist() for column in found), strict=True):
-            masks = list(zip(*spans[:3], strict=True)) if mask else []
-            whole = splice(text, masks).strip() if masks else text
-            lines = list(zip(*spans[3:], strict=True))
-            refined.append(splice(text, with_removed(masks, lines)).strip() if lines else whole)
+        for row, text, *edits in zip(rows, *(column.to_pylist() for column in found), strict=True):
+            masks = list(zip(*edits[:3], strict=True)) if mask else []
+            whole = apply_edits(text, masks).strip() if masks else text
+            lines = list(zip(*edits[3:], strict=True))
+            refined.append(apply_edits(text, with_removed(masks, lines)).strip() if lines else whole)
             fewer[row] = len(whole) - len(refined[-1])
         texts = table["text"].combine_chunks()
         texts = pa.compute.replace_with_mask(texts, pa.array(changed), pa.array(refined, texts.type))
@@ -147,4 +147,4 @@ def _refine(table: pa.Table, mask: bool) -> pa.Table:
         table = table.set_column(place, table.field(place), texts)
     lengths = pa.compute.utf8_length(table["text"]).cast(pa.int64())
     table = table.set_column(table.column_names.index("character_count"), "character_count", lengths)
-    return table.append_column("stripped_character_count", pa.array(fewer))
+    return table.append_column("removed_character_count", pa.array(fewer))

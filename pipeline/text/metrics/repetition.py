@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pipeline.text.characters import character_classes
 from pipeline.text.metrics.repetition_kernels import (
     compute_powers,
+    compute_token_features,
     count_listed,
-    look_at_words,
     make_table,
     measure_repetition,
 )
@@ -36,7 +36,7 @@ class KnownWords:
     @classmethod
     def of(cls, words: Words) -> "KnownWords":
         """Look at each word."""
-        return LookedAt.of(words, words.codes).words
+        return TokenFeatures.of(words, words.codes).words
 
     def listed(self, text: int, wanted: frozenset[str]) -> tuple[int, int]:
         """How many words of a text stand in a list, and how many different ones."""
@@ -46,7 +46,7 @@ class KnownWords:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LookedAt:
+class TokenFeatures:
     """What the metrics ask of the words of texts, found in one pass over their code points."""
 
     words: KnownWords
@@ -55,10 +55,10 @@ class LookedAt:
     plain_lengths: NDArray[np.int64]  # (n_texts,) code points of the words that are not symbols, as written
 
     @classmethod
-    def of(cls, words: Words, lowered: NDArray[np.uint32] | None) -> "LookedAt":
+    def of(cls, words: Words, lowered: NDArray[np.uint32] | None) -> "TokenFeatures":
         """Look at each word; `lowered` are the words' codes in lower case, None where that changes their number."""
         given = words.codes if lowered is None else lowered
-        hashes, lengths, plain, longest, is_symbol, alphabetic_counts, plain_lengths = look_at_words(
+        hashes, lengths, plain, longest, is_symbol, alphabetic_counts, plain_lengths = compute_token_features(
             words.codes, given, words.starts, words.ends, words.bounds, character_classes()
         )
         known = KnownWords(hashes, lengths, words.bounds, longest)

@@ -61,7 +61,7 @@ def append(value: np.uint64, code: np.uint64) -> np.uint64:
 
 
 @kernel
-def look_at_words(
+def compute_token_features(
     codes: NDArray[np.uint32],
     lowered: NDArray[np.uint32],
     starts: NDArray[np.int64],
@@ -77,8 +77,8 @@ def look_at_words(
     NDArray[np.int64],
     NDArray[np.int64],
 ]:
-    """What LookedAt holds: hashes and lengths of words; of plain ones, with their bounds; longest; which are symbols;
-    alphabetic counts and plain lengths."""
+    """What TokenFeatures holds: hashes and lengths of words; of plain ones, with their bounds; longest; which are
+    symbols; alphabetic counts and plain lengths."""
     hashes, lengths = np.empty(len(starts), np.uint64), np.empty(len(starts), np.int64)
     plain_hashes, plain_lengths = np.empty(len(starts), np.uint64), np.empty(len(starts), np.int64)
     is_symbol = np.empty(len(starts), np.bool_)
@@ -217,7 +217,7 @@ def count_listed(hashes: NDArray[np.uint64], start: int, end: int, keys: NDArray
 
 
 @kernel
-def suspects(values: NDArray[np.uint64]) -> NDArray[np.int64]:
+def repeat_candidates(values: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Positions of all values that occur twice or more, in order, and of a few others.
 
     Most n-grams of a text occur once. Two bits for each value say so, and lie in the cache where a table would not.
@@ -242,7 +242,7 @@ def suspects(values: NDArray[np.uint64]) -> NDArray[np.int64]:
 @kernel
 def count_values(values: NDArray[np.uint64]) -> tuple[NDArray[np.int32], NDArray[np.int64], int]:
     """Count and first position of each distinct suspect, by first occurrence; how many distinct values there are."""
-    positions = suspects(values)
+    positions = repeat_candidates(values)
     bits = _table_bits(len(positions))
     shift = np.uint64(64 - bits)
     keys = np.zeros(1 << bits, np.uint64)
@@ -278,7 +278,7 @@ def _top(values: NDArray[np.uint64], bounds: NDArray[np.int64], n: int) -> int:
 @kernel
 def _scan(values: NDArray[np.uint64], bounds: NDArray[np.int64], n: int) -> int:
     """Characters of n-grams that occurred before, none twice; see Repetition.duplicate."""
-    positions = suspects(values)
+    positions = repeat_candidates(values)
     bits = _table_bits(len(positions))
     shift = np.uint64(64 - bits)
     keys = np.zeros(1 << bits, np.uint64)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.text.characters import code_points, text_places
-from pipeline.text.metrics.repetition import LookedAt, Repetition
+from pipeline.text.metrics.repetition import Repetition, TokenFeatures
 from pipeline.text.words.segmenters import segmenter_for
 from pipeline.text.words.words import Words
 
@@ -39,7 +39,7 @@ class TextView:
     repetition: Repetition  # of words, plain words and code points
     place: int  # among the texts that were looked at with this one
     all_words: Words  # of those texts
-    looked_at: LookedAt  # the same
+    looked_at: TokenFeatures  # the same
 
     @classmethod
     def of(cls, text: str, segmenter: str = "icu") -> "TextView":
@@ -56,7 +56,7 @@ class TextView:
         """View of each of one or more texts whose words are given; a kernel is called once for all of them."""
         codes, places = code_points("\n".join(texts)), text_places(texts)
         lower_texts = [text.lower() for text in texts]
-        looked_at = LookedAt.of(words, _lowered(texts, lower_texts, codes) if _same(codes, words.codes) else None)
+        looked_at = TokenFeatures.of(words, _lowered(texts, lower_texts, codes) if _same(codes, words.codes) else None)
         counts = zip(
             np.diff(words.bounds).tolist(),
             np.diff(looked_at.plain_words.bounds).tolist(),

@@ -1,4 +1,4 @@
-"""Words of a text: takes a string, gives its segments in order, by a method that a run's config names.
+"""Words of a text: takes a string, gives its tokens in order, by a method that a run's config names.
 
 "icu" is Unicode UAX #29 with ICU's dictionaries, so Thai, Khmer, Lao, Burmese, Chinese and Japanese, which
 put no spaces between words, are handled without a model of their own. Its weakness: dictionary words are not
@@ -20,7 +20,7 @@ from pipeline.text.characters import ALPHANUMERIC, SPACE, character_classes, tex
 from pipeline.text.words.word_break import find_breaks
 from pipeline.text.words.words import Words
 
-Segment = Callable[[str], Words]
+Token = Callable[[str], Words]
 
 # Marks that stand inside compounds, paths and addresses: well-known, /etc/init.d, name@example.org, key=value.
 _JOINERS = frozenset("-/.:@'=&~+#%*|\\\N{RIGHT SINGLE QUOTATION MARK}\N{HYPHEN}\N{NON-BREAKING HYPHEN}")
@@ -64,19 +64,19 @@ def segment_all_with_icu(texts: Sequence[str]) -> Words:
 def _find_words(
     codes: NDArray[np.uint32], breaks: NDArray[np.int64], kinds: NDArray[np.uint8]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Starts and ends of words, from the places where segments begin and the last ends."""
-    n_segments = len(breaks) - 1
-    starts, ends = np.empty(n_segments, np.int64), np.empty(n_segments, np.int64)
+    """Starts and ends of words, from the places where tokens begin and the last ends."""
+    n_tokens = len(breaks) - 1
+    starts, ends = np.empty(n_tokens, np.int64), np.empty(n_tokens, np.int64)
     n_words = 0
     last = len(kinds) - 1
     segment = 0
-    while segment < n_segments:
+    while segment < n_tokens:
         start, end = breaks[segment], breaks[segment + 1]
         segment += 1
         first = kinds[min(codes[start], last)]
         if first & ALPHANUMERIC:
             while (  # a single mark and letters
-                segment + 1 < n_segments
+                segment + 1 < n_tokens
                 and breaks[segment + 1] - end == 1
                 and kinds[min(codes[end], last)] & _JOINER
                 and kinds[min(codes[end + 1], last)] & ALPHANUMERIC
@@ -106,7 +106,7 @@ def segment_at_white_space(text: str) -> Words:
 
 
 @cache
-def segment_with_datatrove(label: str) -> Segment:
+def segment_with_datatrove(label: str) -> Token:
     """datatrove's word tokenizer of a language: spaCy, Stanza, PyThaiNLP, IndicNLP, Kiwi and others.
 
     A label that datatrove has no tokenizer for gets spaCy's multilingual one, as most languages there do. Raises
@@ -125,14 +125,14 @@ def segment_with_datatrove(label: str) -> Segment:
 
 
 # From the name in the config to the function that gives a language's segmenter.
-SEGMENTERS: dict[str, Callable[[str], Segment]] = {
+SEGMENTERS: dict[str, Callable[[str], Token]] = {
     "icu": lambda label: segment_with_icu,
     "whitespace": lambda label: segment_at_white_space,
     "datatrove": segment_with_datatrove,
 }
 
 
-def segmenter_for(label: str, name: str = "icu") -> Segment:
+def segmenter_for(label: str, name: str = "icu") -> Token:
     """The function that splits text of a language; raises ConfigError for an unknown name.
 
     >>> list(segmenter_for("eng_Latn", "whitespace")("Hello, world"))

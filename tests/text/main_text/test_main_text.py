@@ -364,7 +364,7 @@ def test_training_again_on_the_same_pages_gives_the_same_bytes(tmp_path: object)
 
 
 COMPILED = """
-from pipeline.execution.sandbox.child import WARM_UP
+from pipeline.execution.sandbox.child import FIRST_PAGE
 from pipeline.kernels.compile import Kernel
 from pipeline.text.main_text.extractors import extract
 
@@ -374,7 +374,7 @@ def signatures():
 
 
 Kernel.ahead_is_used = AHEAD
-extract(WARM_UP)
+extract(FIRST_PAGE)
 before = signatures()
 assert any(name.endswith("_tokenise") for name in before) != AHEAD
 for page in PAGES:

@@ -24,7 +24,7 @@ from pipeline.text.characters import (
     text_places,
 )
 from pipeline.text.metrics.contract import METRICS, WordLists, measure
-from pipeline.text.metrics.repetition import KnownWords, LookedAt, Repetition
+from pipeline.text.metrics.repetition import KnownWords, Repetition, TokenFeatures
 from pipeline.text.metrics.repetition_kernels import BASE, CHARACTER_BASE, MODULUS
 from pipeline.text.metrics.view import TextView
 from pipeline.text.words.segmenters import segment, segment_all
@@ -117,7 +117,7 @@ def test_hashes_of_words_equal_python_integers(words: list[str]) -> None:
 @given(st.text(st.characters() | st.sampled_from("a .!\N{GREEK CAPITAL LETTER SIGMA}\u0391\u0130\ud800")))
 def test_plain_words_in_lower_case_of_a_whole_text_are_those_word_by_word(text: str) -> None:
     view = TextView.of(text)
-    known, found = LookedAt.of(view.words, None), view.looked_at.plain_words
+    known, found = TokenFeatures.of(view.words, None), view.looked_at.plain_words
     assert found.hashes.tolist() == known.plain_words.hashes.tolist()
     assert found.lengths.tolist() == known.plain_words.lengths.tolist()
     plain = [word for word in view.words if not SYMBOLS.issuperset(word)]

@@ -107,15 +107,15 @@ def test_datatrove_needs_the_languages_by_name() -> None:
         check_segmenter("datatrove", [])
 
 
-def joined_one_by_one(segments: list[str]) -> list[str]:
-    """The rule for marks, without expressions: ICU's segments in, words out."""
+def joined_one_by_one(tokens: list[str]) -> list[str]:
+    """The rule for marks, without expressions: ICU's tokens in, words out."""
     words: list[str] = []
     i = 0
-    while i < len(segments):
-        word, i = segments[i], i + 1
+    while i < len(tokens):
+        word, i = tokens[i], i + 1
         if word[0].isalnum():
-            while i + 1 < len(segments) and segments[i] in segment_module._JOINERS and segments[i + 1][0].isalnum():
-                word, i = word + segments[i] + segments[i + 1], i + 2
+            while i + 1 < len(tokens) and tokens[i] in segment_module._JOINERS and tokens[i + 1][0].isalnum():
+                word, i = word + tokens[i] + tokens[i + 1], i + 2
         if not word.isspace() and word not in "\u200b\u2060\ufeff":
             words.append(word)
     return words

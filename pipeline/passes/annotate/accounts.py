@@ -1,10 +1,11 @@
 """What was read from a shard and where it went."""
 
 from collections import Counter
-from typing import Any
+
+from pipeline.schema.manifests import UnreadableBytes
 
 
-class Books:
+class RecordAccounts:
     """What was read and where it went; audit balances it."""
 
     def __init__(self) -> None:
@@ -12,5 +13,5 @@ class Books:
         self.reasons: Counter[str] = Counter()
         self.labels: Counter[str] = Counter()
         self.record_bytes = self.documents = self.characters = 0
-        self.gaps: list[dict[str, Any]] = []
+        self.unreadable_ranges: list[UnreadableBytes] = []
         self.runs: list[int] = []

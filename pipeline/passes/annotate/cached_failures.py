@@ -5,16 +5,16 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from pipeline.execution.commit import read_json, write_json
-from pipeline.execution.sandbox.parent import WatchedChild
+from pipeline.execution.sandbox.parent import SandboxedExtractor
 from pipeline.execution.storage import Location
 from pipeline.text.main_text import Utf8
 from pipeline.text.main_text.extractors import Extraction
 
 
-class Verdicts:
+class CachedFailures:
     """Records that killed two fresh children: the verdict is written before going on and replayed afterwards."""
 
-    def __init__(self, path: Location, child: WatchedChild) -> None:
+    def __init__(self, path: Location, child: SandboxedExtractor) -> None:
         self.path = path
         self.child = child
         self.known: dict[str, str] = read_json(path) if path.exists() else {}
@@ -40,7 +40,7 @@ class Verdicts:
 
 
 def _replayed(waiting: deque[tuple[Utf8, str | None]]) -> Iterator[Extraction]:
-    """The verdicts of the pages that come before the next one without."""
+    """The cached failures of the pages that come before the next one without."""
     while waiting and waiting[0][1] is not None:
         yield Extraction(fault=waiting.popleft()[1])
 

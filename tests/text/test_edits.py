@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.text.refine import _IP, REFINEMENTS, _find_ips, find_spans, splice
+from pipeline.text.edits import _IP, REFINEMENTS, _find_ips, apply_edits, find_edits
 
 CASES: list[dict[str, str]] = tomllib.loads(
     (Path(__file__).parents[1] / "cases" / "masking.toml").read_text(encoding="utf-8")
@@ -16,7 +16,7 @@ CASES: list[dict[str, str]] = tomllib.loads(
 
 
 def refined(text: str) -> str:
-    return splice(text, find_spans(text))
+    return apply_edits(text, find_edits(text))
 
 
 def parameters() -> list[Any]:
@@ -43,8 +43,8 @@ PIECES = st.sampled_from(
 
 @given(st.lists(PIECES, max_size=30).map(" ".join))
 def test_spans_lie_apart_and_refining_twice_changes_nothing_more(text: str) -> None:
-    spans = find_spans(text)
-    assert all(first[1] <= second[0] for first, second in zip(spans, spans[1:], strict=False))
+    edits = find_edits(text)
+    assert all(first[1] <= second[0] for first, second in zip(edits, edits[1:], strict=False))
     assert refined(refined(text)) == refined(text)
 
 
@@ -59,7 +59,7 @@ def test_ips_are_those_that_a_search_at_every_character_finds(text: str) -> None
 
 def test_overlapping_spans_are_refused() -> None:
     with pytest.raises(ValueError, match="overlaps"):
-        splice("abcd", [(0, 2, ""), (1, 3, "")])
+        apply_edits("abcd", [(0, 2, ""), (1, 3, "")])
 
 
 LONG = "Diese Zeile hat sicher mehr als dreißig Zeichen, wie ein Absatz."
@@ -81,7 +81,7 @@ CODE = "var a = 1; document.write(a)"
     ],
 )
 def test_short_lines_at_the_end_go_unless_they_end_a_sentence_or_are_all_there_is(text: str, expected: str) -> None:
-    assert splice(text, find_spans(text, ["footer"])) == expected
+    assert apply_edits(text, find_edits(text, ["footer"])) == expected
 
 
 @pytest.mark.parametrize(
@@ -95,16 +95,16 @@ def test_short_lines_at_the_end_go_unless_they_end_a_sentence_or_are_all_there_i
     ],
 )
 def test_a_lone_line_of_script_goes_and_a_text_about_programming_stays(text: str, expected: str) -> None:
-    assert splice(text, find_spans(text, ["script_line"])) == expected
+    assert apply_edits(text, find_edits(text, ["script_line"])) == expected
 
 
 @given(st.lists(PIECES | st.sampled_from([CODE, LONG]), max_size=20).map("\n".join))
 def test_all_refinements_together_give_spans_that_lie_apart(text: str) -> None:
-    spans = find_spans(text, list(REFINEMENTS))
-    assert all(first[1] <= second[0] for first, second in zip(spans, spans[1:], strict=False))
-    assert len(splice(text, spans)) >= 0
+    edits = find_edits(text, list(REFINEMENTS))
+    assert all(first[1] <= second[0] for first, second in zip(edits, edits[1:], strict=False))
+    assert len(apply_edits(text, edits)) >= 0
 
 
 def test_an_address_in_a_footer_is_removed_with_it() -> None:
     text = f"{LONG}\nmail a@b.com"
-    assert find_spans(text, ["footer", "addresses"]) == [(len(LONG), len(text), "")]
+    assert find_edits(text, ["footer", "addresses"]) == [(len(LONG), len(text), "")]

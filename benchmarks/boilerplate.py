@@ -1,6 +1,6 @@
-"""How much boilerplate the pass host_lines finds on real pages, and how much main text; for docs/deduplication.md.
+"""How much boilerplate the pass boilerplate finds on real pages, and how much main text; for docs/deduplication.md.
 
-    python -m benchmarks.host_lines
+    python -m benchmarks.boilerplate
 
 Pages of the development data on sites with two pages or more, as three extractors leave them: ours, resiliparse, and
 the whole page as WET files have it. A line of a page with a reference text is main text where it is a line of that, or
@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from benchmarks.gold import GOLD, GoldPage, load_pages
 from pipeline.config.run_settings import RunConfig
 from pipeline.operations.run import reselect, run
-from pipeline.output.layout import Layout
-from pipeline.passes.boilerplate.mark import SPANS
+from pipeline.output.output import Output
+from pipeline.passes.boilerplate.mark import RANGE_COLUMNS
 from pipeline.rules.histogram import HOST_BOILERPLATE
 from pipeline.text.main_text.extractors import extract
 from tests.make_warc import conversion_record, record_id_of, warcinfo_record, write_records
@@ -66,28 +66,28 @@ def squashed(text: str) -> str:
     return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", text).casefold())
 
 
-def measured(layout: Layout) -> set[str]:
+def measured(layout: Output) -> set[str]:
     """Ids of the documents whose host is large enough."""
     found = set()
     for shard in layout.shards():
         ids = pq.read_table(layout.annotated(shard), columns=["id"])["id"].to_pylist()
-        marks = pq.read_table(layout.host_lines(shard), columns=[HOST_BOILERPLATE])[HOST_BOILERPLATE]
+        marks = pq.read_table(layout.boilerplate(shard), columns=[HOST_BOILERPLATE])[HOST_BOILERPLATE]
         found |= {one for one, value in zip(ids, marks.to_pylist(), strict=True) if value is not None}
     return found
 
 
-def judged(layout: Layout, pages: dict[str, GoldPage]) -> Found:
+def judged(layout: Output, pages: dict[str, GoldPage]) -> Found:
     """What was found on some pages, which have a reference or are of the manuals."""
     total = [0, 0, 0, 0]
     for shard in layout.shards():
         texts = pq.read_table(layout.annotated(shard), columns=["id", "text"]).to_pylist()
-        for row, marks in zip(texts, pq.read_table(layout.host_lines(shard)).to_pylist(), strict=True):
+        for row, marks in zip(texts, pq.read_table(layout.boilerplate(shard)).to_pylist(), strict=True):
             if row["id"] not in pages:
                 continue
             page = pages[row["id"]]
             reference = (row["text"] if page.corpus == MANUALS else page.text) or ""
             lines, whole = {squashed(line) for line in reference.split("\n")}, squashed(reference)
-            starts = set(marks[SPANS[0]])
+            starts = set(marks[RANGE_COLUMNS[0]])
             place = 0
             for line in row["text"].split("\n"):
                 letters = squashed(line)
@@ -122,7 +122,7 @@ def table(kind: str, pages: dict[str, GoldPage], read, folder: Path) -> None:  #
     of_large_sites: set[str] = set()
     for documents, fraction in GRID:
         lines = {"enabled": True, "min_documents": documents, "min_document_fraction": fraction}
-        reselect(RunConfig.model_validate(settings | {"select": {"rules": False}, "host_lines": lines}), layout, {})
+        reselect(RunConfig.model_validate(settings | {"select": {"rules": False}, "boilerplate": lines}), layout, {})
         of_large_sites = of_large_sites or measured(layout)
         found = judged(layout, {one: page for one, page in pages.items() if one in of_large_sites})
         sites = Counter(page.site for page in pages.values())

@@ -16,27 +16,27 @@ from pipeline.execution.inline import InlineExecutor
 from pipeline.operations.audit import audit
 from pipeline.operations.remove.remove import remove
 from pipeline.operations.run import reselect
-from pipeline.output.decisions import fates_of
-from pipeline.output.layout import Layout
+from pipeline.output.decisions import read_decisions
+from pipeline.output.output import Output
 from pipeline.passes.deduplicate.deduplicate import deduplicate
-from pipeline.passes.statistics import resolve_rules, surveyed
+from pipeline.passes.statistics import read_statistics, resolve_rules
 from tests.outputs import over_some_files
 
 
 def selected(
-    demo: Layout, config: RunConfig, root: Path, inputs: slice, index: tuple[Layout, ...] = (), **more: Any
-) -> Layout:
+    demo: Output, config: RunConfig, root: Path, inputs: slice, index: tuple[Output, ...] = (), **more: Any
+) -> Output:
     """The passes after annotate over some files of the demo."""
     if not root.exists():
         over_some_files(demo, root, inputs)
-    settings = config.model_dump() | {"output": str(root), "index": [str(one.root) for one in index]} | more
-    settings["dedup"] |= {"batch_shards": 2, "large_group_rows": 60}  # batches, and large groups
-    reselect(RunConfig.model_validate(settings), Layout(root), {})
-    return Layout(root)
+    settings = config.model_dump() | {"output": str(root), "baseline": [str(one.root) for one in index]} | more
+    settings["dedup"] |= {"shard_group_size": 2, "large_group_rows": 60}  # shard groups, and large groups
+    reselect(RunConfig.model_validate(settings), Output(root), {})
+    return Output(root)
 
 
 @pytest.fixture(scope="module")
-def runs(demo: Layout, demo_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Layout]:
+def runs(demo: Output, demo_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Output]:
     """Files 1 and 2, then 3 and 4 added to them; and all in one run."""
     root = tmp_path_factory.mktemp("index")
     first = selected(demo, demo_config, root / "first", slice(1, 3))
@@ -44,13 +44,13 @@ def runs(demo: Layout, demo_config: RunConfig, tmp_path_factory: pytest.TempPath
     return {"first": first, "second": second, "whole": selected(demo, demo_config, root / "whole", slice(1, 5))}
 
 
-def rows(layout: Layout) -> dict[str, dict[str, Any]]:
+def rows(layout: Output) -> dict[str, dict[str, Any]]:
     """Decisions on what was not read before, by id."""
-    found = fates_of(layout, "main").to_pylist()
-    return {row["id"]: row for row in found if row["fate"] != "already_read"}
+    found = read_decisions(layout, "main").to_pylist()
+    return {row["id"]: row for row in found if row["outcome"] != "already_read"}
 
 
-def test_clusters_and_sizes_are_those_of_one_run_over_everything(runs: dict[str, Layout]) -> None:
+def test_clusters_and_sizes_are_those_of_one_run_over_everything(runs: dict[str, Output]) -> None:
     first, second, whole = (rows(runs[name]) for name in ("first", "second", "whole"))
     assert set(first) | set(second) == set(whole)
     keys = ("minhash_cluster_id", "minhash_cluster_size")
@@ -60,14 +60,14 @@ def test_clusters_and_sizes_are_those_of_one_run_over_everything(runs: dict[str,
     updates = [
         row
         for task in tasks
-        if runs["second"].cluster_updates(task).exists()
-        for row in pq.read_table(runs["second"].cluster_updates(task)).to_pylist()
+        if runs["second"].cluster_size_updates(task).exists()
+        for row in pq.read_table(runs["second"].cluster_size_updates(task)).to_pylist()
     ]
     assert len(updates) > 20
     sizes = {one: row["minhash_cluster_size"] for one, row in first.items()}
     sizes |= {row["id"]: row["size"] for row in updates}
     assert {one for one in sizes if sizes[one] != whole[one]["minhash_cluster_size"]} == set()
-    assert {row["leader_id"] for row in updates} <= set(whole)
+    assert {row["centre_id"] for row in updates} <= set(whole)
 
 
 @pytest.mark.parametrize(("large_group_rows", "rows_at_a_time"), [(1, 100_000), (1, 7), (10_000_000, 7)])
@@ -75,21 +75,23 @@ def test_added_clusters_and_updates_are_the_same_however_a_group_is_cut(
     large_group_rows: int,
     rows_at_a_time: int,
     demo_config: RunConfig,
-    runs: dict[str, Layout],
+    runs: dict[str, Output],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     expected = clustered(runs["second"])
     for module in ("collate", "cluster"):
         monkeypatch.setattr(f"pipeline.passes.deduplicate.{module}.ROW_GROUP_ROWS", rows_at_a_time)
-    settings = demo_config.model_dump() | {"output": str(tmp_path), "index": [str(runs["first"].root)]}
-    settings["dedup"] |= {"batch_shards": 2, "large_group_rows": large_group_rows}
+    settings = demo_config.model_dump() | {"output": str(tmp_path), "baseline": [str(runs["first"].root)]}
+    settings["dedup"] |= {"shard_group_size": 2, "large_group_rows": large_group_rows}
     config = RunConfig.model_validate(settings)
     for name in ("annotated", "dropped", "histograms"):
         (tmp_path / name).symlink_to(runs["second"].root / name)
     (tmp_path / "run.json").symlink_to(runs["second"].run)
-    layout, executor = Layout(tmp_path), InlineExecutor()
-    deduplicate(config, layout, executor, resolve_rules(config, layout, executor, {}, surveyed(layout)).languages)
+    layout, executor = Output(tmp_path), InlineExecutor()
+    deduplicate(
+        config, layout, executor, resolve_rules(config, layout, executor, {}, read_statistics(layout)).languages
+    )
     found = clustered(layout)
     assert [table.num_rows for table in found] == [table.num_rows for table in expected]
     assert min(table.num_rows for table in expected) > 20
@@ -97,70 +99,74 @@ def test_added_clusters_and_updates_are_the_same_however_a_group_is_cut(
     assert found[1].equals(expected[1])
 
 
-def clustered(layout: Layout) -> tuple[pa.Table, pa.Table]:
+def clustered(layout: Output) -> tuple[pa.Table, pa.Table]:
     """All rows of clusters/ and of clusters/updates/."""
     files = (layout.root / "clusters").glob("*.parquet"), (layout.root / "clusters" / "updates").glob("*.parquet")
     one, other = (pa.concat_tables([pq.read_table(path) for path in sorted(some)]) for some in files)
     return one.sort_by("group"), other.sort_by("group")
 
 
-def test_no_cluster_is_kept_twice_and_a_duplicate_names_the_earlier_document(runs: dict[str, Layout]) -> None:
+def test_no_cluster_is_kept_twice_and_a_duplicate_names_the_earlier_document(runs: dict[str, Output]) -> None:
     first, second = rows(runs["first"]), rows(runs["second"])
-    both = [row for found in (first, second) for row in found.values() if row["fate"] == "kept"]
+    both = [row for found in (first, second) for row in found.values() if row["outcome"] == "kept"]
     whole = rows(runs["whole"])
     kept = Counter(whole[row["id"]]["minhash_cluster_id"] for row in both)
     assert [cluster for cluster, count in kept.items() if count > 1] == []
     # and every cluster with a passing member is kept, unless its URL is
-    passing = {row["minhash_cluster_id"] for row in whole.values() if row["fate"] in ("kept", "duplicate")}
-    by_url = {row["minhash_cluster_id"] for row in second.values() if row["fate"] == "url_duplicate"}
+    passing = {row["minhash_cluster_id"] for row in whole.values() if row["outcome"] in ("kept", "duplicate")}
+    by_url = {row["minhash_cluster_id"] for row in second.values() if row["outcome"] == "url_duplicate"}
     assert passing - set(kept) <= by_url
-    named = [row["representative"] for row in second.values() if row["fate"] == "duplicate" and row["held_by"]]
+    named = [
+        row["kept_document"] for row in second.values() if row["outcome"] == "duplicate" and row["kept_by_baseline"]
+    ]
     assert len(named) > 10
-    assert {first[one]["fate"] for one in named} == {"kept"}
+    assert {first[one]["outcome"] for one in named} == {"kept"}
     audit(runs["second"], "main")
 
 
 def test_a_document_that_failed_the_rules_blocks_nobody(
-    demo: Layout, demo_config: RunConfig, runs: dict[str, Layout], tmp_path: Path
+    demo: Output, demo_config: RunConfig, runs: dict[str, Output], tmp_path: Path
 ) -> None:
-    blocked = [row for row in rows(runs["second"]).values() if row["held_by"] and row["fate"] == "duplicate"]
+    blocked = [
+        row for row in rows(runs["second"]).values() if row["kept_by_baseline"] and row["outcome"] == "duplicate"
+    ]
     strict = tmp_path / "strict"
     over_some_files(demo, strict, slice(1, 3))
     settings = demo_config.model_dump() | {"output": str(strict)}
-    settings["dedup"] |= {"batch_shards": 2, "population": "all"}
-    reselect(RunConfig.model_validate(settings), Layout(strict), {"rules": {"word_count": {"min": 1e6, "max": 1e7}}})
-    assert {row["fate"] for row in rows(Layout(strict)).values()} == {"failed_rules"}
-    added = rows(selected(demo, demo_config, tmp_path / "added", slice(3, 5), (Layout(strict),)))
-    assert [row["held_by"] for row in added.values() if row["held_by"]] == []
+    settings["dedup"] |= {"shard_group_size": 2, "eligible": "all"}
+    reselect(RunConfig.model_validate(settings), Output(strict), {"rules": {"word_count": {"min": 1e6, "max": 1e7}}})
+    assert {row["outcome"] for row in rows(Output(strict)).values()} == {"failed_rules"}
+    added = rows(selected(demo, demo_config, tmp_path / "added", slice(3, 5), (Output(strict),)))
+    assert [row["kept_by_baseline"] for row in added.values() if row["kept_by_baseline"]] == []
     freed = {added[row["id"]]["minhash_cluster_id"] for row in blocked}
-    assert freed <= {row["minhash_cluster_id"] for row in added.values() if row["fate"] in ("kept", "url_duplicate")}
+    assert freed <= {row["minhash_cluster_id"] for row in added.values() if row["outcome"] in ("kept", "url_duplicate")}
     assert max(row["minhash_cluster_size"] for row in added.values()) > 20  # they count all the same
 
 
 def test_a_crawl_added_twice_changes_nothing(
-    demo: Layout, demo_config: RunConfig, runs: dict[str, Layout], tmp_path: Path
+    demo: Output, demo_config: RunConfig, runs: dict[str, Output], tmp_path: Path
 ) -> None:
     again = selected(demo, demo_config, tmp_path / "again", slice(3, 5), (runs["first"], runs["second"]))
-    fates = Counter(row["fate"] for row in fates_of(again, "main").to_pylist())
-    assert set(fates) == {"already_read"}
+    outcomes = Counter(row["outcome"] for row in read_decisions(again, "main").to_pylist())
+    assert set(outcomes) == {"already_read"}
     assert not any(pq.read_table(path).num_rows for path in (again.root / "clusters" / "updates").glob("*"))
     assert list((again.selection("main") / "clean").rglob("*.parquet")) == []
     audit(again, "main")
 
 
 def test_what_was_taken_out_of_an_earlier_output_holds_its_place_unless_given_up(
-    demo: Layout, demo_config: RunConfig, runs: dict[str, Layout], tmp_path: Path
+    demo: Output, demo_config: RunConfig, runs: dict[str, Output], tmp_path: Path
 ) -> None:
-    victim = next(one["held_by"] for one in rows(runs["second"]).values() if one["held_by"])
-    first = Layout(tmp_path / "first")
+    victim = next(one["kept_by_baseline"] for one in rows(runs["second"]).values() if one["kept_by_baseline"])
+    first = Output(tmp_path / "first")
     shutil.copytree(runs["first"].root, first.root, symlinks=True)
     remove(first, {"id": [victim]})
     later = selected(demo, demo_config, tmp_path / "later", slice(3, 5), (first,))
     before = later.cluster_index.stat().st_mtime_ns
-    assert victim in {row["held_by"] for row in rows(later).values()}
-    remove(first, {"id": [victim]}, re_elect=True)
+    assert victim in {row["kept_by_baseline"] for row in rows(later).values()}
+    remove(first, {"id": [victim]}, keep_another=True)
     selected(demo, demo_config, later.root, slice(3, 5), (first,))
-    assert victim not in {row["held_by"] for row in rows(later).values()}
+    assert victim not in {row["kept_by_baseline"] for row in rows(later).values()}
     assert later.cluster_index.stat().st_mtime_ns == before  # another decision there asks for no clustering here
 
 
@@ -173,25 +179,25 @@ def test_what_was_taken_out_of_an_earlier_output_holds_its_place_unless_given_up
     ],
 )
 def test_an_output_of_another_scheme_model_or_group_list_is_refused_with_the_difference(
-    state: dict[str, Any], told: str, demo_config: RunConfig, runs: dict[str, Layout], tmp_path: Path
+    state: dict[str, Any], told: str, demo_config: RunConfig, runs: dict[str, Output], tmp_path: Path
 ) -> None:
     from pipeline.config.reading import merge
-    from pipeline.output.baselines import open_index
+    from pipeline.output.baselines import open_baselines
 
     for name in ("clusters", "selections"):
         (tmp_path / name).symlink_to(runs["first"].root / name)
     write_json(tmp_path / "run.json", merge(read_json(runs["first"].run), {"annotate": {"settings": state}}))
     with pytest.raises(ConfigError, match=told):
-        open_index(demo_config.model_copy(update={"index": (str(tmp_path),)}))
+        open_baselines(demo_config.model_copy(update={"baseline": (str(tmp_path),)}))
 
 
 def test_an_index_that_is_not_there_or_incomplete_is_refused(
-    demo_config: RunConfig, runs: dict[str, Layout], tmp_path: Path
+    demo_config: RunConfig, runs: dict[str, Output], tmp_path: Path
 ) -> None:
-    from pipeline.output.baselines import open_index
+    from pipeline.output.baselines import open_baselines
 
     def opening(*layouts: Path) -> None:
-        open_index(demo_config.model_copy(update={"index": tuple(map(str, layouts))}))
+        open_baselines(demo_config.model_copy(update={"baseline": tuple(map(str, layouts))}))
 
     with pytest.raises(ConfigError, match="no finished output"):
         opening(tmp_path)
@@ -200,6 +206,6 @@ def test_an_index_that_is_not_there_or_incomplete_is_refused(
     with pytest.raises(ConfigError, match="oldest first"):
         opening(runs["second"].root, runs["first"].root)
     opening(runs["first"].root, runs["second"].root)
-    own = demo_config.model_copy(update={"index": (str(tmp_path),), "output": f"{tmp_path}/../{tmp_path.name}"})
+    own = demo_config.model_copy(update={"baseline": (str(tmp_path),), "output": f"{tmp_path}/../{tmp_path.name}"})
     with pytest.raises(ConfigError, match="the output of this run itself"):
-        open_index(own)
+        open_baselines(own)

@@ -1,4 +1,4 @@
-"""What is masked or removed in a text that is kept: takes a text, gives spans and their replacements.
+"""What is masked or removed in a text that is kept: takes a text, gives edits and their replacements.
 
 Finding and replacing are apart, so that a manifest can count what was masked. E-mail addresses and public
 IPv4 addresses are masked as in FineWeb-2, with three departures: the address must stand alone (FineWeb-2
@@ -96,11 +96,11 @@ _SCRIPT_FORMS = re.compile(
 )
 _FOOTER_LINE = 30  # code points; the length up to which FineWeb calls a line short
 
-Span = tuple[int, int, str]
+Edit = tuple[int, int, str]
 
 
-def find_footer(text: str) -> list[Span]:
-    r"""The run of short lines at the end of a text, which is a page's footer; at most one span.
+def find_footer(text: str) -> list[Edit]:
+    r"""The run of short lines at the end of a text, which is a page's footer; at most one edit.
 
     A line is short with 30 code points or fewer, unless it ends a sentence: thirty Han characters can be one. A
     text of nothing but short lines, such as a poem or a list, has no footer. Source: CulturaX, arXiv:2309.09400.
@@ -122,7 +122,7 @@ def _is_footer_line(line: str) -> bool:
     return not line or (len(line) <= _FOOTER_LINE and line[-1] not in TERMINAL)
 
 
-def find_script_line(text: str) -> list[Span]:
+def find_script_line(text: str) -> list[Edit]:
     r"""The one line of a text that is JavaScript, by two forms of code; none where there are more such lines.
 
     More are a text about programming. Source: CulturaX, arXiv:2309.09400.
@@ -139,12 +139,12 @@ def find_script_line(text: str) -> list[Span]:
     return found if len(found) == 1 else []
 
 
-def find_bar_lines(text: str) -> list[Span]:
+def find_bar_lines(text: str) -> list[Edit]:
     """Runs of lines made only of "|" and spaces, the remains of tables, which become one blank line."""
     return [(*match.span(), "") for match in _BAR_LINES.finditer(text)] if "|" in text else []
 
 
-def find_addresses(text: str) -> list[Span]:
+def find_addresses(text: str) -> list[Edit]:
     """E-mail addresses, but not those of RFC 2606's example domains, and public IPv4 addresses."""
     emails = []
     if "@" in text:
@@ -155,8 +155,8 @@ def find_addresses(text: str) -> list[Span]:
         for match in _find_ips(text)
         if match.start() not in taken and ipaddress.IPv4Address(match[0]).is_global and _is_address(match)
     ]
-    spans = [(*span, EMAIL_REPLACEMENTS[i % len(EMAIL_REPLACEMENTS)]) for i, span in enumerate(emails)]
-    return spans + [(*span, IP_REPLACEMENTS[i % len(IP_REPLACEMENTS)]) for i, span in enumerate(addresses)]
+    edits = [(*edit, EMAIL_REPLACEMENTS[i % len(EMAIL_REPLACEMENTS)]) for i, edit in enumerate(emails)]
+    return edits + [(*edit, IP_REPLACEMENTS[i % len(IP_REPLACEMENTS)]) for i, edit in enumerate(addresses)]
 
 
 def _find_ips(text: str) -> Iterator[re.Match[str]]:
@@ -170,8 +170,8 @@ def _find_ips(text: str) -> Iterator[re.Match[str]]:
                 break
 
 
-# What removes most comes first: a span inside one that is taken is left out.
-REFINEMENTS: dict[str, Callable[[str], list[Span]]] = {
+# What removes most comes first: a edit inside one that is taken is left out.
+REFINEMENTS: dict[str, Callable[[str], list[Edit]]] = {
     "footer": find_footer,
     "script_line": find_script_line,
     "bar_lines": find_bar_lines,
@@ -179,27 +179,27 @@ REFINEMENTS: dict[str, Callable[[str], list[Span]]] = {
 }
 
 
-def find_spans(text: str, refinements: Sequence[str] = ("addresses", "bar_lines")) -> list[Span]:
+def find_edits(text: str, refinements: Sequence[str] = ("addresses", "bar_lines")) -> list[Edit]:
     r"""Spans to replace, as start, end (code points) and replacement; sorted by start, none overlapping.
 
     With the refinements of FineWeb-2, splicing them twice changes nothing more.
 
-    >>> find_spans("to a@b.com from 8.8.8.8")
+    >>> find_edits("to a@b.com from 8.8.8.8")
     [(3, 10, 'email@example.com'), (16, 23, '192.0.2.1')]
     """
-    spans: list[Span] = []
+    edits: list[Edit] = []
     for name, find in REFINEMENTS.items():
         if name in refinements:
-            taken = list(spans)
-            spans = sorted([*taken, *(span for span in find(text) if _is_apart(span, taken))])
-    return spans
+            taken = list(edits)
+            edits = sorted([*taken, *(edit for edit in find(text) if _is_apart(edit, taken))])
+    return edits
 
 
-def _is_apart(span: Span, taken: list[Span]) -> bool:
-    """Whether a span overlaps none of others, which are sorted."""
-    place = bisect(taken, span)
+def _is_apart(edit: Edit, taken: list[Edit]) -> bool:
+    """Whether a edit overlaps none of others, which are sorted."""
+    place = bisect(taken, edit)
     before_ends = taken[place - 1][1] if place else 0
-    return before_ends <= span[0] and (place == len(taken) or span[1] <= taken[place][0])
+    return before_ends <= edit[0] and (place == len(taken) or edit[1] <= taken[place][0])
 
 
 def _is_address(match: re.Match[str]) -> bool:
@@ -211,16 +211,16 @@ def _is_address(match: re.Match[str]) -> bool:
     return bool(_ADDRESS_COMES.search(before) or _ADDRESS_WAS.match(match.string, match.end()))
 
 
-def with_removed(spans: list[Span], removed: list[tuple[int, int]]) -> list[Span]:
-    """Spans to splice and pieces of text to take out, each sorted and apart, as spans that are sorted and apart.
+def with_removed(edits: list[Edit], removed: list[tuple[int, int]]) -> list[Edit]:
+    """Spans to apply and pieces of text to take out, each sorted and apart, as edits that are sorted and apart.
 
     What overlaps a piece that is taken out goes with it, replacement and all.
 
     >>> with_removed([(0, 2, "X"), (5, 6, "Y")], [(4, 8), (8, 9)])
     [(0, 2, 'X'), (4, 8, ''), (8, 9, '')]
     """
-    found: list[Span] = []
-    for start, end, replacement in sorted([*spans, *((start, end, "") for start, end in removed)]):
+    found: list[Edit] = []
+    for start, end, replacement in sorted([*edits, *((start, end, "") for start, end in removed)]):
         if found and start < found[-1][1]:
             found[-1] = (found[-1][0], max(end, found[-1][1]), "")
         else:
@@ -228,17 +228,17 @@ def with_removed(spans: list[Span], removed: list[tuple[int, int]]) -> list[Span
     return found
 
 
-def splice(text: str, spans: list[Span]) -> str:
-    """The text with each span replaced; raises ValueError unless spans are sorted, apart and inside the text.
+def apply_edits(text: str, edits: list[Edit]) -> str:
+    """The text with each edit replaced; raises ValueError unless edits are sorted, apart and inside the text.
 
-    >>> splice("abcd", [(1, 3, "X")])
+    >>> apply_edits("abcd", [(1, 3, "X")])
     'aXd'
     """
     pieces = []
     position = 0
-    for start, end, replacement in spans:
+    for start, end, replacement in edits:
         if not position <= start <= end <= len(text):
-            raise ValueError(f"span ({start}, {end}) overlaps another or leaves the text")
+            raise ValueError(f"edit ({start}, {end}) overlaps another or leaves the text")
         pieces += [text[position:start], replacement]
         position = end
     pieces.append(text[position:])
