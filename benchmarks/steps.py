@@ -13,8 +13,10 @@ from resiliparse.extract.html2text import extract_plain_text
 from benchmarks.measuring import cpu, print_table
 from benchmarks.pages import cuts, html_of, kilobytes_a_page
 from pipeline.config.reading import load_run_config
-from pipeline.passes.annotate.shard import annotate_shard
+from pipeline.output.layout import Layout
+from pipeline.passes.annotate.shard import AnnotateTask, annotate_shard
 from pipeline.passes.annotate.step_clock import StepClock
+from pipeline.plan import STAGES
 
 LEAST = "fastwarc and resiliparse alone"
 RATIO = "all but perplexity, times that"
@@ -50,7 +52,7 @@ def annotate(warc: Path, out: Path) -> dict[str, float]:
     """CPU seconds of annotate by step, with the child that extracts as one of them."""
     config = load_run_config(None, {"inputs": [str(warc)]})
     clock = StepClock()
-    annotate_shard(config, str(warc), out, clock)
+    annotate_shard(AnnotateTask(config, STAGES, str(warc), Layout(out)), clock)
     return clock.seconds
 
 

@@ -40,7 +40,7 @@ def mixture(
 
     An epoch is a pass over a language as its weights have it. Without --temperature and --token-budget each has one.
     """
-    from pipeline.operations.run import make_and_write_mixture
+    from pipeline.operations.mix import make_and_write_mixture
 
     layout = layout_of(output)
     made, written = make_and_write_mixture(

@@ -1,4 +1,7 @@
-"""What annotate depends on besides its input: settings, word lists, models and versions of libraries."""
+"""What annotate depends on besides its input: settings, columns, word lists, models and versions of libraries.
+
+A change of any of it makes annotate run again. Columns count, because a new metric changes what a finished shard lacks.
+"""
 
 from functools import cache
 from importlib.metadata import distributions, version
@@ -7,6 +10,7 @@ from typing import Any
 
 from pipeline.config.reading import LANGUAGE_CONFIGS
 from pipeline.config.run_settings import RunConfig
+from pipeline.config.user_stages import source_file
 from pipeline.execution.commit import sha256_of
 from pipeline.text.language.identifiers import resolve_model
 from pipeline.text.main_text import MODEL as EXTRACTION_MODEL
@@ -44,7 +48,7 @@ TOKENIZERS = [
 
 
 def annotate_state(config: RunConfig) -> dict[str, Any]:
-    """Settings, word lists, models and library versions that annotate reads; a change of any makes it run again."""
+    """Settings, columns, word lists, models and library versions that annotate reads, as JSON."""
     folder = Path(config.language_configs) if config.language_configs else LANGUAGE_CONFIGS
     models = Path(__file__).resolve().parents[1] / "models"
     files = sorted(folder.glob("*_words/*.txt")) + sorted(
@@ -54,12 +58,30 @@ def annotate_state(config: RunConfig) -> dict[str, Any]:
     digests = {
         path.name + path.parent.name: _digest(path, path.stat().st_mtime_ns) for path in files if path.suffix != ".md"
     }
+    digests |= _stage_digests(config)
     gate = [config.lid.gate.model] if config.lid.gate else []
     digests |= {f"lid {name}": _model_digest(name) for name in (config.lid.model, *gate)}
     versions = _versions()
     if config.segmenter == "datatrove":
         versions = versions | {name: version(name) for name in TOKENIZERS if any(distributions(name=name))}
-    return {"format": FORMAT, "settings": config.annotate_settings(), "files": digests, "versions": versions}
+    return {
+        "format": FORMAT,
+        "settings": config.annotate_settings(),
+        "files": digests,
+        "versions": versions,
+    }
+
+
+def _stage_digests(config: RunConfig) -> dict[str, str]:
+    """The source of each stage of the user's own, and the files that its settings name."""
+    files: dict[str, Path] = {}
+    for stage in config.stages:
+        if source := source_file(stage.use):
+            files[f"stage {stage.use}"] = source
+        for name, value in stage.settings.items():
+            if isinstance(value, str) and Path(value).is_file():
+                files[f"stage {stage.use} {name}"] = Path(value)
+    return {name: _digest(path, path.stat().st_mtime_ns) for name, path in files.items()}
 
 
 @cache

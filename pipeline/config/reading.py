@@ -127,6 +127,8 @@ def load_run_config(recipe: Path | None, overrides: Mapping[str, Any] | None = N
     for key in ("language_configs", "models"):
         if path and isinstance(raw.get(key), str) and raw[key]:
             raw[key] = os.path.abspath(path.parent / raw[key])
+    if path and isinstance(raw.get("stages"), list):
+        raw["stages"] = [_stage_beside(path, stage) for stage in raw["stages"]]
     merged = merge(raw, overrides or {})
     if isinstance(merged.get("baseline"), list):  # outputs stand in the working folder, as this run's does
         merged["baseline"] = [text if "://" in text else os.path.abspath(text) for text in merged["baseline"]]
@@ -134,6 +136,24 @@ def load_run_config(recipe: Path | None, overrides: Mapping[str, Any] | None = N
         return RunConfig.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(describe(str(path or "--set"), error)) from None
+
+
+def _stage_beside(recipe: Path, stage: Any) -> Any:
+    """A stage of the user's own with the files that it names beside the config file as absolute paths."""
+    if not isinstance(stage, dict):
+        return stage
+    stage = dict(stage)
+    where, colon, name = str(stage.get("use", "")).rpartition(":")
+    if where.endswith(".py"):
+        stage["use"] = f"{os.path.abspath(recipe.parent / where)}{colon}{name}"
+    if isinstance(settings := stage.get("settings"), dict):
+        stage["settings"] = {
+            key: os.path.abspath(recipe.parent / value)
+            if isinstance(value, str) and (recipe.parent / value).is_file()
+            else value
+            for key, value in settings.items()
+        }
+    return stage
 
 
 def _beside(recipe: Path, text: Any) -> Any:

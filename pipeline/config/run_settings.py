@@ -217,6 +217,17 @@ class ExecutionConfig(Strict):
     task_memory_bytes: int = Field(2 * 2**30, gt=0)
 
 
+class StageConfig(Strict):
+    """A stage of the user's own: it runs behind Glotmill's, and its columns are known to rules, histograms and clean/.
+
+    `use` is "package.module:Class", or "folder/file.py:Class" beside the config file; `settings` are the keyword
+    arguments of the class.
+    """
+
+    use: str = Field(pattern=r"^[^:]+:[A-Za-z_][A-Za-z0-9_]*$")
+    settings: dict[str, Any] = {}
+
+
 Refinement = Literal["addresses", "bar_lines", "footer", "script_line"]
 
 
@@ -245,6 +256,7 @@ class RunConfig(Strict):
     select: SelectConfig = SelectConfig()
     rebalance: RebalanceConfig = RebalanceConfig()
     execution: ExecutionConfig = ExecutionConfig()
+    stages: tuple[StageConfig, ...] = ()
 
     def group_of(self, label: str) -> str:
         """The deduplication partition of a label: the group that names it, else the label itself."""

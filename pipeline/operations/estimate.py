@@ -8,7 +8,9 @@ from pathlib import Path
 
 from pipeline.config.run_settings import RunConfig
 from pipeline.execution.storage import ObjectPath, locate
-from pipeline.passes.annotate.shard import annotate_shard
+from pipeline.output.layout import Layout
+from pipeline.passes.annotate.shard import AnnotateTask, annotate_shard
+from pipeline.plan import STAGES
 
 REQUESTS_MAX = 50
 
@@ -34,7 +36,9 @@ def estimate(config: RunConfig, inputs: list[str], sample: int) -> Estimate:
     total = total_bytes(inputs)
     before = _cpu_seconds()
     with tempfile.TemporaryDirectory(prefix="glotmill-estimate-") as scratch:
-        documents = sum(annotate_shard(config, path, Path(scratch)).documents for path in chosen)
+        documents = sum(
+            annotate_shard(AnnotateTask(config, STAGES, path, Layout(Path(scratch)))).documents for path in chosen
+        )
         sizes = {
             folder: sum(file.stat().st_size for file in (Path(scratch) / folder).glob("*"))
             for folder in ("annotated", "dropped")

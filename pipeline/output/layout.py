@@ -131,6 +131,10 @@ class Layout:
         """Manifests of a shard group of the plan in one file: 90,000 shards need not be opened one by one."""
         return self.root / "annotated" / f"shard-group-{number:05d}.json"
 
+    def cached_failures(self, shard: str) -> Location:
+        """Pages of a shard that stopped two fresh extraction processes, by sha256 of the page."""
+        return self.root / "quarantine" / f"{shard}.json"
+
     def quarantined(self, shard: str) -> Location:
         """Why a shard could not be annotated; exists only for one that failed every attempt."""
         return self.root / "quarantine" / f"{shard}.failed.json"

@@ -1,21 +1,18 @@
 """payload -> encoding, what the page declares and main text, decoded, extracted in a watched child, repaired."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.config.run_settings import RunConfig
+from pipeline.config.run_settings import ReadConfig
 from pipeline.schema.columns import MEASURED, METADATA, PAYLOAD, RECORD, TEXT, schema
-from pipeline.stages.contract import add_columns
+from pipeline.stages.contract import ExtractPages, StageContext, add_columns
 from pipeline.text.decode import to_utf8
-from pipeline.text.main_text import Utf8
-from pipeline.text.main_text.extractors import Extraction
 from pipeline.text.repair import clean, repair_encoding
 
 HTML_TYPES = ("text/html", "application/xhtml+xml")
-ExtractPages = Callable[[Iterable[Utf8]], Iterable[Extraction]]
 COUNTED_BYTES = 65_536  # of a page at once: what counting takes beside it stays in the cache
 
 
@@ -29,17 +26,23 @@ class ExtractText:
     reads = schema({"warc_type": RECORD["warc_type"]}, PAYLOAD)
     adds = schema(METADATA, TEXT, MEASURED)
 
-    def __init__(self, config: RunConfig, extract_pages: ExtractPages) -> None:
-        self.config = config
+    def __init__(self, read: ReadConfig, repair: str, extract_pages: ExtractPages) -> None:
+        self.max_tags = read.max_tags
+        self.repair = repair
         self.extract_pages = extract_pages
         # one tag with a megabyte of attributes makes every HTML parser quadratic
-        self._longest_tag = min(config.read.max_tag_bytes, 60_000)
+        self._longest_tag = min(read.max_tag_bytes, 60_000)
         self._long_tag = re.compile(rb"<[A-Za-z][^>]{%d}" % self._longest_tag)
+
+    @classmethod
+    def build(cls, context: StageContext) -> "ExtractText":
+        """See StageClass.build."""
+        return cls(context.config.read, context.config.extract.repair, context.extract_pages)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Rows without text get a drop reason: empty_body, not_html, undecodable, too_many_tags, no_text, ..."""
         rows = table.num_rows
-        repair = self.config.extract.repair
+        repair = self.repair
         encodings: list[object] = [None] * rows
         sources: list[object] = [None] * rows
         drops: list[str | None] = [None] * rows
@@ -97,7 +100,7 @@ class ExtractText:
             return None
         if payload.find(b"<", 0, 65_536) < 0:
             return "body_not_html"
-        most = self.config.read.max_tags
+        most = self.max_tags
         if len(payload) > most and _count(payload, ord("<")) > most:
             return "too_many_tags"
         return "tag_too_long" if self._has_long_tag(payload) else None

@@ -1,14 +1,15 @@
 """text -> label, score, other labels, script (fastText and a count of characters)."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
 import pyarrow as pa
 
-from pipeline.config.run_settings import RunConfig
+from pipeline.config.run_settings import LanguagesConfig, LidConfig
 from pipeline.schema.columns import LANGUAGE, MEASURED, schema
-from pipeline.stages.contract import add_columns
+from pipeline.stages.contract import StageContext, add_columns
 from pipeline.text.language.identifiers import Identification, LanguageIdentifier
 
 NOTHING = Identification(None, None, [], None, 0.0, 0.0)
@@ -21,10 +22,17 @@ class IdentifyLanguage:
     reads = schema(MEASURED)
     adds = schema(LANGUAGE)
 
-    def __init__(self, config: RunConfig) -> None:
-        self.config = config
-        self.identifier = _identifier(config.lid.model)
-        self.gate = _identifier(config.lid.gate.model) if config.lid.gate else None
+    def __init__(self, lid: LidConfig, languages: LanguagesConfig, group_of: Callable[[str], str]) -> None:
+        self.lid = lid
+        self.languages = languages
+        self.group_of = group_of
+        self.identifier = _identifier(lid.model)
+        self.gate = _identifier(lid.gate.model) if lid.gate else None
+
+    @classmethod
+    def build(cls, context: StageContext) -> "IdentifyLanguage":
+        """See StageClass.build."""
+        return cls(context.config.lid, context.config.languages, context.config.group_of)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Drop reasons: language_gate, language_unknown, language_not_wanted; the dropped row has label and score.
@@ -34,7 +42,7 @@ class IdentifyLanguage:
         texts = table["measured_text"].to_pylist()
         found, drops = self._taken_by_gate(texts)
         rest = [row for row, drop in enumerate(drops) if drop is None]
-        answers = self.identifier.identify([texts[row] for row in rest], self.config.lid.max_characters)
+        answers = self.identifier.identify([texts[row] for row in rest], self.lid.max_characters)
         for row, one in zip(rest, answers, strict=True):
             found[row], drops[row] = one, self._drop(one.label, one.score)
         columns: dict[str, list[object]] = {name: [] for name in LANGUAGE}
@@ -47,16 +55,16 @@ class IdentifyLanguage:
             columns["top_langs"].append(json.dumps(dict(one.top), ensure_ascii=False) if one.top else None)
             columns["script"].append(one.script)
             columns["script_fraction"].append(one.label_script_share)
-            columns["group"].append(self.config.group_of(one.label) if one.label else None)
+            columns["group"].append(self.group_of(one.label) if one.label else None)
         return add_columns(table, self.adds, columns, drops)
 
     def _taken_by_gate(self, texts: list[str]) -> tuple[list[Identification], list[str | None]]:
         """What the gate says of each text, with its label and score, and language_gate where it takes the text."""
         drops: list[str | None] = [None] * len(texts)
-        gate = self.config.lid.gate
+        gate = self.lid.gate
         if gate is None or self.gate is None:
             return [NOTHING] * len(texts), drops
-        found = self.gate.identify(texts, self.config.lid.max_characters)
+        found = self.gate.identify(texts, self.lid.max_characters)
         for row, one in enumerate(found):
             score = dict(one.top).get(gate.label, 0.0)
             if score > gate.min_score:
@@ -65,9 +73,9 @@ class IdentifyLanguage:
         return found, drops
 
     def _drop(self, label: str | None, score: float | None) -> str | None:
-        if label is None or score is None or score < self.config.lid.min_score:
+        if label is None or score is None or score < self.lid.min_score:
             return "language_unknown"
-        wanted = self.config.languages
+        wanted = self.languages
         if (wanted.include and label not in wanted.include) or label in wanted.exclude:
             return "language_not_wanted"
         return None

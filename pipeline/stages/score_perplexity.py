@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.config.run_settings import RunConfig
 from pipeline.schema.columns import LANGUAGE, MEASURED, PERPLEXITY, schema
-from pipeline.stages.contract import add_columns
+from pipeline.stages.contract import StageContext, add_columns
 from pipeline.text.perplexity import CALIBRATION_FILE, MODELS, LanguageModel, available_models
 
 
@@ -18,22 +17,28 @@ class ScorePerplexity:
     reads = schema(MEASURED, {"label": LANGUAGE["label"]})
     adds = schema(PERPLEXITY)
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, models: dict[str, LanguageModel]) -> None:
+        self.models = models
+
+    @classmethod
+    def build(cls, context: StageContext) -> "ScorePerplexity":
+        """See StageClass.build."""
+        config = context.config
         folder = Path(config.models) if config.models else MODELS
-        found = available_models(folder) if config.perplexity else {}
-        self.models = {label: _model(path, _changed(path)) for label, path in found.items()}
+        folders = available_models(folder) if config.perplexity else {}
+        return cls({label: _model(path, _changed(path)) for label, path in folders.items()})
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Never drops a row."""
         texts, labels = table["measured_text"].to_pylist(), table["label"].to_pylist()
         columns: dict[str, list[object]] = {name: [None] * table.num_rows for name in PERPLEXITY}
         for label in sorted(set(labels) & set(self.models)):
-            rows = [row for row, one in enumerate(labels) if one == label]
+            rows = [row for row, label_of_row in enumerate(labels) if label_of_row == label]
             for row, scores in zip(rows, self.models[label].score_all([texts[row] for row in rows]), strict=True):
                 if scores is not None:
                     for name, value in zip(PERPLEXITY, scores, strict=True):
                         columns[name][row] = value
-        return add_columns(table, self.adds, columns, [None] * table.num_rows)
+        return add_columns(table, self.adds, columns)
 
 
 @cache

@@ -19,12 +19,16 @@ ANNOTATE = """
 import json, sys
 from pathlib import Path
 from pipeline.config.run_settings import RunConfig
-from pipeline.passes.annotate.shard import annotate_shard
+import msgspec
+from pipeline.output.layout import Layout
+from pipeline.passes.annotate.shard import AnnotateTask, annotate_shard
+from pipeline.plan import STAGES
 source, warm, output = sys.argv[1:]
-annotate_shard(RunConfig(), source, Path(warm))
+annotate_shard(AnnotateTask(RunConfig(), STAGES, source, Layout(Path(warm))))
 print("ready", flush=True)
 sys.stdin.readline()
-print(json.dumps([annotate_shard(RunConfig(), source, Path(output) / str(number)) for number in range(3)]))
+tasks = [AnnotateTask(RunConfig(), STAGES, source, Layout(Path(output) / str(number))) for number in range(3)]
+print(json.dumps([msgspec.to_builtins(annotate_shard(task)) for task in tasks]))
 """
 
 CREATE = """

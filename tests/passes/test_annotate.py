@@ -10,8 +10,9 @@ import pytest
 
 from pipeline.config.reading import load_run_config
 from pipeline.execution.commit import write_json
-from pipeline.output.layout import shard_name
-from pipeline.passes.annotate.shard import annotate_shard
+from pipeline.output.layout import Layout, shard_name
+from pipeline.passes.annotate.shard import AnnotateTask, annotate_shard
+from pipeline.plan import STAGES
 from tests.make_warc import Page, page_record_id, write_warc
 
 SENTENCE = "The weather was so fine that we all went for a long walk along the river, and it took us the whole day."
@@ -31,7 +32,9 @@ def test_a_page_that_killed_its_children_is_not_tried_again_and_the_others_keep_
     (tmp_path / "out" / "quarantine").mkdir(parents=True)
     write_json(tmp_path / "out" / "quarantine" / f"{shard_name(str(warc))}.json", faults)
 
-    annotate_shard(load_run_config(None, {"inputs": [str(warc)]}), str(warc), tmp_path / "out")
+    annotate_shard(
+        AnnotateTask(load_run_config(None, {"inputs": [str(warc)]}), STAGES, str(warc), Layout(tmp_path / "out"))
+    )
 
     texts, losses = (
         pq.read_table(tmp_path / "out" / name / f"{shard_name(str(warc))}.parquet") for name in ("annotated", "dropped")
@@ -50,7 +53,9 @@ def test_what_is_loaded_is_frozen_once_a_process_and_nothing_of_later_shards(tmp
     for name in ("a", "b"):
         warc = tmp_path / f"{name}.warc.gz"
         write_warc(warc, [Page(f"https://example.org/{name}", f"<p>{SENTENCE}</p>".encode())])
-        annotate_shard(load_run_config(None, {"inputs": [str(warc)]}), str(warc), tmp_path / "out")
+        annotate_shard(
+            AnnotateTask(load_run_config(None, {"inputs": [str(warc)]}), STAGES, str(warc), Layout(tmp_path / "out"))
+        )
         counts.append(gc.get_freeze_count())
     assert counts[0] > 10_000
     assert counts[1] <= counts[0]

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from pipeline.config.reading import load_run_config
 from pipeline.config.run_settings import RunConfig
 from pipeline.errors import ConfigError
 from pipeline.schema.columns import METRIC, PAYLOAD, RECORD, schema
-from pipeline.stages.contract import apply
+from pipeline.stages.contract import StageContext, apply
 from pipeline.stages.extract_text import ExtractText
+from pipeline.stages.find_edits import FindEdits
 from pipeline.stages.identify_language import IdentifyLanguage
 from pipeline.stages.measure_quality import MeasureQuality
 from pipeline.stages.score_perplexity import ScorePerplexity
+from pipeline.stages.sign_documents import SignDocuments
 from pipeline.text.edits import apply_edits
 from pipeline.text.main_text.extractors import extract
 from pipeline.text.perplexity import MODELS
@@ -42,13 +45,17 @@ def identified(config: RunConfig, texts: list[str]) -> pa.Table:
         for number, text in enumerate(texts)
     ]
     table = pa.Table.from_pylist(rows, schema=schema(RECORD, PAYLOAD).append(pa.field("drop_reason", pa.string())))
-    table = apply(ExtractText(config, lambda pages: [extract(page) for page in pages]), table)
-    return apply(IdentifyLanguage(config), table)
+    context = StageContext(config, lambda pages: map(extract, pages))
+    return apply(IdentifyLanguage.build(context), apply(ExtractText.build(context), table))
 
 
 def annotated(config: RunConfig, texts: list[str]) -> pa.Table:
     """The same, measured."""
-    return apply(MeasureQuality(config), identified(config, texts))
+    context = StageContext(config, lambda pages: map(extract, pages))
+    table = identified(config, texts)
+    for stage in (MeasureQuality, FindEdits, SignDocuments):
+        table = apply(stage.build(context), table)
+    return table
 
 
 def config_with(**switches: Any) -> RunConfig:
@@ -136,12 +143,12 @@ def test_the_segmenter_of_the_config_counts_the_words() -> None:
 
 
 def test_models_are_kept_from_shard_to_shard_and_a_model_that_was_trained_again_is_another(tmp_path: Path) -> None:
-    config = load_run_config(None)
-    assert IdentifyLanguage(config).identifier is IdentifyLanguage(config).identifier
+    context = StageContext(load_run_config(None), lambda pages: map(extract, pages))
+    assert IdentifyLanguage.build(context).identifier is IdentifyLanguage.build(context).identifier
     folder = tmp_path / "spa_Latn"
     shutil.copytree(MODELS / "spa_Latn", folder)
-    config = load_run_config(None, {"models": str(tmp_path)})
-    first = ScorePerplexity(config).models["spa_Latn"]
-    assert ScorePerplexity(config).models["spa_Latn"] is first
+    context = replace(context, config=load_run_config(None, {"models": str(tmp_path)}))
+    first = ScorePerplexity.build(context).models["spa_Latn"]
+    assert ScorePerplexity.build(context).models["spa_Latn"] is first
     os.utime(folder / "calibration.json", ns=(1, 1))
-    assert ScorePerplexity(config).models["spa_Latn"] is not first
+    assert ScorePerplexity.build(context).models["spa_Latn"] is not first

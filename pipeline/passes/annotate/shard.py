@@ -1,99 +1,94 @@
-"""annotate: one input file in, one Parquet of documents out, one of dropped records, one manifest.
+"""annotate one shard: one input file in, one Parquet of documents out, one of dropped records, one manifest.
 
-Every measurement is made here, in one pass; nothing is decided but what costs too much to measure.
+A reader gives the records as rows, each stage appends its columns to tables of them, and what is kept and what is
+dropped is counted and written. Every measurement is made here, in one pass; nothing is decided but what costs too much
+to measure.
 """
 
 import gc
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.compute  # pa.compute is there only once someone has imported it
-import pyarrow.parquet as pq
 
 from pipeline.config.dependencies import annotate_state
 from pipeline.config.fingerprint import fingerprint
 from pipeline.config.run_settings import RunConfig
+from pipeline.config.user_stages import annotated_schema, build_user_stage
 from pipeline.errors import BusyError
-from pipeline.execution.commit import committed, create_manifest, finished, names_full_storage, sha256_of
+from pipeline.execution.commit import create_manifest, finished, sha256_of
 from pipeline.execution.sandbox.parent import kept_extractor
-from pipeline.execution.storage import Location, ObjectPath, local_copy, locate
-from pipeline.output.layout import shard_name
+from pipeline.execution.storage import ObjectPath, local_copy, locate
+from pipeline.output.layout import Layout, shard_name
 from pipeline.passes.annotate.accounts import RecordAccounts
 from pipeline.passes.annotate.cached_failures import CachedFailures
+from pipeline.passes.annotate.shard_files import ShardFiles, split_by_drop_reason
 from pipeline.passes.annotate.source_rows import Source, batches, source_rows
 from pipeline.passes.annotate.step_clock import StepClock
-from pipeline.schema.columns import ANNOTATED, DROPPED, MEASURED, PAYLOAD
+from pipeline.schema.columns import MEASURED, PAYLOAD
 from pipeline.schema.manifests import ShardDigests, ShardManifest
-from pipeline.stages.contract import Stage, apply
-from pipeline.stages.extract_text import ExtractText
-from pipeline.stages.identify_language import IdentifyLanguage
-from pipeline.stages.measure_quality import MeasureQuality
-from pipeline.stages.score_perplexity import ScorePerplexity
+from pipeline.stages.contract import Stage, StageClass, StageContext, apply
 
 logger = logging.getLogger(__name__)
 
 
-def annotate_shard(
-    config: RunConfig, file_path: str, output: Location, clock: StepClock | None = None
-) -> ShardManifest:
+@dataclass(frozen=True)
+class AnnotateTask:
+    """One input file, the stages that its records go through, and the output that the shard belongs to."""
+
+    config: RunConfig
+    stages: tuple[StageClass, ...]
+    file_path: str  # as the plan names the file
+    layout: Layout
+
+
+def annotate_shard(task: AnnotateTask, clock: StepClock | None = None) -> ShardManifest:
     """Annotate one file; returns its manifest. Does nothing where a manifest with the same fingerprint exists.
 
     Any number of processes may do this at once for one file: they write the same bytes, and the first to create the
     manifest has made the shard. A local file that changed its size is read again; what a URL names is taken not to
-    change.
+    change. Raises InputError for a file that cannot be opened, BusyError where another run with other settings has
+    just made the shard.
     """
-    source = locate(file_path)
-    manifest_path = output / "annotated" / f"{shard_name(file_path)}.json"
+    source = locate(task.file_path)
+    manifest_path = task.layout.annotated_manifest(shard_name(task.file_path))
     size = None if isinstance(source, ObjectPath) else source.stat().st_size
-    key = fingerprint([annotate_state(config), file_path, size])
+    key = fingerprint([annotate_state(task.config), task.file_path, size])
     if (manifest := finished(manifest_path, ShardManifest, key)) is not None:
         return manifest
     manifest_path.unlink(missing_ok=True)  # of other settings: the data beside it are about to be replaced
     with local_copy(source) as local:
-        manifest = _annotate(config, file_path, local, output, key, clock or StepClock())
+        manifest = _annotate(task, local, key, clock or StepClock())
     if not create_manifest(manifest_path, manifest) and finished(manifest_path, ShardManifest, key) is None:
         raise BusyError(f"{manifest_path}: another run with other settings has just made it; end that run first")
     return manifest
 
 
-def _annotate(
-    config: RunConfig, file_path: str, local: Path, output: Location, key: str, clock: StepClock
-) -> ShardManifest:
-    shard = shard_name(file_path)
+def _annotate(task: AnnotateTask, local: Path, key: str, clock: StepClock) -> ShardManifest:
+    """Write the two files of the shard from the bytes in `local`; returns the manifest with the fingerprint `key`."""
+    config, shard = task.config, shard_name(task.file_path)
     accounts = RecordAccounts()
     child = kept_extractor(config.extract.extractor, config.extract.cpu_seconds, config.extract.memory_bytes)
-    used = child.cpu_used()
+    used_before = child.cpu_used()
     clock.lap("start")
-    annotated = output / "annotated" / f"{shard}.parquet"
-    dropped = output / "dropped" / f"{shard}.parquet"
-    with (
-        committed(annotated) as documents_path,
-        committed(dropped) as dropped_path,
-    ):
-        with (
-            pq.ParquetWriter(documents_path, ANNOTATED, compression="zstd", write_page_index=True) as documents,
-            pq.ParquetWriter(dropped_path, DROPPED, compression="zstd") as losses,
-        ):
-            cached_failures = CachedFailures(output / "quarantine" / f"{shard}.json", child)
-            stages: list[Stage] = [
-                ExtractText(config, cached_failures.extract),
-                IdentifyLanguage(config),
-                MeasureQuality(config),
-                ScorePerplexity(config),
-            ]
-            _run(config, Source(file_path, local), stages, accounts, documents, losses, clock)
+    with ShardFiles(task.layout, shard, annotated_schema(config.stages), accounts) as files:
+        cached_failures = CachedFailures(task.layout.cached_failures(shard), child)
+        context = StageContext(config, cached_failures.extract)
+        stages = [stage.build(context) for stage in task.stages]
+        stages += [build_user_stage(stage) for stage in config.stages]
+        _run_stages(config, Source(task.file_path, local), stages, files, clock)
+        files.close()
         clock.lap("write_files")
-        digests = ShardDigests(annotated=sha256_of(documents_path), dropped=sha256_of(dropped_path))
+        digests = ShardDigests(annotated=sha256_of(files.documents_path), dropped=sha256_of(files.dropped_path))
     clock.lap("checksums")
-    clock.add("child that extracts", child.cpu_used() - used)
+    clock.add("sandboxed extractor", child.cpu_used() - used_before)
     steps = ", ".join(f"{step} {seconds:.2f}" for step, seconds in clock.seconds.items())
     logger.info("annotate %s: %d documents, CPU seconds by step: %s", shard, accounts.documents, steps)
     return ShardManifest(
         fingerprint=key,
         shard=shard,
-        file_path=file_path,
+        file_path=task.file_path,
         file_bytes=local.stat().st_size,
         records_by_type=dict(sorted(accounts.types.items())),
         record_bytes=accounts.record_bytes,
@@ -107,92 +102,29 @@ def _annotate(
     )
 
 
-def _run(
-    config: RunConfig,
-    source: Source,
-    stages: list[Stage],
-    accounts: RecordAccounts,
-    documents: pq.ParquetWriter,
-    losses: pq.ParquetWriter,
-    clock: StepClock,
+def _run_stages(
+    config: RunConfig, source: Source, stages: Sequence[Stage], files: ShardFiles, clock: StepClock
 ) -> None:
-    segment: list[pa.Table] = []
-    lost: list[pa.Table] = []
-    rows = size = 0
-    for kept, gone in batches(source_rows(config, source, accounts)):
-        _lose(gone, lost, accounts)
-        clock.lap("read_warc")
+    """Send the rows of a file through the stages, a table of so many at a time. A stage sees kept rows only."""
+    for kept, dropped in batches(source_rows(config, source, files.accounts)):
+        files.drop(dropped)
+        clock.lap("read_records")
         for stage in stages:
             kept = apply(stage, kept)
             if stage.name == "extract_text":
                 kept = kept.drop_columns(list(PAYLOAD))  # before rows are parted, which copies them
-            kept, gone = _part(kept)
-            _lose(gone, lost, accounts)
+            kept, dropped = split_by_drop_reason(kept)
+            files.drop(dropped)
             clock.lap(stage.name)
-        kept = kept.drop_columns(list(MEASURED))
-        segment.append(kept)
+        files.keep(kept.drop_columns(list(MEASURED)))
         _freeze_loaded()
-        rows += kept.num_rows
-        size += kept.nbytes
-        if rows >= config.execution.sorted_run_records or size >= config.execution.sorted_run_bytes:
-            _flush(segment, lost, accounts, documents, losses)
-            rows = size = 0
+        if files.is_full(config.execution.sorted_run_records, config.execution.sorted_run_bytes):
+            files.write_sorted_run()
         clock.lap("write_files")
-    _flush(segment, lost, accounts, documents, losses)
+    files.write_sorted_run()
 
 
 @cache
 def _freeze_loaded() -> None:
-    """Spare the garbage collector what a process has loaded by the end of its first shard group: it is there to
-    stay."""
+    """Spare the garbage collector what a process has loaded by the end of its first table: it is there to stay."""
     gc.freeze()
-
-
-def _part(table: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Kept and dropped rows."""
-    reasons = table["drop_reason"]
-    if reasons.null_count == table.num_rows:
-        return table, table.slice(0, 0)
-    is_kept = reasons.is_null()
-    return table.filter(is_kept), table.filter(pa.compute.invert(is_kept))
-
-
-def _lose(gone: pa.Table, lost: list[pa.Table], accounts: RecordAccounts) -> None:
-    if not gone.num_rows:
-        return
-    accounts.reasons.update(gone["drop_reason"].to_pylist())
-    columns = [
-        gone[field.name] if field.name in gone.column_names else pa.nulls(gone.num_rows, field.type)
-        for field in DROPPED
-    ]
-    lost.append(pa.table(columns, schema=DROPPED))
-
-
-def _flush(
-    segment: list[pa.Table],
-    lost: list[pa.Table],
-    accounts: RecordAccounts,
-    documents: pq.ParquetWriter,
-    losses: pq.ParquetWriter,
-) -> None:
-    if lost:
-        with names_full_storage(losses.where):
-            losses.write_table(pa.concat_tables(lost).sort_by("warc_offset"))
-        lost.clear()
-    rows = pa.concat_tables(segment).select(ANNOTATED.names) if segment else None
-    segment.clear()
-    if rows is None or not rows.num_rows:
-        return
-    order = [
-        ("group", "ascending"),
-        ("label", "ascending"),
-        ("warc_offset", "ascending"),
-        ("id", "ascending"),
-    ]
-    rows = rows.sort_by(order).cast(ANNOTATED)
-    accounts.documents += rows.num_rows
-    accounts.labels.update(rows["label"].to_pylist())
-    accounts.characters += sum(rows["character_count"].to_pylist())
-    accounts.runs.append(rows.num_rows)
-    with names_full_storage(documents.where):
-        documents.write_table(rows, row_group_size=10_000)

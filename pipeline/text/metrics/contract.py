@@ -10,6 +10,9 @@ from pipeline.text.metrics.view import TextView
 
 DECIMALS = 4  # metrics are stored to 1e-4, far below the distance between two thresholds
 Value = int | float | None
+Reads = Literal["characters", "words", "lines", "document"]
+"""What a metric is of: its characters; its words, so that an excerpt will do; its cut into lines and paragraphs; or
+the whole document, because it grows with the text."""
 _F = TypeVar("_F", bound=Callable[..., Value])
 
 
@@ -31,6 +34,7 @@ class Metric:
     low: float  # lower edge of its histogram
     high: float  # upper edge; larger values are counted beyond it
     function: Callable[[TextView, WordLists], Value]
+    reads: Reads
 
 
 METRICS: dict[str, Metric] = {}
@@ -42,13 +46,14 @@ def metric(function: _F) -> _F: ...
 
 
 @overload
-def metric(*, low: float = 0.0, high: float = 1.0) -> Callable[[_F], _F]: ...
+def metric(*, reads: Reads = "words", low: float = 0.0, high: float = 1.0) -> Callable[[_F], _F]: ...
 
 
-def metric(function: Any = None, *, low: float = 0.0, high: float = 1.0) -> Any:
+def metric(function: Any = None, *, reads: Reads = "words", low: float = 0.0, high: float = 1.0) -> Any:
     """Enter a function of a view, or of a view and word lists, in METRICS; its name is the column's.
 
-    It is `int64` if it is annotated to return an int, else `float64`.
+    It is `int64` if it is annotated to return an int, else `float64`. `reads` says what a text must have for the value
+    to mean something, so that rules on excerpts can leave out metrics of lines and of whole documents.
     """
 
     def register(function: _F) -> _F:
@@ -64,6 +69,7 @@ def metric(function: Any = None, *, low: float = 0.0, high: float = 1.0) -> Any:
             low=low,
             high=high,
             function=function if takes_lists else lambda view, lists: function(view),
+            reads=reads,
         )
         return function
 

@@ -23,7 +23,7 @@ def _length(items: list[str] | set[str]) -> int:
     return sum(map(len, items))
 
 
-@metric(high=10_000_000)
+@metric(reads="document", high=10_000_000)
 def character_count(view: TextView) -> int:
     r"""Number of code points, newlines included; 0 or more.
 
@@ -33,7 +33,7 @@ def character_count(view: TextView) -> int:
     return len(view.text)
 
 
-@metric(high=1_000_000)
+@metric(reads="document", high=1_000_000)
 def segment_count(view: TextView) -> int:
     """Number of words, symbols included; 0 or more. What `_per_word` metrics divide by, as in datatrove.
 
@@ -43,7 +43,7 @@ def segment_count(view: TextView) -> int:
     return view.segment_count
 
 
-@metric(high=1_000_000)
+@metric(reads="document", high=1_000_000)
 def word_count(view: TextView) -> int:
     """Number of words that are not symbols; 0 or more. Source: Gopher, appendix A.1.
 
@@ -53,7 +53,7 @@ def word_count(view: TextView) -> int:
     return view.word_count
 
 
-@metric(high=100_000)
+@metric(reads="document", high=100_000)
 def line_count(view: TextView) -> int:
     r"""Number of lines that are not blank; 0 or more.
 
@@ -94,7 +94,7 @@ def ellipsis_per_word(view: TextView) -> float | None:
     return _ratio(view.text.count("...") + view.text.count("\N{HORIZONTAL ELLIPSIS}"), view.segment_count)
 
 
-@metric
+@metric(reads="lines")
 def bullet_line_fraction(view: TextView) -> float | None:
     r"""Fraction of lines that begin with a bullet or a hyphen; in [0, 1], None without lines.
 
@@ -107,7 +107,7 @@ def bullet_line_fraction(view: TextView) -> float | None:
     return _ratio(sum(line.lstrip().startswith(starts) for line in view.all_lines), len(view.all_lines))
 
 
-@metric
+@metric(reads="lines")
 def ellipsis_line_fraction(view: TextView) -> float | None:
     r"""Fraction of lines that end with an ellipsis; in [0, 1], None without lines.
 
@@ -130,7 +130,7 @@ def alphabetic_word_fraction(view: TextView) -> float | None:
     return _ratio(view.alphabetic_count, view.segment_count)
 
 
-@metric(high=100)
+@metric(reads="document", high=100)
 def stop_word_count(view: TextView, lists: WordLists) -> int | None:
     """Number of distinct stop words present, compared as written; 0 or more, None without a list.
 
@@ -140,7 +140,7 @@ def stop_word_count(view: TextView, lists: WordLists) -> int | None:
     return view.listed_words(lists.stop_words)[1] if lists.stop_words else None
 
 
-@metric
+@metric(reads="lines")
 def duplicate_paragraph_fraction(view: TextView) -> float | None:
     r"""Fraction of paragraphs that repeat an earlier one; in [0, 1], None for an empty text.
 
@@ -150,7 +150,7 @@ def duplicate_paragraph_fraction(view: TextView) -> float | None:
     return 1 - len(set(view.paragraphs)) / len(view.paragraphs) if view.text else None
 
 
-@metric
+@metric(reads="lines")
 def duplicate_paragraph_character_fraction(view: TextView) -> float | None:
     r"""Fraction of characters in paragraphs that repeat an earlier one; in [0, 1], None for an empty text.
 
@@ -160,7 +160,7 @@ def duplicate_paragraph_character_fraction(view: TextView) -> float | None:
     return _ratio(_length(view.paragraphs) - _length(set(view.paragraphs)), len(view.text))
 
 
-@metric
+@metric(reads="lines")
 def duplicate_line_fraction(view: TextView) -> float | None:
     r"""Fraction of lines that repeat an earlier one; in [0, 1], None for an empty text.
 
@@ -173,7 +173,7 @@ def duplicate_line_fraction(view: TextView) -> float | None:
     return 1 - len(set(view.line_runs)) / len(view.line_runs) if view.text else None
 
 
-@metric
+@metric(reads="lines")
 def duplicate_line_character_fraction(view: TextView) -> float | None:
     r"""Fraction of characters in lines that repeat an earlier one; in [0, 1], None for an empty text.
 
@@ -215,7 +215,7 @@ for _n in (5, 6, 7, 8, 9, 10):
     _duplicate_n_gram_metric(_n)
 
 
-@metric
+@metric(reads="lines")
 def terminal_punctuation_line_fraction(view: TextView) -> float | None:
     r"""Fraction of lines whose last character ends a sentence; in [0, 1], None without lines.
 
@@ -228,7 +228,7 @@ def terminal_punctuation_line_fraction(view: TextView) -> float | None:
     return _ratio(sum(line[-1] in TERMINAL for line in view.lines), len(view.lines))
 
 
-@metric
+@metric(reads="lines")
 def short_line_fraction(view: TextView) -> float | None:
     """Fraction of lines of 30 characters or fewer; in [0, 1], None without lines.
 
@@ -240,7 +240,7 @@ def short_line_fraction(view: TextView) -> float | None:
     return _ratio(sum(len(line) <= SHORT_LINE for line in view.lines), len(view.lines))
 
 
-@metric
+@metric(reads="lines")
 def repeated_line_character_fraction(view: TextView) -> float | None:
     r"""Fraction of characters but newlines in lines that repeat an earlier one; in [0, 1], None without any.
 
@@ -254,7 +254,7 @@ def repeated_line_character_fraction(view: TextView) -> float | None:
     return (_length(view.lines) - _length(set(view.lines))) / (len(view.text) - view.text.count("\n"))
 
 
-@metric
+@metric(reads="lines")
 def newline_per_word(view: TextView) -> float | None:
     r"""Newlines for each word; 0 or more, None without words. Source: FineWeb, list_ratio.
 
@@ -302,7 +302,7 @@ def _has_c4_phrase(lower: str) -> bool:
     return any(phrase in lower for phrase in _C4_PHRASES)
 
 
-@metric
+@metric(reads="lines")
 def c4_line_fraction(view: TextView) -> float | None:
     r"""Fraction of lines that C4's line rules would keep; in [0, 1], None without lines.
 
@@ -318,7 +318,7 @@ def c4_line_fraction(view: TextView) -> float | None:
     return _ratio(sum(_c4_keeps(line, look_for_phrases) for line in view.lines), len(view.lines))
 
 
-@metric(high=10)
+@metric(reads="characters", high=10)
 def lorem_ipsum_count(view: TextView) -> int:
     """Occurrences of "lorem ipsum" in any case; 0 or more. Source: C4.
 
@@ -328,7 +328,7 @@ def lorem_ipsum_count(view: TextView) -> int:
     return view.lower_text.count("lorem ipsum")
 
 
-@metric(high=100)
+@metric(reads="characters", high=100)
 def curly_bracket_count(view: TextView) -> int:
     """Number of opening curly brackets; 0 or more. Source: C4, which looks for the opening one only.
 
@@ -338,7 +338,7 @@ def curly_bracket_count(view: TextView) -> int:
     return view.text.count("{")
 
 
-@metric
+@metric(reads="characters")
 def character_repetition_fraction(view: TextView) -> float | None:
     """Fraction of 10-character sequences among the most repeated; in [0, 1], None under 10 characters.
 
@@ -362,7 +362,7 @@ def word_repetition_fraction(view: TextView) -> float | None:
     return view.repetition.repeated_words
 
 
-@metric
+@metric(reads="characters")
 def special_character_fraction(view: TextView) -> float | None:
     """Fraction of characters that are punctuation, digit, white space or symbol; in [0, 1], None if empty.
 
@@ -406,7 +406,7 @@ def _listed_fraction(view: TextView, words: frozenset[str]) -> float | None:
     return _ratio(view.listed_plain_words(words)[0], view.word_count) if words else None
 
 
-@metric
+@metric(reads="lines")
 def short_line_character_fraction(view: TextView) -> float | None:
     """Fraction of the characters in lines that are in lines of 30 or fewer; in [0, 1], None without lines.
 

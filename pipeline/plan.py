@@ -1,0 +1,122 @@
+"""The whole pipeline on one screen.
+
+A run takes input files, one after the other, through a reader (`pipeline/readers/`), which gives a row for each record,
+and through STAGES, each of which appends columns to tables of rows and drops what cannot be used. Then PASSES work on
+whole outputs: they read what was measured, and write what follows from it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from pipeline.config.run_settings import RunConfig
+from pipeline.execution.commit import write_manifest
+from pipeline.operations.audit import audit
+from pipeline.output.document_index import build_document_index
+from pipeline.output.layout import shard_groups
+from pipeline.passes.annotate.shards import annotate_shards, refuse_missing
+from pipeline.passes.boilerplate.boilerplate import find_boilerplate
+from pipeline.passes.deduplicate.deduplicate import deduplicate
+from pipeline.passes.rebalance.rebalance import rebalance
+from pipeline.passes.run_state import RunState
+from pipeline.passes.select.select import select
+from pipeline.passes.statistics import compute_statistics, resolve_rules
+from pipeline.report.page import write_report
+from pipeline.stages.contract import StageClass
+from pipeline.stages.extract_text import ExtractText
+from pipeline.stages.find_edits import FindEdits
+from pipeline.stages.identify_language import IdentifyLanguage
+from pipeline.stages.measure_quality import MeasureQuality
+from pipeline.stages.score_perplexity import ScorePerplexity
+from pipeline.stages.sign_documents import SignDocuments
+
+STAGES: tuple[StageClass, ...] = (
+    ExtractText,  # payload -> text, what the page declares about itself, its encoding
+    IdentifyLanguage,  # text -> label, score, script
+    MeasureQuality,  # text -> metrics
+    FindEdits,  # text -> pieces that are replaced or left out when it is written
+    SignDocuments,  # words, id, URL -> MinHash signature and hashes
+    ScorePerplexity,  # text -> perplexity, in languages that have a model
+)  # stages of the user's own (`[[stages]]`) follow
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A pass over the whole output: its name in progress and logs, what it does, and when it is part of a run."""
+
+    name: str
+    does: str
+    run: Callable[[RunState], None]
+    is_wanted: Callable[[RunConfig], bool] = lambda config: True
+
+
+def _annotate(state: RunState) -> None:
+    config, output = state.config, state.output
+    missing = annotate_shards(config, output, STAGES, state.inputs, state.skipped, state.executor, state.progress)
+    ended = msgspec.structs.replace(
+        output.plan,
+        shard_group_count=len(shard_groups(list(state.inputs), config.dedup.shard_group_size)),
+        missing=missing,
+        accept_missing=state.accept_missing and bool(missing),
+    )
+    write_manifest(output.run, ended)
+    refuse_missing(output, state.accept_missing)
+
+
+def _index_documents(state: RunState) -> None:
+    build_document_index(state.config, state.output, state.executor)
+
+
+def _statistics(state: RunState) -> None:
+    state.histograms = compute_statistics(state.config, state.output, state.executor)
+    state.rules = resolve_rules(state.config, state.output, state.executor, state.rule_overrides, state.histograms)
+
+
+def _deduplicate(state: RunState) -> None:
+    deduplicate(state.config, state.output, state.executor, state.resolved_rules.languages)
+
+
+def _boilerplate(state: RunState) -> None:
+    state.histograms |= find_boilerplate(state.config, state.output, state.executor)
+    state.rules = resolve_rules(
+        state.config, state.output, state.executor, state.rule_overrides, state.histograms, boilerplate=True
+    )
+
+
+def _select(state: RunState) -> None:
+    select(state.config, state.output, state.executor, state.resolved_rules, state.histograms)
+
+
+def _rebalance(state: RunState) -> None:
+    rebalance(state.config, state.output, state.executor)
+
+
+def _audit(state: RunState) -> None:
+    audit(state.output, state.config.selection, checksums=False)
+
+
+def _report(state: RunState) -> None:
+    write_report(state.output, state.config.selection)
+
+
+def _looks_for_boilerplate(config: RunConfig) -> bool:
+    return config.boilerplate.enabled
+
+
+ANNOTATE = Pass("annotate", "each input through the reader and the stages: annotated/ and dropped/", _annotate)
+PASSES: tuple[Pass, ...] = (
+    ANNOTATE,
+    Pass(
+        "index documents",
+        "hashes of ids, URLs and domains, by which documents are found: document_index/",
+        _index_documents,
+    ),
+    Pass("statistics", "histograms of every metric, and percentile bounds as numbers: histograms/", _statistics),
+    Pass("deduplicate", "clusters of near duplicates: signatures/ and clusters/", _deduplicate),
+    Pass("boilerplate", "lines that repeat across a host: boilerplate/", _boilerplate, _looks_for_boilerplate),
+    Pass("select", "rules, kept documents and clean text: selections/<name>/", _select),
+    Pass("rebalance", "the data mixture of the run's own weights: mixtures/<weights>.json", _rebalance),
+    Pass("audit", "the accounts of bytes, records and outcomes, which must agree", _audit),
+    Pass("report", "the report, and the dataset card", _report),
+)
