@@ -10,14 +10,15 @@ from typing import Any
 
 from pipeline.config.reading import LANGUAGE_CONFIGS
 from pipeline.config.run_settings import RunConfig
-from pipeline.config.user_stages import source_file
+from pipeline.config.user_stages import annotated_schema, source_file
 from pipeline.execution.commit import sha256_of
 from pipeline.text.language.identifiers import resolve_model
 from pipeline.text.main_text import MODEL as EXTRACTION_MODEL
 
-FORMAT = 2
+FORMAT = 3
 LIBRARIES = [
     "fastwarc",
+    "warcio",
     "resiliparse",
     "ftfy",
     "icu4py",
@@ -27,7 +28,9 @@ LIBRARIES = [
     "pyarrow",
     "faust-cchardet",
     "datatrove",
+    "publicsuffixlist",
 ]
+EXTRACTOR_LIBRARIES = {"trafilatura": ["trafilatura"]}  # by extractor; those of the others are read in any case
 # Those of the word tokenizers that segmenter = "datatrove" may load, as far as they are installed.
 TOKENIZERS = [
     "spacy",
@@ -64,9 +67,12 @@ def annotate_state(config: RunConfig) -> dict[str, Any]:
     versions = _versions()
     if config.segmenter == "datatrove":
         versions = versions | {name: version(name) for name in TOKENIZERS if any(distributions(name=name))}
+    for library in EXTRACTOR_LIBRARIES.get(config.extract.extractor, []):
+        versions = versions | {library: version(library)}
     return {
         "format": FORMAT,
         "settings": config.annotate_settings(),
+        "schema": {field.name: str(field.type) for field in annotated_schema(config.stages)},
         "files": digests,
         "versions": versions,
     }

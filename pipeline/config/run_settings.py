@@ -289,7 +289,7 @@ class RunConfig(Strict):
         scheme = {key: dump["dedup"][key] for key in ("bands", "rows", "shingle_size", "seed", "groups")}
         if self.dedup.shingle_unit != "word":  # named only where it is another: what was annotated before stays valid
             scheme["shingle_unit"] = self.dedup.shingle_unit
-        keys = ("read", "extract", "lid", "languages", "segmenter", "refine", "refinements", "perplexity")
+        keys = ("read", "extract", "lid", "languages", "segmenter", "refine", "refinements", "perplexity", "stages")
         segments = {key: dump["execution"][key] for key in ("sorted_run_records", "sorted_run_bytes")}
         return {key: dump[key] for key in keys} | {"scheme": scheme, "segments": segments}
 
