@@ -79,7 +79,7 @@ SCENARIOS: Final = (
         "select",
         (
             "select out/demo --selection strict --set rules.word_count.min=300",
-            "select out/demo --selection stripped --set 'host_lines={enabled=true,strip=true}'",
+            "select out/demo --selection without_boilerplate --set 'boilerplate={enabled=true,remove=true}'",
             f"explain out/demo {PAGE} --selection stripped",
             "audit out/demo --selection stripped",
         ),
@@ -101,7 +101,7 @@ SCENARIOS: Final = (
         (
             "remove out/first --domains wiki.example --dry-run",
             "remove out/first --domains wiki.example",
-            "remove out/first --urls https://mirror1.example/en/apt-21 --re-elect",  # its copy takes the place
+            "remove out/first --urls https://mirror1.example/en/apt-21 --keep-another",  # its copy takes the place
             "remove out/first --urls https://handbuch.example/dz/tabs-177-853.html --purge",
             "audit out/first",
         ),
