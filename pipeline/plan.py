@@ -12,10 +12,10 @@ import msgspec
 
 from pipeline.config.run_settings import RunConfig
 from pipeline.execution.commit import write_manifest
-from pipeline.operations.audit import audit
 from pipeline.output.document_index import build_document_index
 from pipeline.output.layout import shard_groups
 from pipeline.passes.annotate.shards import annotate_shards, refuse_missing
+from pipeline.passes.audit import audit
 from pipeline.passes.boilerplate.boilerplate import find_boilerplate
 from pipeline.passes.deduplicate.deduplicate import deduplicate
 from pipeline.passes.rebalance.rebalance import rebalance

@@ -11,7 +11,7 @@ from pipeline.cli.app import Output, Selection, app, config_app, layout_of, sele
 @app.command()
 def audit(output: Output, selection: Selection = None) -> None:
     """Check that bytes, records and outcomes agree and that every file has its checksum."""
-    from pipeline.operations.audit import audit as audit_output
+    from pipeline.passes.audit import audit as audit_output
 
     layout = layout_of(output)
     for line in audit_output(layout, selection_of(layout, selection)):

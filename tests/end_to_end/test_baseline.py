@@ -13,11 +13,11 @@ from pipeline.config.run_settings import RunConfig
 from pipeline.errors import ConfigError
 from pipeline.execution.commit import read_json, write_json
 from pipeline.execution.inline import InlineExecutor
-from pipeline.operations.audit import audit
 from pipeline.operations.remove.remove import remove
 from pipeline.operations.run import reselect
 from pipeline.output.decisions import read_decisions
 from pipeline.output.output import Output
+from pipeline.passes.audit import audit
 from pipeline.passes.deduplicate.deduplicate import deduplicate
 from pipeline.passes.statistics import read_statistics, resolve_rules
 from tests.outputs import over_some_files

@@ -14,11 +14,11 @@ from pipeline.config.run_settings import EvaluationSet, RunConfig
 from pipeline.dedup.shingles import normalise_words
 from pipeline.errors import ConfigError
 from pipeline.execution.commit import read_json
-from pipeline.operations.audit import audit
 from pipeline.operations.explain import explain
 from pipeline.operations.run import reselect
 from pipeline.output.decisions import read_decisions
 from pipeline.output.output import Output
+from pipeline.passes.audit import audit
 from pipeline.passes.select.decontaminate import items_of
 from pipeline.text.words.segmenters import segment_with_icu
 from tests.outputs import over_some_files

@@ -12,10 +12,10 @@ import pytest
 
 from pipeline.config.run_settings import RunConfig
 from pipeline.execution.commit import read_json
-from pipeline.operations.audit import audit
 from pipeline.operations.run import run
 from pipeline.output.decisions import read_decisions
 from pipeline.output.output import Output
+from pipeline.passes.audit import audit
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 REASONS = {

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.operations.audit import audit
 from pipeline.output.output import Output
+from pipeline.passes.audit import audit
 from tests.outputs import digests
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,9 +13,9 @@ import pytest
 
 from pipeline.config.run_settings import RunConfig
 from pipeline.errors import StorageError
-from pipeline.operations.audit import audit
 from pipeline.operations.run import run
 from pipeline.output.output import Output
+from pipeline.passes.audit import audit
 from tests.outputs import digests
 
 ROOT = Path(__file__).resolve().parents[2]

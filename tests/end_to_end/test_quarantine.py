@@ -13,10 +13,10 @@ from pipeline.config.run_settings import DedupConfig, RunConfig
 from pipeline.errors import AuditError, MissingError, PipelineError
 from pipeline.execution.commit import read_json, read_manifest
 from pipeline.execution.progress import Progress
-from pipeline.operations.audit import audit
 from pipeline.operations.run import reselect, run
 from pipeline.output.layout import shard_name
 from pipeline.output.output import Output
+from pipeline.passes.audit import audit
 from pipeline.schema.manifests import ShardManifest
 from tests.outputs import digests
 

@@ -16,11 +16,11 @@ from pipeline.execution import storage
 from pipeline.execution.commit import committed, read_json, sha256_of, write_json
 from pipeline.execution.inputs import resolve_inputs
 from pipeline.execution.storage import ObjectPath, local_copy, locate, locate_output, put_if_absent, readable
-from pipeline.operations.audit import audit
 from pipeline.operations.explain import explain
 from pipeline.operations.remove.remove import remove
 from pipeline.operations.run import check, reselect, run
 from pipeline.output.baselines import open_baselines
+from pipeline.passes.audit import audit
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "samples"

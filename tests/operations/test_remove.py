@@ -14,12 +14,12 @@ import pytest
 from pipeline.config.run_settings import RunConfig
 from pipeline.errors import AuditError, ConfigError, InputError
 from pipeline.execution.commit import read_json
-from pipeline.operations.audit import audit
 from pipeline.operations.remove.remove import remove
 from pipeline.operations.run import reselect, run
 from pipeline.output.decisions import read_decisions
 from pipeline.output.output import Output
 from pipeline.output.take_downs import name_of, request_of
+from pipeline.passes.audit import audit
 from pipeline.text.urls import host_of, registered_domain
 from tests.make_warc import conversion_record, write_records
 from tests.outputs import digests

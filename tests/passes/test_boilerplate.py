@@ -20,7 +20,6 @@ from pipeline.dedup.lines import line_ranges, normalise_lines
 from pipeline.errors import AuditError, ConfigError
 from pipeline.execution.commit import read_json, write_json
 from pipeline.execution.inline import InlineExecutor
-from pipeline.operations.audit import audit
 from pipeline.operations.clean_up import clean_up, leftovers
 from pipeline.operations.explain import explain
 from pipeline.operations.remove.remove import remove
@@ -28,6 +27,7 @@ from pipeline.operations.run import reselect, run
 from pipeline.operations.tune import metric_quantiles, removal_by_threshold, removal_from_histogram
 from pipeline.output.decisions import read_decisions
 from pipeline.output.output import Output
+from pipeline.passes.audit import audit
 from pipeline.passes.boilerplate.boilerplate import find_boilerplate
 from pipeline.passes.boilerplate.count import Counts, whole_keys
 from pipeline.text.edits import apply_edits, with_removed

@@ -10,10 +10,10 @@ import pytest
 from pipeline.config.run_settings import RunConfig
 from pipeline.execution.commit import read_json
 from pipeline.execution.inline import InlineExecutor
-from pipeline.operations.audit import audit
 from pipeline.operations.run import reselect, run
 from pipeline.output.decisions import read_decisions
 from pipeline.output.output import Output
+from pipeline.passes.audit import audit
 from pipeline.passes.deduplicate.collate import collate_shard_group
 from pipeline.passes.deduplicate.deduplicate import deduplicate
 from pipeline.passes.statistics import compute_statistics, resolve_rules

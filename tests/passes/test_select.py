@@ -9,10 +9,10 @@ import pytest
 
 from pipeline.execution.commit import read_json
 from pipeline.execution.storage import matching
-from pipeline.operations.audit import audit
 from pipeline.operations.remove.remove import remove
 from pipeline.output.decisions import read_decisions
 from pipeline.output.output import Output
+from pipeline.passes.audit import audit
 from tests.worlds import GROUPS, Document, MadeOutput, Outcome, expected, sizes_over, write
 
 SEEDS = (46, 124, 129, 17, 5)

@@ -18,12 +18,12 @@ from pipeline.dedup.components import components
 from pipeline.dedup.lsh import link
 from pipeline.execution.commit import read_json
 from pipeline.execution.inline import InlineExecutor
-from pipeline.operations.audit import audit
 from pipeline.operations.run import reselect
 from pipeline.output.decisions import read_decisions
 from pipeline.output.grouped_parquet import SortedFiles, pack, prefetch
 from pipeline.output.output import Output
 from pipeline.output.parts import PartWriter
+from pipeline.passes.audit import audit
 from pipeline.passes.select.columns import ORDER
 from pipeline.passes.select.sorted_runs import merged
 from tests.outputs import over_some_files
