@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from pipeline.cli.app import app
+from pipeline.cli.main import app
 from pipeline.output.output import Output
 from pipeline.report.page import funnel
 
