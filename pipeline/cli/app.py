@@ -1,9 +1,12 @@
 """The application and the options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:  # loaded by the commands that need it
+    from pipeline.output.output import Output as OutputFolder
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the run failed (too many shards, accounts that do not agree, no room, another run there); "
@@ -39,21 +42,22 @@ def settings_of(path: Path | None, assignments: list[str] | None, **given: Any) 
     return load_run_config(path, merge(options, nested)), rules
 
 
-def layout_of(output: str) -> Any:
+def open_output(folder: str) -> "OutputFolder":
+    """The output of a run. Raises InputError where there is none, FormatError where another version wrote it."""
     from pipeline.output.output import Output as OutputFolder
 
-    return OutputFolder.open(output)
+    return OutputFolder.open(folder)
 
 
 def words_of(given: list[str] | None) -> list[str]:
     """Words of an option: each is one itself, or a file with one a line."""
     words = []
-    for one in given or []:
-        is_file = "://" not in one and Path(one).is_file()
-        words += Path(one).read_text(encoding="utf-8").splitlines() if is_file else [one]
+    for word in given or []:
+        is_file = "://" not in word and Path(word).is_file()
+        words += Path(word).read_text(encoding="utf-8").splitlines() if is_file else [word]
     return [word.strip() for word in words if word.strip()]
 
 
-def selection_of(layout: Any, name: str | None) -> str:
+def selection_of(output: "OutputFolder", name: str | None) -> str:
     """The selection asked for, else the one that the run configured."""
-    return name or str(layout.plan.config["selection"])
+    return name or str(output.plan.config["selection"])

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.app import Output, app, layout_of, words_of
+from pipeline.cli.app import Output, app, open_output, words_of
 
 
 @app.command()
@@ -31,7 +31,7 @@ def remove(
     words = {"url": words_of(urls), "domain": words_of(domains), "id": words_of(ids)}
     if not any(words.values()):
         raise InputError("nothing to take out: give --urls, --domains or --ids")
-    done = remove_documents(layout_of(output), words, selection, keep_another, purge, dry_run)  # type: ignore[arg-type]
+    done = remove_documents(open_output(output), words, selection, keep_another, purge, dry_run)  # type: ignore[arg-type]
     for word in done.unknown:
         typer.echo(f"no record: {word}")
     taken = "would be taken out" if dry_run else "taken out"
@@ -61,7 +61,7 @@ def gc(
     """Delete selections that later ones replaced, and what interrupted runs left behind."""
     from pipeline.operations.clean_up import clean_up, leftovers
 
-    layout = layout_of(output)
+    layout = open_output(output)
     found = leftovers(layout) if dry_run else clean_up(layout)
     for one in found:
         typer.echo(f"{one.location}: {one.reason}, {one.size / 1e6:.1f} MB")

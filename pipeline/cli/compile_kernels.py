@@ -45,7 +45,7 @@ def compile_kernels() -> None:
         layout = run(load_run_config(None, {"inputs": [str(warc)], "output": str(Path(folder) / "output")}))
         if lost := [manifest.dropped for manifest in layout.manifests() if manifest.documents < PAGES]:
             logger.warning("not all kernels were compiled: pages made for it were dropped, %s", lost[0])
-    compile_ahead_of_time(Kernel.made)
+    compile_ahead_of_time(Kernel.registered)
     compileall.compile_dir(PACKAGE, quiet=2)  # pip does so for what it installs, but not for a checkout
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.app import Output, Selection, app, config_app, layout_of, selection_of
+from pipeline.cli.app import Output, Selection, app, config_app, open_output, selection_of
 
 
 @app.command()
@@ -13,7 +13,7 @@ def audit(output: Output, selection: Selection = None) -> None:
     """Check that bytes, records and outcomes agree and that every file has its checksum."""
     from pipeline.passes.audit import audit as audit_output
 
-    layout = layout_of(output)
+    layout = open_output(output)
     for line in audit_output(layout, selection_of(layout, selection)):
         typer.echo(line)
     typer.echo("the accounts balance")
@@ -28,7 +28,7 @@ def explain(
     """One document's way: where it was read, what was measured, each rule, its cluster, its outcome."""
     from pipeline.operations.explain import explain as explain_document
 
-    layout = layout_of(output)
+    layout = open_output(output)
     for story in explain_document(layout, selection_of(layout, selection), document):
         record = story["record"]
         typer.echo(f"{record['id']}  {record['url']}")
@@ -67,7 +67,7 @@ def show(
     from pipeline.operations.explain import rules_of
 
     if output:
-        layout = layout_of(output)
+        layout = open_output(output)
         one = rules_of(layout, selection_of(layout, selection), language)
     else:
         one = load_language_config(language, folder)

@@ -42,8 +42,8 @@ def main() -> None:
         sys.exit(1)
     except ValidationError as error:
         details = json.loads(error.json())
-        for one in details:
-            typer.echo(f"glotmill: {'.'.join(map(str, one['loc']))}: {one['msg']}", err=True)
+        for detail in details:
+            typer.echo(f"glotmill: {'.'.join(map(str, detail['loc']))}: {detail['msg']}", err=True)
         sys.exit(2)
     except typer.Exit as stop:
         sys.exit(stop.exit_code)

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.app import Output, Selection, app, layout_of, selection_of
+from pipeline.cli.app import Output, Selection, app, open_output, selection_of
 from pipeline.cli.tables import print_table
 
 
@@ -42,7 +42,7 @@ def mixture(
     """
     from pipeline.operations.mix import make_and_write_mixture
 
-    layout = layout_of(output)
+    layout = open_output(output)
     made, written = make_and_write_mixture(
         layout,
         selection_of(layout, selection),

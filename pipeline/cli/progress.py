@@ -21,22 +21,22 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
     columns = (TextColumn("{task.description:12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns) as progress:
 
-        def tell(what: str, done: int, total: int) -> None:
+        def report(what: str, done: int, total: int) -> None:
             if what not in bars:
                 bars[what] = progress.add_task(what, total=total)
             progress.update(bars[what], completed=done)
 
-        yield tell
+        yield report
 
 
 def progress_by_lines(seconds: float = 10.0) -> Callable[[str, int, int], None]:
     """Progress for a log, such as a Ray job's: a line when a pass begins and ends, and one every so many seconds."""
     last = 0.0
 
-    def tell(what: str, done: int, total: int) -> None:
+    def report(what: str, done: int, total: int) -> None:
         nonlocal last
         if done in (0, total) or time.monotonic() - last >= seconds:
             last = time.monotonic()
             typer.echo(f"{what} {done}/{total}", err=True)
 
-    return tell
+    return report

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.app import AcceptMissing, ConfigPath, Output, Selection, Set, app, layout_of, settings_of
+from pipeline.cli.app import AcceptMissing, ConfigPath, Output, Selection, Set, app, open_output, settings_of
 from pipeline.cli.progress import progress
 from pipeline.cli.startup import leave_out_unused_imports
 from pipeline.cli.tables import print_funnel
@@ -44,9 +44,9 @@ def run(
     )
     from pipeline.operations.run import run as run_plan
 
-    with progress() as told:
-        layout = run_plan(settings, rules, told, accept_missing, force)
-    print_funnel(layout, settings.selection)
+    with progress() as report:
+        output_folder = run_plan(settings, rules, report, accept_missing, force)
+    print_funnel(output_folder, settings.selection)
 
 
 @app.command()
@@ -58,19 +58,15 @@ def select(
     from pipeline.config.reading import merge, parse_overrides
     from pipeline.config.run_settings import RunConfig
     from pipeline.operations.run import reselect
-    from pipeline.output.output import Output as OutputFolder
 
-    layout = layout_of(output)
-    assert isinstance(layout, OutputFolder)
+    opened = open_output(output)
     nested = parse_overrides(assignments or [])
     rules = {"rules": nested.pop("rules")} if "rules" in nested else {}
     given = {"selection": selection} if selection else {}
-    plan_of_run = layout.plan
-    stored = plan_of_run.config
-    rules = merge(plan_of_run.rule_overrides, rules)
-    settings = RunConfig.model_validate(merge(merge(stored, given), nested) | {"output": output})
-    reselect(settings, layout, rules, accept_missing)
-    print_funnel(layout, settings.selection)
+    stored = opened.plan
+    settings = RunConfig.model_validate(merge(merge(stored.config, given), nested) | {"output": output})
+    reselect(settings, opened, merge(stored.rule_overrides, rules), accept_missing)
+    print_funnel(opened, settings.selection)
 
 
 @app.command()
@@ -82,25 +78,31 @@ def plan(
 ) -> None:
     """Show what `run` would do, without doing it."""
     settings, _ = settings_of(config, assignments, inputs=input)
+    from pipeline.config.user_stages import build_user_stage
     from pipeline.execution.inputs import resolve_inputs
     from pipeline.operations.estimate import total_bytes
-    from pipeline.output.layout import shard_name
+    from pipeline.output.layout import shard_groups, shard_name
+    from pipeline.plan import PASSES, STAGES
 
     inputs = resolve_inputs(settings.inputs, settings.inputs_prefix)
     size = total_bytes(inputs)
     typer.echo(f"{len(inputs)} shards, {size / 1e6:.1f} MB, executor {settings.executor}, output {settings.output}")
     for path in inputs:
-        typer.echo(f"  annotate {path} -> annotated/{shard_name(path)}.parquet")
-    shard_group_count = -(-len(inputs) // settings.dedup.shard_group_size)
-    typer.echo(
-        f"  deduplicate {shard_group_count} shard groups, {settings.dedup.bands} bands of {settings.dedup.rows} rows"
-    )
+        typer.echo(f"  {path} -> annotated/{shard_name(path)}.parquet")
+    stages = [stage.name for stage in STAGES] + [build_user_stage(stage).name for stage in settings.stages]
+    typer.echo(f"Stages of a shard: {', '.join(stages)}")
+    typer.echo("Passes:")
+    for planned in PASSES:
+        if planned.is_wanted(settings):
+            typer.echo(f"  {planned.name:16} {planned.does}")
+    groups = len(shard_groups(inputs, settings.dedup.shard_group_size))
+    typer.echo(f"Shard groups: {groups}, of at most {settings.dedup.shard_group_size} shards")
+    typer.echo(f"Near duplicates: {settings.dedup.bands} bands of {settings.dedup.rows} rows")
     if settings.boilerplate.enabled:
-        typer.echo(f"  boilerplate: lines that repeat across a host{', and remove them' * settings.boilerplate.remove}")
-    typer.echo(f"  select {settings.selection}, keep {', '.join(settings.select.keep)}")
-    typer.echo(
-        f"  rebalance with weights {settings.rebalance.weights}, at most {settings.rebalance.max_repeats} copies"
-    )
+        does = "measured, and left out of clean/" if settings.boilerplate.remove else "measured"
+        typer.echo(f"Host boilerplate: {does}")
+    typer.echo(f"Selection: {settings.selection}, keeps {', then '.join(settings.select.keep)}")
+    typer.echo(f"Data mixture: weights {settings.rebalance.weights}, at most {settings.rebalance.max_repeats} copies")
     if estimate > 0:
         from pipeline.operations.estimate import estimate as estimate_cost
 

@@ -119,10 +119,10 @@ def load_run_config(recipe: Path | None, overrides: Mapping[str, Any] | None = N
     overlap = select.get("decontaminate") if isinstance(select, dict) else None
     if path and isinstance(overlap, dict) and isinstance(overlap.get("files"), list):
         overlap["files"] = [
-            one | {"path": _beside(path, one["path"])}
-            if isinstance(one, dict) and "path" in one
-            else _beside(path, one)
-            for one in overlap["files"]
+            evaluation_set | {"path": _beside(path, evaluation_set["path"])}
+            if isinstance(evaluation_set, dict) and "path" in evaluation_set
+            else _beside(path, evaluation_set)
+            for evaluation_set in overlap["files"]
         ]
     for key in ("language_configs", "models"):
         if path and isinstance(raw.get(key), str) and raw[key]:

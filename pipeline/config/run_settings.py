@@ -152,7 +152,7 @@ class DecontaminateConfig(Strict):
 
     @model_validator(mode="after")
     def _names_differ(self) -> "DecontaminateConfig":
-        names = [one.name for one in self.files]
+        names = [evaluation_set.name for evaluation_set in self.files]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two evaluation sets have the name {', '.join(twice)}; give each a name of its own")
         return self

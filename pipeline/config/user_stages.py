@@ -29,9 +29,9 @@ def build_user_stage(stage: StageConfig) -> Any:
 
     Raises ConfigError where it cannot be loaded, does not take the settings, or does not follow the contract.
     """
-    made = _load_class(stage.use)
+    stage_class = _load_class(stage.use)
     try:
-        instance = made(**stage.settings)
+        instance = stage_class(**stage.settings)
     except TypeError as error:
         raise ConfigError(f"stages: {stage.use}: does not take these settings: {error}") from None
     for attribute in ("name", "reads", "adds"):
@@ -92,9 +92,9 @@ def _load_class(use: str) -> Any:
             f"stages: {use}: cannot be imported: {error}; write package.module:Class of an installed module, or "
             "file.py:Class with a path beside the config"
         ) from None
-    if not isinstance(found := getattr(module, name, None), type):
+    if not isinstance(stage_class := getattr(module, name, None), type):
         raise ConfigError(f"stages: {use}: {where} has no class {name}")
-    return found
+    return stage_class
 
 
 def _load_file(path: Path) -> Any:

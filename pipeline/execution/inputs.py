@@ -21,13 +21,13 @@ def resolve_inputs(patterns: Iterable[str], prefix: str = "", may_be_absent: Col
 
     Raises InputError for a missing path, an empty glob or list, a server that does not answer.
     """
-    found: dict[str, None] = {}
+    paths: dict[str, None] = {}
     for pattern in patterns:
         names = _lines(pattern, prefix) if pattern.endswith(LISTS) else _files(pattern, may_be_absent)
-        found.update(dict.fromkeys(names))
-    if not found:
+        paths.update(dict.fromkeys(names))
+    if not paths:
         raise InputError("no inputs: give --input PATH or `inputs = [...]` in the config")
-    return list(found)
+    return list(paths)
 
 
 def _files(pattern: str, may_be_absent: Collection[str]) -> Iterator[str]:
@@ -78,5 +78,5 @@ def _lines(name: str, prefix: str) -> Iterator[str]:
     base = prefix or (f"{location.root}/" if isinstance(location, ObjectPath) else f"{location.parent}/")
     for line in lines:
         named = line if "://" in line or line.startswith("/") else base + line
-        place = locate(named)
-        yield os.path.normpath(place) if isinstance(place, Path) else str(place)
+        location = locate(named)
+        yield os.path.normpath(location) if isinstance(location, Path) else str(location)

@@ -53,7 +53,7 @@ def sole_run(root: Location) -> Iterator[None]:
 def _sweep(root: Path) -> None:
     for folder in (root / "selections").glob("*.partial"):
         shutil.rmtree(folder)
-    for place, _, names in os.walk(root):
+    for folder_path, _, names in os.walk(root):
         for name in names:
             if name.startswith(".") and name.endswith(".tmp"):
-                (Path(place) / name).unlink(missing_ok=True)
+                (Path(folder_path) / name).unlink(missing_ok=True)

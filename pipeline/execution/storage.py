@@ -186,11 +186,11 @@ def locate(where: str | Path) -> Location:
 
 
 def locate_output(where: str | Path) -> Location:
-    """As `locate`, for a place that will be written. Raises ConfigError for http and https."""
-    found = locate(where)
-    if isinstance(found, ObjectPath) and found.root.partition("://")[0] not in WRITABLE:
+    """As `locate`, for a location that will be written. Raises ConfigError for http and https."""
+    location = locate(where)
+    if isinstance(location, ObjectPath) and location.root.partition("://")[0] not in WRITABLE:
         raise ConfigError(f"{where}: cannot be written; use a folder or one of {', '.join(WRITABLE)}")
-    return found
+    return location
 
 
 def check_reachable(folder: Location) -> None:
@@ -249,12 +249,12 @@ def names(folder: Location) -> list[str]:
     return sorted({key[len(folder.key) + 1 :].partition("/")[0] for key in _keys(folder)})
 
 
-def tree_bytes(place: Location) -> int:
+def tree_bytes(location: Location) -> int:
     """Bytes of a file, or of all files below a folder or prefix."""
-    if isinstance(place, Path):
-        files = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
+    if isinstance(location, Path):
+        files = [location] if location.is_file() else [path for path in location.rglob("*") if path.is_file()]
         return sum(path.stat().st_size for path in files)
-    return sum(ObjectPath(place.root, key).stat().st_size for key in _keys(place))
+    return sum(ObjectPath(location.root, key).stat().st_size for key in _keys(location))
 
 
 def remove_tree(folder: Location) -> None:

@@ -39,7 +39,7 @@ class Kernel:
     Types of arguments that were not compiled ahead load Numba: callers keep to one dtype for each argument.
     """
 
-    made: Final[list["Kernel"]] = []
+    registered: Final[list["Kernel"]] = []
     ahead_is_used = True
 
     def __init__(self, function: Callable[..., Any], counts_references: bool = True) -> None:
@@ -48,7 +48,7 @@ class Kernel:
         self.options = {"nogil": True, "_nrt": counts_references}
         self.symbol = f"{function.__module__}.{function.__qualname__}".replace(".", "_")
         self.has_run_by_numba = False
-        self.made.append(self)
+        self.registered.append(self)
         self._run: Callable[..., Any] = self._find_and_run
 
     def __call__(self, *arguments: Any) -> Any:

@@ -61,7 +61,7 @@ NUMBERS.flags.writeable = False
 MAKE = """
 Kernel.ahead_is_used = False
 says(NUMBERS), says(NUMBERS.copy()), refuse(0)
-print(compile_ahead_of_time(Kernel.made))
+print(compile_ahead_of_time(Kernel.registered))
 """
 USE = """
 assert says(NUMBERS) == expected(NUMBERS)
@@ -181,7 +181,7 @@ def test_a_run_does_not_load_numba(tmp_path: Path) -> None:
     code = (
         "import sys; from pipeline.cli.main import app; from pipeline.kernels.compile import Kernel\n"
         f"app(['run', 'recipes/demo.toml', '--output', {str(tmp_path / 'demo')!r}], standalone_mode=False)\n"
-        "print([one.symbol for one in Kernel.made if one.has_run_by_numba], 'numba' in sys.modules)"
+        "print([one.symbol for one in Kernel.registered if one.has_run_by_numba], 'numba' in sys.modules)"
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert ran.stdout.splitlines()[-1] == "[] False", ran.stdout + ran.stderr

@@ -370,7 +370,7 @@ from pipeline.text.main_text.extractors import extract
 
 
 def signatures():
-    return {one.symbol: list(one.dispatcher.signatures) for one in Kernel.made if one.has_run_by_numba}
+    return {one.symbol: list(one.dispatcher.signatures) for one in Kernel.registered if one.has_run_by_numba}
 
 
 Kernel.ahead_is_used = AHEAD
