@@ -25,7 +25,7 @@ def compile_ahead_of_time(kernels: list[Kernel]) -> Path | None:
     machine has no C compiler; then a warning says so, and Numba's cache serves.
     """
     known = [kernel for kernel in kernels if kernel.has_run_by_numba and kernel.dispatcher.signatures]
-    types = {kernel: found for kernel in known if _told(found := _types(kernel)) is not None}
+    types = {kernel: kinds for kernel in known if _described(kinds := _types(kernel)) is not None}
     sources = {Path(kernel.function.__code__.co_filename) for kernel in kernels} | {PACKAGE / "kernels" / "compile.py"}
     why: Exception | None = None
     for index_path in index_paths():
@@ -51,7 +51,7 @@ def _make(index_path: Path, types: dict[Kernel, tuple[Any, ...]], sources: list[
         index = {
             "sources": {os.path.relpath(source, index_path.parent): digest(source) for source in sources},
             "library": {library.name: digest(built)},
-            "types": {kernel.symbol: _told(kinds)[1:] for kernel, kinds in types.items()},
+            "types": {kernel.symbol: _described(kinds)[1:] for kernel, kinds in types.items()},
         }
         os.replace(built, library)
         written = Path(folder) / index_path.name
@@ -82,9 +82,9 @@ def _build(types: dict[Kernel, tuple[Any, ...]], folder: Path) -> Path:
 
 def _flags_that_release_the_lock(usual: Any) -> Any:
     def flags() -> Any:
-        one = usual()
-        one.release_gil = True
-        return one
+        flags_of_kernel = usual()
+        flags_of_kernel.release_gil = True
+        return flags_of_kernel
 
     return flags
 
@@ -93,17 +93,21 @@ def _types(kernel: Kernel) -> tuple[Any, ...]:
     """Numba's types of a kernel's arguments: those of the first call, and where a later one differs only in having
     an array that cannot be written to, that array's."""
     first = kernel.dispatcher.signatures[0]
-    alike = [one for one in kernel.dispatcher.signatures if _told(one, True) == _told(first, True)]
+    alike = [
+        signature
+        for signature in kernel.dispatcher.signatures
+        if _described(signature, True) == _described(first, True)
+    ]
     return tuple(min(kinds, key=lambda kind: getattr(kind, "mutable", False)) for kinds in zip(*alike, strict=True))
 
 
-def _told(kind: Any, writeable: bool | None = None) -> Any:
+def _described(kind: Any, writeable: bool | None = None) -> Any:
     """A type of Numba's, or a sequence of them, as `type_check` has it; None where it has no name."""
     from numba import types
     from numba.np.numpy_support import as_dtype
 
     if isinstance(kind, types.UniTuple | types.Tuple | tuple):
-        parts = [_told(part, writeable) for part in (kind if isinstance(kind, tuple) else kind.types)]
+        parts = [_described(part, writeable) for part in (kind if isinstance(kind, tuple) else kind.types)]
         return None if None in parts else ["tuple", *parts]
     if isinstance(kind, types.Array):
         dtype = as_dtype(kind.dtype).name

@@ -174,7 +174,7 @@ def type_check(name: str, kind: Any) -> str:
             "bool": f"isinstance({name}, bool)",
         }[kind]
     if kind[0] == "tuple":
-        parts = [type_check(f"{name}[{place}]", part) for place, part in enumerate(kind[1:])]
+        parts = [type_check(f"{name}[{position}]", part) for position, part in enumerate(kind[1:])]
         return f"({' and '.join([f'isinstance({name}, tuple)', f'len({name}) == {len(parts)}', *parts])})"
     _, dtype, ndim, writeable = kind
     flags = CONTIGUOUS | ALIGNED | (WRITEABLE if writeable else 0)
@@ -225,7 +225,7 @@ def _processor() -> str:
             lines = file.read(8_192).splitlines()  # the first of them; they are alike
     except OSError:
         lines = [platform.processor().encode()]
-    told = (b"vendor_id", b"cpu family", b"model", b"model name", b"flags", b"Features", b"CPU part")
+    fields = (b"vendor_id", b"cpu family", b"model", b"model name", b"flags", b"Features", b"CPU part")
     parts = {line.partition(b":")[0].strip(): line for line in reversed(lines)}
-    known = b"\n".join(parts.get(name, b"") for name in told) or lines[0]
+    known = b"\n".join(parts.get(name, b"") for name in fields) or lines[0]
     return f"{platform.machine()}-{hashlib.sha256(known).hexdigest()[:12]}"

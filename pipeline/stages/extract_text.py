@@ -46,7 +46,7 @@ class ExtractText:
         encodings: list[object] = [None] * rows
         sources: list[object] = [None] * rows
         drops: list[str | None] = [None] * rows
-        found: list[str | None] = [None] * rows
+        texts_found: list[str | None] = [None] * rows
         rows_of_pages: list[int] = []
 
         def pages() -> Iterator[bytes]:
@@ -61,7 +61,7 @@ class ExtractText:
                 if page is None:
                     drops[row] = "undecodable"
                 elif plain:
-                    found[row] = page.decode()
+                    texts_found[row] = page.decode()
                 else:
                     rows_of_pages.append(row)
                     yield page
@@ -69,12 +69,12 @@ class ExtractText:
         declared: list[tuple[str | None, ...]] = [(None,) * len(METADATA)] * rows
         for number, answer in enumerate(self.extract_pages(pages())):
             row = rows_of_pages[number]
-            found[row], drops[row] = answer.text, answer.fault
+            texts_found[row], drops[row] = answer.text, answer.fault
             declared[row] = tuple(value and clean(value) for value in answer.metadata)
         texts: list[object] = [None] * rows
         measured: list[object] = [None] * rows
         repaired: list[object] = [None] * rows
-        for row, text in enumerate(found):
+        for row, text in enumerate(texts_found):
             if drops[row] is not None or text is None:
                 drops[row] = drops[row] or "no_text"
                 continue

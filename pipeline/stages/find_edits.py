@@ -32,8 +32,8 @@ class FindEdits:
         """Never drops a row."""
         edits = [find_edits(text, self.refinements) for text in table["text"].to_pylist()]
         columns: dict[str, list[Any]] = {
-            "edit_starts": [[start for start, _, _ in of_text] for of_text in edits],
-            "edit_ends": [[end for _, end, _ in of_text] for of_text in edits],
-            "edit_texts": [[text for _, _, text in of_text] for of_text in edits],
+            "edit_starts": [[start for start, _, _ in text_edits] for text_edits in edits],
+            "edit_ends": [[end for _, end, _ in text_edits] for text_edits in edits],
+            "edit_texts": [[text for _, _, text in text_edits] for text_edits in edits],
         }
         return add_columns(table, self.adds, columns)

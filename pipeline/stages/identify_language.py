@@ -40,22 +40,24 @@ class IdentifyLanguage:
         The gate comes first, as FineWeb-2's gate of English does; label and score are then the gate's.
         """
         texts = table["measured_text"].to_pylist()
-        found, drops = self._taken_by_gate(texts)
+        identifications, drops = self._taken_by_gate(texts)
         rest = [row for row, drop in enumerate(drops) if drop is None]
         answers = self.identifier.identify([texts[row] for row in rest], self.lid.max_characters)
-        for row, one in zip(rest, answers, strict=True):
-            found[row], drops[row] = one, self._drop(one.label, one.score)
+        for row, identification in zip(rest, answers, strict=True):
+            identifications[row], drops[row] = identification, self._drop(identification.label, identification.score)
         columns: dict[str, list[object]] = {name: [] for name in LANGUAGE}
-        for one in found:
-            language, _, script = (one.label or "").partition("_")
-            columns["label"].append(one.label)
+        for identification in identifications:
+            language, _, script = (identification.label or "").partition("_")
+            columns["label"].append(identification.label)
             columns["language"].append(language or None)
             columns["language_script"].append(script or None)
-            columns["language_score"].append(one.score)
-            columns["top_langs"].append(json.dumps(dict(one.top), ensure_ascii=False) if one.top else None)
-            columns["script"].append(one.script)
-            columns["script_fraction"].append(one.label_script_share)
-            columns["group"].append(self.group_of(one.label) if one.label else None)
+            columns["language_score"].append(identification.score)
+            columns["top_langs"].append(
+                json.dumps(dict(identification.top), ensure_ascii=False) if identification.top else None
+            )
+            columns["script"].append(identification.script)
+            columns["script_fraction"].append(identification.label_script_share)
+            columns["group"].append(self.group_of(identification.label) if identification.label else None)
         return add_columns(table, self.adds, columns, drops)
 
     def _taken_by_gate(self, texts: list[str]) -> tuple[list[Identification], list[str | None]]:
@@ -64,13 +66,13 @@ class IdentifyLanguage:
         gate = self.lid.gate
         if gate is None or self.gate is None:
             return [NOTHING] * len(texts), drops
-        found = self.gate.identify(texts, self.lid.max_characters)
-        for row, one in enumerate(found):
-            score = dict(one.top).get(gate.label, 0.0)
+        identifications = self.gate.identify(texts, self.lid.max_characters)
+        for row, identification in enumerate(identifications):
+            score = dict(identification.top).get(gate.label, 0.0)
             if score > gate.min_score:
-                found[row] = replace(one, label=gate.label, score=score)
+                identifications[row] = replace(identification, label=gate.label, score=score)
                 drops[row] = "language_gate"
-        return found, drops
+        return identifications, drops
 
     def _drop(self, label: str | None, score: float | None) -> str | None:
         if label is None or score is None or score < self.lid.min_score:

@@ -34,11 +34,11 @@ AA5D-AA5F AAF0-AAF1 ABEB FE52 FE56-FE57 FF01 FF0E FF1F FF61 10A56-10A57 10F55-10
 
 
 def _characters(table: str) -> frozenset[str]:
-    found: set[str] = set()
+    characters: set[str] = set()
     for entry in table.split():
         first, _, last = entry.partition("-")
-        found.update(map(chr, range(int(first, 16), int(last or first, 16) + 1)))
-    return frozenset(found)
+        characters.update(map(chr, range(int(first, 16), int(last or first, 16) + 1)))
+    return frozenset(characters)
 
 
 PUNCTUATION: Final = _characters(_PUNCTUATION)

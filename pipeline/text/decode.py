@@ -109,8 +109,8 @@ def to_utf8(body: bytes, content_type: str = "") -> tuple[bytes | None, str | No
     declared = _declared(body, content_type)
     if escaped := _decode_escaped(body):
         text, encoding = escaped
-        found = next((source for source, codec in declared if codec == encoding), "detected")
-        return text.encode("utf-8", "replace"), encoding, found
+        encoding_source = next((source for source, codec in declared if codec == encoding), "detected")
+        return text.encode("utf-8", "replace"), encoding, encoding_source
     for source, encoding in declared:
         if not encoding.startswith("utf") and _is_certainly_utf8(body):
             return body, "utf-8", "utf8"
@@ -183,15 +183,15 @@ def _decode_japanese(body: bytes) -> str:
 
 
 def _declared(body: bytes, content_type: str) -> list[tuple[str, str]]:
-    found = []
+    labels = []
     if match := CHARSET_PARAMETER.search(content_type):
-        found.append(("header", match[1]))
+        labels.append(("header", match[1]))
     head = body[:SNIFFED_BYTES]
     if meta := XML_DECLARATION.search(head) or META.search(head):
         label = meta[1].decode("ascii")
         # a tag that can be read as ASCII is not UTF-16: browsers take UTF-8 then
-        found.append(("meta", "utf-8" if label.lower().startswith("utf-16") else label))
-    return [(source, codec) for source, label in found if (codec := python_codec(label))]
+        labels.append(("meta", "utf-8" if label.lower().startswith("utf-16") else label))
+    return [(source, codec) for source, label in labels if (codec := python_codec(label))]
 
 
 def _fits(text: str) -> bool:

@@ -130,13 +130,13 @@ def find_script_line(text: str) -> list[Edit]:
     >>> find_script_line("one\nvar a = 1; document.write(a)\ntwo")
     [(4, 33, '')]
     """
-    found = []
+    code_lines = []
     start = 0
     for line in text.split("\n"):
         if len({match.lastgroup for match in _SCRIPT_FORMS.finditer(line)}) > 1:
-            found.append((start, min(start + len(line) + 1, len(text)), ""))
+            code_lines.append((start, min(start + len(line) + 1, len(text)), ""))
         start += len(line) + 1
-    return found if len(found) == 1 else []
+    return code_lines if len(code_lines) == 1 else []
 
 
 def find_bar_lines(text: str) -> list[Edit]:
@@ -197,9 +197,9 @@ def find_edits(text: str, refinements: Sequence[str] = ("addresses", "bar_lines"
 
 def _is_apart(edit: Edit, taken: list[Edit]) -> bool:
     """Whether a edit overlaps none of others, which are sorted."""
-    place = bisect(taken, edit)
-    before_ends = taken[place - 1][1] if place else 0
-    return before_ends <= edit[0] and (place == len(taken) or edit[1] <= taken[place][0])
+    position = bisect(taken, edit)
+    before_ends = taken[position - 1][1] if position else 0
+    return before_ends <= edit[0] and (position == len(taken) or edit[1] <= taken[position][0])
 
 
 def _is_address(match: re.Match[str]) -> bool:
@@ -219,13 +219,13 @@ def with_removed(edits: list[Edit], removed: list[tuple[int, int]]) -> list[Edit
     >>> with_removed([(0, 2, "X"), (5, 6, "Y")], [(4, 8), (8, 9)])
     [(0, 2, 'X'), (4, 8, ''), (8, 9, '')]
     """
-    found: list[Edit] = []
+    merged: list[Edit] = []
     for start, end, replacement in sorted([*edits, *((start, end, "") for start, end in removed)]):
-        if found and start < found[-1][1]:
-            found[-1] = (found[-1][0], max(end, found[-1][1]), "")
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]), "")
         else:
-            found.append((start, end, replacement))
-    return found
+            merged.append((start, end, replacement))
+    return merged
 
 
 def apply_edits(text: str, edits: list[Edit]) -> str:

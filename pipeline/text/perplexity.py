@@ -165,12 +165,16 @@ class LanguageModel:
         if self._calibration is None:
             path = self.folder / CALIBRATION_FILE
             try:
-                found = json.loads(path.read_text(encoding="utf-8"))
+                stored = json.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
                 raise ModelError(f"{path}: cannot be read ({error}); train or import the model again") from error
-            if not isinstance(found, dict) or found.get("format") != FORMAT or len(found.get("percentiles", ())) != 101:
+            if (
+                not isinstance(stored, dict)
+                or stored.get("format") != FORMAT
+                or len(stored.get("percentiles", ())) != 101
+            ):
                 raise ModelError(f"{path}: not a calibration of format {FORMAT}; train or import the model again")
-            self._calibration = found
+            self._calibration = stored
         return self._calibration
 
     def load(self) -> None:
@@ -246,7 +250,7 @@ def score_texts(pieces: Any, model: Any, texts: Sequence[str], strip_marks: bool
                 # One by one: given a list, SentencePiece takes a quarter longer, and starts a thread a core.
                 tokens = pieces.encode(line, out_type=bytes)
                 known[line] = (model.score(b" ".join(tokens), True, True), len(tokens) + 1) if tokens else None
-    return [_perplexity([one for line in lines if (one := known[line])]) for lines in lines_of]
+    return [_perplexity([line_score for line in lines if (line_score := known[line])]) for lines in lines_of]
 
 
 def _perplexity(lines: list[tuple[float, int]]) -> Perplexity | None:
@@ -264,8 +268,8 @@ def _perplexity(lines: list[tuple[float, int]]) -> Perplexity | None:
 def _ninetieth(ordered: list[float]) -> float:
     """numpy.percentile(ordered, 90), which takes longer to be called than to be worked out."""
     position = 0.9 * (len(ordered) - 1)
-    place = int(position)
-    below, above, share = ordered[place], ordered[min(place + 1, len(ordered) - 1)], position - place
+    rank = int(position)
+    below, above, share = ordered[rank], ordered[min(rank + 1, len(ordered) - 1)], position - rank
     return below + (above - below) * share if share < 0.5 else above - (above - below) * (1 - share)
 
 

@@ -44,8 +44,8 @@ def find_program(name: str) -> Path:
     for path in ([Path(folder) / name] if folder else []) + [_BUILD_FOLDER / name]:
         if path.is_file():
             return path
-    if found := shutil.which(name):
-        return Path(found)
+    if on_path := shutil.which(name):
+        return Path(on_path)
     raise ModelError(f"{name} is not in $GLOTMILL_LMPLZ_DIR, build/kenlm/bin or the PATH; build it with 'make lmplz'")
 
 
@@ -184,14 +184,14 @@ def _run(command: Sequence[object]) -> None:
 def _calibrate(folder: Path, documents: Sequence[str], about: dict[str, Any]) -> None:
     pieces, model = open_model(folder / SENTENCEPIECE_FILE, folder / KENLM_FILE)
     scores = score_texts(pieces, model, documents, bool(about["strip_marks"]))
-    found = [score.document for score in scores if score is not None]
-    if not found:
+    perplexities = [score.document for score in scores if score is not None]
+    if not perplexities:
         raise InputError("no document of the reference has text to calibrate on")
     calibration = {
         "format": FORMAT,
         **about,
-        "calibration_documents": len(found),
-        "percentiles": [round(float(value), 4) for value in np.percentile(found, np.arange(101))],
+        "calibration_documents": len(perplexities),
+        "percentiles": [round(float(value), 4) for value in np.percentile(perplexities, np.arange(101))],
         "sha256": {name: sha256_of(folder / name) for name in (SENTENCEPIECE_FILE, KENLM_FILE)},
     }
     (folder / CALIBRATION_FILE).write_text(json.dumps(calibration, indent=1) + "\n", encoding="utf-8")

@@ -101,13 +101,13 @@ class CompressedModel:
         """
         encoded = [text.encode() for text in texts]
         bounds = np.cumsum([0, *map(len, encoded)])
-        found, scores = predict(
+        nodes, scores = predict(
             np.frombuffer(b"".join(encoded), np.uint8), bounds, self.sizes, self.word_slots, self.word_bytes,
             self.word_bounds, self.bucket_bits, self.bucket_slots, self.rows, self.nodes, self.children, k,
             math.log(threshold + _SMALL),
         )  # fmt: skip
-        counts = np.count_nonzero(found >= 0, axis=1).tolist()
-        names = [[self.labels[one] for one in row[:n]] for row, n in zip(found.tolist(), counts, strict=True)]
+        counts = np.count_nonzero(nodes >= 0, axis=1).tolist()
+        names = [[self.labels[node] for node in row[:n]] for row, n in zip(nodes.tolist(), counts, strict=True)]
         return names, [row[:n] for row, n in zip(scores.tolist(), counts, strict=True)]
 
 
@@ -121,37 +121,37 @@ class _Data:
     def numbers(self, form: str) -> tuple[Any, ...]:
         """Numbers in a form of `struct`. Raises ValueError at the end."""
         try:
-            found = struct.unpack_from(form, self.data, self.position)
+            values = struct.unpack_from(form, self.data, self.position)
         except struct.error as error:
             raise ValueError("ends too early") from error
         self.position += struct.calcsize(form)
-        return found
+        return values
 
     def array(self, dtype: type[np.generic], *shape: int) -> NDArray[Any]:
         """An array of a shape, aligned. Raises ValueError at the end."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
         if min(shape) < 0 or size > len(self.data) - self.position:
             raise ValueError(f"has no room for numbers of shape {shape}")
-        found = np.frombuffer(self.data[self.position : self.position + size], dtype).reshape(shape)
+        values = np.frombuffer(self.data[self.position : self.position + size], dtype).reshape(shape)
         self.position += size
-        return found
+        return values
 
     def entries(self, count: int) -> tuple[list[bytes], list[int]]:
         """Words or labels, and where each one's count lies. Raises ValueError at the end."""
-        found, places = [], []
+        names, ends = [], []
         for _ in range(count):
             end = self.data.index(b"\0", self.position)
-            found.append(self.data[self.position : end])
-            places.append(end + 1)
+            names.append(self.data[self.position : end])
+            ends.append(end + 1)
             self.position = end + 1 + struct.calcsize("<qb")  # count and kind
-        return found, places
+        return names, ends
 
 
 def _read(header: _Header, sizes: _Sizes, data: _Data) -> CompressedModel | None:
     """What follows the header and the sizes."""
-    entries, places = data.entries(sizes.entries)
+    entries, ends = data.entries(sizes.entries)
     words, labels = entries[: sizes.words], entries[sizes.words :]
-    label_counts = [int.from_bytes(data.data[place : place + 8], "little") for place in places[sizes.words :]]
+    label_counts = [int.from_bytes(data.data[end : end + 8], "little") for end in ends[sizes.words :]]
     kept = data.array(np.int32, sizes.kept, 2)  # bucket, and row after those of the words
     (is_compressed,) = data.numbers("<?")
     if not is_compressed or END not in words:
@@ -215,9 +215,9 @@ def _read_quantised(data: _Data, codes: NDArray[np.uint8], dim: int) -> NDArray[
     own_dim, parts, width, _ = data.numbers("<4i")
     if own_dim != dim or codes.shape[1] != parts or width <= 0 or -(-dim // width) != parts:
         raise ValueError(f"has {codes.shape[1]} codes for vectors of {dim} numbers")
-    found = np.empty((len(codes), dim), np.float32)
-    decode_vectors(codes, data.array(np.float32, dim * CENTROIDS), width, found)
-    return found
+    vectors = np.empty((len(codes), dim), np.float32)
+    decode_vectors(codes, data.array(np.float32, dim * CENTROIDS), width, vectors)
+    return vectors
 
 
 def _tree(counts: Sequence[int]) -> NDArray[np.int32]:

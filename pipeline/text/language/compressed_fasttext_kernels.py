@@ -31,8 +31,8 @@ def decode_vectors(
             first = part * width
             last = min(first + width, dim)
             centroid = first * CENTROIDS + np.int64(codes[row, part]) * (last - first)
-            for place in range(first, last):
-                vectors[row, place] = centroids[centroid + place - first]
+            for column in range(first, last):
+                vectors[row, column] = centroids[centroid + column - first]
 
 
 @kernel
@@ -152,11 +152,11 @@ def _sum_rows(
             listed[entry] = slots[1, slot]
     hidden[:] = 0
     for row in listed:
-        for place in range(len(hidden)):
-            hidden[place] += rows[row, place]
+        for column in range(len(hidden)):
+            hidden[column] += rows[row, column]
     scale = np.float32(1.0 / len(listed))
-    for place in range(len(hidden)):
-        hidden[place] *= scale
+    for column in range(len(hidden)):
+        hidden[column] *= scale
 
 
 @kernel
@@ -170,7 +170,7 @@ def _find_labels(
     nodes: NDArray[np.float32],
     children: NDArray[np.int32],
     least: np.float32,
-    found: NDArray[np.int32],
+    best_nodes: NDArray[np.int32],
     scores: NDArray[np.float32],
 ) -> None:
     """The best labels and their scores, whose logarithms are `least` or more, into `found` and `scores`."""
@@ -182,26 +182,26 @@ def _find_labels(
     while depth:
         depth -= 1
         node, score = np.int64(stack[depth]), reached[depth]
-        if score < least or (count == len(found) and score < scores[count - 1]):
+        if score < least or (count == len(best_nodes) and score < scores[count - 1]):
             continue
         if node < first_inner:
-            place = min(count, len(found) - 1)
-            count = place + 1
-            while place > 0 and scores[place - 1] < score:
-                found[place], scores[place] = found[place - 1], scores[place - 1]
-                place -= 1
-            found[place], scores[place] = node, score
+            rank = min(count, len(best_nodes) - 1)
+            count = rank + 1
+            while rank > 0 and scores[rank - 1] < score:
+                best_nodes[rank], scores[rank] = best_nodes[rank - 1], scores[rank - 1]
+                rank -= 1
+            best_nodes[rank], scores[rank] = node, score
             continue
         node -= first_inner
         dot = np.float32(0)
-        for place in range(len(hidden)):
-            dot += hidden[place] * nodes[node, place]
+        for column in range(len(hidden)):
+            dot += hidden[column] * nodes[node, column]
         right = np.float32(1.0 / (1.0 + np.float64(np.float32(math.exp(-dot)))))
         stack[depth], reached[depth] = children[node, 1], score + _log(right)
         stack[depth + 1], reached[depth + 1] = children[node, 0], score + _log(np.float32(1) - right)
         depth += 2
-    for place in range(count):
-        scores[place] = np.float32(math.exp(scores[place]))
+    for rank in range(count):
+        scores[rank] = np.float32(math.exp(scores[rank]))
 
 
 @kernel
@@ -222,7 +222,7 @@ def predict(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Numbers of the labels of each text and their scores, falling; (texts, k), -1 and 0 where there are fewer."""
     end = sizes[3]
-    found = np.full((len(bounds) - 1, k), -1, np.int32)
+    nodes_found = np.full((len(bounds) - 1, k), -1, np.int32)
     scores = np.zeros((len(bounds) - 1, k), np.float32)
     hidden = np.empty(rows.shape[1], np.float32)
     longest = 0
@@ -252,5 +252,5 @@ def predict(
                 token[length] = _GREATER_THAN
                 count = _list_ngrams(token[: length + 1], sizes, bucket_bits, listed, count)
         _sum_rows(listed[:count], bucket_slots, rows, hidden)
-        _find_labels(hidden, nodes, children, np.float32(least), found[text], scores[text])
-    return found, scores
+        _find_labels(hidden, nodes, children, np.float32(least), nodes_found[text], scores[text])
+    return nodes_found, scores

@@ -107,7 +107,7 @@ class Repetition:
         words: KnownWords,
         plain_words: KnownWords,
         codes: NDArray[np.uint32],
-        places: NDArray[np.int64],
+        text_bounds: NDArray[np.int64],
         top_ns: tuple[int, ...] = (2, 3, 4),
         duplicate_ns: tuple[int, ...] = (5, 6, 7, 8, 9, 10),
         word_n: int = 5,
@@ -118,7 +118,7 @@ class Repetition:
         Text t is codes[places[t, 0] : places[t, 1]].
         """
         ns = (*top_ns, *duplicate_ns, word_n, character_n)
-        found = measure_repetition(
+        counts = measure_repetition(
             words.hashes,
             words.lengths,
             words.bounds,
@@ -126,14 +126,14 @@ class Repetition:
             plain_words.lengths,
             plain_words.bounds,
             codes,
-            places,
+            text_bounds,
             _powers(max(words.longest, plain_words.longest).bit_length()),
             _ns(ns),
             len(top_ns),
         )
-        plain_counts, lengths = np.diff(plain_words.bounds).tolist(), np.diff(places)[:, 0].tolist()
+        plain_counts, lengths = np.diff(plain_words.bounds).tolist(), np.diff(text_bounds)[:, 0].tolist()
         repetitions = []
-        for row, plain_count, length in zip(found.tolist(), plain_counts, lengths, strict=True):
+        for row, plain_count, length in zip(counts.tolist(), plain_counts, lengths, strict=True):
             counts = [None if count < 0 else count for count in row]
             repetitions.append(
                 cls(

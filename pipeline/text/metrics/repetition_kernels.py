@@ -35,7 +35,7 @@ def multiply(context: Any, a: Any, b: Any) -> tuple[Any, Any]:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         narrow, wide = ir.IntType(64), ir.IntType(128)
         modulus = ir.Constant(narrow, MODULUS)
-        product = builder.mul(*(builder.zext(one, wide) for one in arguments))
+        product = builder.mul(*(builder.zext(argument, wide) for argument in arguments))
         low = builder.and_(builder.trunc(product, narrow), modulus)
         total = builder.add(low, builder.trunc(builder.lshr(product, ir.Constant(wide, 61)), narrow))
         reduced = builder.sub(total, modulus)
@@ -95,9 +95,9 @@ def compute_token_features(
             for position in range(starts[word], ends[word]):
                 code = codes[position]
                 value = append(value, np.uint64(code))
-                one = table[min(code, len(table) - 1)]
-                all_of &= one
-                any_of |= one
+                character_class = table[min(code, len(table) - 1)]
+                all_of &= character_class
+                any_of |= character_class
                 changes |= lowered[position] != code
             length = ends[word] - starts[word]
             hashes[word], lengths[word], is_symbol[word] = value, length, all_of != 0
@@ -321,32 +321,32 @@ def measure_repetition(
     plain_lengths: NDArray[np.int64],
     plain_bounds: NDArray[np.int64],
     codes: NDArray[np.uint32],
-    places: NDArray[np.int64],
+    text_bounds: NDArray[np.int64],
     powers: NDArray[np.uint64],
     ns: NDArray[np.int64],
     n_tops: int,
 ) -> NDArray[np.int64]:
     """What Repetition holds, as counts, -1 for None: (n_texts, n_ns), by n of top, duplicate, words, characters."""
-    found = np.full((len(places), len(ns)), -1, np.int64)
+    values = np.full((len(text_bounds), len(ns)), -1, np.int64)
     last = len(ns) - 1
-    for text in range(len(places)):
-        of_text = slice(bounds[text], bounds[text + 1])
-        prefixes, ends = chain(hashes[of_text], lengths[of_text], powers, ord(" "))
+    for text in range(len(text_bounds)):
+        words_of_text = slice(bounds[text], bounds[text + 1])
+        prefixes, ends = chain(hashes[words_of_text], lengths[words_of_text], powers, ord(" "))
         for i in range(n_tops):
             if ns[i] < len(ends):
-                found[text, i] = _top(_ngrams(prefixes, powers, ends, ns[i]), ends, ns[i])
-        prefixes, ends = chain(hashes[of_text], lengths[of_text], powers, -1)
+                values[text, i] = _top(_ngrams(prefixes, powers, ends, ns[i]), ends, ns[i])
+        prefixes, ends = chain(hashes[words_of_text], lengths[words_of_text], powers, -1)
         for i in range(n_tops, last - 1):
             if ns[i] < len(ends):
-                found[text, i] = _scan(_ngrams(prefixes, powers, ends, ns[i]), ends, ns[i])
-        of_text = slice(plain_bounds[text], plain_bounds[text + 1])
-        prefixes, ends = chain(plain_hashes[of_text], plain_lengths[of_text], powers, ord(" "))
+                values[text, i] = _scan(_ngrams(prefixes, powers, ends, ns[i]), ends, ns[i])
+        words_of_text = slice(plain_bounds[text], plain_bounds[text + 1])
+        prefixes, ends = chain(plain_hashes[words_of_text], plain_lengths[words_of_text], powers, ord(" "))
         if ns[last - 1] < len(ends):
             counts, _, _ = count_values(_ngrams(prefixes, powers, ends, ns[last - 1]))
-            found[text, last - 1] = 0
+            values[text, last - 1] = 0
             for count in counts:
-                found[text, last - 1] += count if count > 1 else 0
-        if ns[last] <= places[text, 1] - places[text, 0]:
-            characters = codes[places[text, 0] : places[text, 1]]
-            found[text, last] = _most_repeated(_character_ngrams(characters, ns[last]))
-    return found
+                values[text, last - 1] += count if count > 1 else 0
+        if ns[last] <= text_bounds[text, 1] - text_bounds[text, 0]:
+            characters = codes[text_bounds[text, 0] : text_bounds[text, 1]]
+            values[text, last] = _most_repeated(_character_ngrams(characters, ns[last]))
+    return values

@@ -37,7 +37,7 @@ class TextView:
     line_runs: list[str]  # split at runs of newlines; "" at a newline at either end (Gopher repetition)
     paragraphs: list[str]  # the stripped text, split at two or more newlines (Gopher repetition)
     repetition: Repetition  # of words, plain words and code points
-    place: int  # among the texts that were looked at with this one
+    number: int  # among the texts that were looked at with this one
     all_words: Words  # of those texts
     looked_at: TokenFeatures  # the same
 
@@ -54,7 +54,7 @@ class TextView:
     @classmethod
     def of_all(cls, texts: Sequence[str], words: Words) -> list["TextView"]:
         """View of each of one or more texts whose words are given; a kernel is called once for all of them."""
-        codes, places = code_points("\n".join(texts)), text_places(texts)
+        codes, bounds = code_points("\n".join(texts)), text_places(texts)
         lower_texts = [text.lower() for text in texts]
         looked_at = TokenFeatures.of(words, _lowered(texts, lower_texts, codes) if _same(codes, words.codes) else None)
         counts = zip(
@@ -62,16 +62,16 @@ class TextView:
             np.diff(looked_at.plain_words.bounds).tolist(),
             looked_at.alphabetic_counts.tolist(),
             looked_at.plain_lengths.tolist(),
-            Repetition.of(looked_at.words, looked_at.plain_words, codes, places),
+            Repetition.of(looked_at.words, looked_at.plain_words, codes, bounds),
             strict=True,
         )
         views = []
-        for place, (segment_count, word_count, alphabetic_count, plain_length, repetition) in enumerate(counts):
-            text, (start, end) = texts[place], places[place]
+        for number, (segment_count, word_count, alphabetic_count, plain_length, repetition) in enumerate(counts):
+            text, (start, end) = texts[number], bounds[number]
             views.append(
                 cls(
                     text=text,
-                    lower_text=lower_texts[place],
+                    lower_text=lower_texts[number],
                     codes=codes[start:end],
                     segment_count=segment_count,
                     word_count=word_count,
@@ -82,7 +82,7 @@ class TextView:
                     line_runs=_line_runs(text),
                     paragraphs=[part.lstrip("\n") for part in text.strip().split("\n\n") if part] or [""],
                     repetition=repetition,
-                    place=place,
+                    number=number,
                     all_words=words,
                     looked_at=looked_at,
                 )
@@ -92,15 +92,15 @@ class TextView:
     @property
     def words(self) -> Words:
         """Every segment that is not white space, symbols included."""
-        return self.all_words.texts(self.place, self.place + 1)
+        return self.all_words.texts(self.number, self.number + 1)
 
     def listed_words(self, wanted: frozenset[str]) -> tuple[int, int]:
         """How many words, as written, stand in a list, and how many different ones."""
-        return self.looked_at.words.listed(self.place, wanted)
+        return self.looked_at.words.listed(self.number, wanted)
 
     def listed_plain_words(self, wanted: frozenset[str]) -> tuple[int, int]:
         """How many words that are not symbols stand in a list in lower case, and how many different ones."""
-        return self.looked_at.plain_words.listed(self.place, wanted)
+        return self.looked_at.plain_words.listed(self.number, wanted)
 
 
 def _same(codes: NDArray[np.uint32], others: NDArray[np.uint32]) -> bool:

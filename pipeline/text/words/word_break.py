@@ -142,10 +142,12 @@ def _find_breaks(
         else:
             after = _OTHER
             if _SINGLE_QUOTE <= kind <= _MID_NUM:
-                place = i + 1
-                while place < len(codes) and (classes[codes[place]] == _EXTEND or classes[codes[place]] == _ZWJ):
-                    place += 1
-                after = classes[codes[place]] if place < len(codes) else _OTHER
+                following = i + 1
+                while following < len(codes) and (
+                    classes[codes[following]] == _EXTEND or classes[codes[following]] == _ZWJ
+                ):
+                    following += 1
+                after = classes[codes[following]] if following < len(codes) else _OTHER
             pictographic = kind in (_PICTOGRAPHIC, _PICTOGRAPHIC_LETTER)
             breaks[i] = not (
                 (previous == _ZWJ and pictographic)  # WB3c
