@@ -8,10 +8,13 @@ LABEL_PATTERN = re.compile(r"^[a-z]{2,3}_[A-Z][a-z]{3}$")
 
 
 class Strict(BaseModel):
+    """A part of the settings: an unknown key is an error, and values do not change."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def checked_label(label: str) -> str:
+    """The label, where it is well-formed. Raises ValueError, which says how one is written."""
     if not LABEL_PATTERN.match(label):
         raise ValueError(f"{label!r} is no language label; write ISO 639-3 and script, such as tur_Latn")
     return label

@@ -44,6 +44,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def describe(path: str, error: ValidationError) -> str:
+    """Every fault of a file of settings, a line each: file, key, value and what is allowed."""
     lines = []
     for item in error.errors():
         # a rule is either an interval or off: only the interval's faults are worth reading

@@ -51,6 +51,7 @@ def _free_slot(keys: NDArray[np.int32], wanted: int) -> int:
 
 @kernel
 def slots_of_words(data: NDArray[np.uint8], bounds: NDArray[np.int64], size: int) -> NDArray[np.int32]:
+    """A hash table (size,) of word numbers, -1 where it is free, from words that lie end to end in `data`."""
     slots = np.full(size, -1, np.int32)
     for word in range(len(bounds) - 1):
         value = _FNV_OFFSET
@@ -62,6 +63,7 @@ def slots_of_words(data: NDArray[np.uint8], bounds: NDArray[np.int64], size: int
 
 @kernel
 def slots_of_buckets(kept: NDArray[np.int32], first_row: int, size: int) -> NDArray[np.int32]:
+    """A hash table (2, size): buckets of n-grams that were kept, -1 where it is free, and the row of each."""
     slots = np.full((2, size), -1, np.int32)
     for pair in range(len(kept)):
         slot = _free_slot(slots[0], np.int64(kept[pair, 0]))

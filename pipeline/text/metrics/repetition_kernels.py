@@ -46,6 +46,7 @@ def multiply(context: Any, a: Any, b: Any) -> tuple[Any, Any]:
 
 @kernel
 def compute_powers(size: int) -> NDArray[np.uint64]:
+    """The powers 0 to size - 1 of BASE modulo MODULUS, (size,) uint64."""
     powers = np.empty(size, np.uint64)
     powers[0] = UINT1
     for i in range(1, size):
@@ -191,6 +192,7 @@ def _find(keys: NDArray[np.uint64], key: np.uint64, shift: np.uint64) -> np.int6
 
 @kernel
 def make_table(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A hash table of hashes plus one; 0 is a free slot. Its size is a power of two."""
     bits = _table_bits(len(hashes))
     keys = np.zeros(1 << bits, np.uint64)
     for value in hashes:
