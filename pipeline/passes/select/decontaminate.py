@@ -176,7 +176,7 @@ def overlaps(layout: Output, shard_group: int) -> dict[int, dict[int, dict[str, 
     """Shard of a shard group -> row -> evaluation set -> fraction of the document's words."""
     found: dict[int, dict[int, dict[str, float]]] = {}
     for one in pq.read_table(readable(layout.contamination / f"shard-group-{shard_group:05d}.parquet")).to_pylist():
-        found.setdefault(one.shard, {}).setdefault(one["row"], {})[one["set"]] = one["fraction"]
+        found.setdefault(one["shard"], {}).setdefault(one["row"], {})[one["set"]] = one["fraction"]
     return found
 
 
