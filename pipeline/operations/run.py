@@ -33,6 +33,7 @@ from pipeline.passes.rebalance.rebalance import make_mixture, rebalance
 from pipeline.passes.rebalance.settings import MixtureSettings
 from pipeline.passes.select.decontaminate import items_of
 from pipeline.passes.select.select import select
+from pipeline.passes.select.settings import SelectionSettings
 from pipeline.passes.statistics import compute_statistics, resolve_rules
 from pipeline.report.page import write_report
 from pipeline.rules.fired import check_rules
@@ -181,7 +182,7 @@ def _after_annotate(
         rules = resolve_rules(config, layout, executor, rule_overrides, histograms, boilerplate=True)
         tell("boilerplate", 1, 1)
     tell("select", 0, 1)
-    select(config, layout, executor, rules, histograms)
+    select(SelectionSettings.of(config), layout, executor, rules, histograms, open_baselines(config))
     tell("select", 1, 1)
     tell("rebalance", 0, 1)
     rebalance(config, layout, executor)
