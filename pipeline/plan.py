@@ -12,6 +12,7 @@ import msgspec
 
 from pipeline.config.run_settings import RunConfig
 from pipeline.execution.commit import write_manifest
+from pipeline.output.baselines import open_baselines
 from pipeline.output.document_index import build_document_index
 from pipeline.output.layout import shard_groups
 from pipeline.passes.annotate.shards import annotate_shards, refuse_missing
@@ -21,6 +22,7 @@ from pipeline.passes.deduplicate.deduplicate import deduplicate
 from pipeline.passes.rebalance.rebalance import rebalance
 from pipeline.passes.run_state import RunState
 from pipeline.passes.select.select import select
+from pipeline.passes.select.settings import SelectionSettings
 from pipeline.passes.statistics import compute_statistics, resolve_rules
 from pipeline.report.page import write_report
 from pipeline.stages.contract import StageClass
@@ -85,7 +87,8 @@ def _boilerplate(state: RunState) -> None:
 
 
 def _select(state: RunState) -> None:
-    select(state.config, state.output, state.executor, state.resolved_rules, state.histograms)
+    settings, baselines = SelectionSettings.of(state.config), open_baselines(state.config)
+    select(settings, state.output, state.executor, state.resolved_rules, state.histograms, baselines)
 
 
 def _rebalance(state: RunState) -> None:

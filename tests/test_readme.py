@@ -10,7 +10,7 @@ import typer
 
 from pipeline.cli.main import app
 from pipeline.output.output import Output
-from pipeline.report.page import funnel
+from pipeline.report.funnel import funnel_of
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -73,9 +73,9 @@ def test_named_files_exist() -> None:
 
 
 def test_the_funnel_is_that_of_the_demo(demo: Output) -> None:
-    rows, dropped = funnel(demo, "main")
+    funnel = funnel_of(demo, "main")
     names = ("documents", "kept", "failed_rules", "duplicate", "url_duplicate")
-    by_label = {row["label"]: [row[name] for name in names] for row in rows}
+    by_label = {row.label: [row.counts[name] for name in names] for row in funnel.rows}
     by_label["all"] = [sum(row[number] for row in by_label.values()) for number in range(len(names))]
     shown = re.search(r"Funnel of selection main\n(.*?)\nClean text", README, re.DOTALL)
     assert shown
@@ -87,16 +87,15 @@ def test_the_funnel_is_that_of_the_demo(demo: Output) -> None:
         assert not any(by_label[label][len(told) :])
     reasons = re.search(r"Dropped before measuring: (\d+) \((.*?)\)", shown[1], re.DOTALL)
     assert reasons
-    assert int(reasons[1]) == dropped.total()
+    assert int(reasons[1]) == funnel.dropped.total()
     told_reasons = dict(pair.rsplit(" ", 1) for pair in re.split(r",\s+", reasons[2]))
-    assert told_reasons == {reason: str(count) for reason, count in dropped.items()}
+    assert told_reasons == {reason: str(count) for reason, count in funnel.dropped.items()}
 
 
 def test_the_steps_of_the_funnel_are_those_of_the_demo(demo: Output) -> None:
-    rows, dropped = funnel(demo, "main")
-    lost = {name: sum(row[name] for row in rows) for name in ("failed_rules", "duplicate")}
-    documents = sum(row["documents"] for row in rows)
-    left = [documents + dropped.total(), documents, documents - lost["failed_rules"]]
-    left.append(left[-1] - lost["duplicate"])
+    funnel = funnel_of(demo, "main")
+    documents = funnel.total("documents")
+    left = [funnel.read, documents, documents - funnel.total("failed_rules")]
+    left.append(left[-1] - funnel.total("duplicate"))
     steps = re.findall(r"^\| (?:read|open, block|rules|near duplicates)[^|]*\| (\d+) \|", README, re.MULTILINE)
     assert list(map(int, steps)) == left

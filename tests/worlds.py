@@ -17,17 +17,20 @@ import pyarrow.parquet as pq
 from pipeline.config.dependencies import annotate_state
 from pipeline.config.language_files import LanguageConfig, Rule
 from pipeline.config.run_settings import RunConfig
-from pipeline.execution.commit import sha256_of, write_json
+from pipeline.execution.commit import sha256_of, write_manifest
 from pipeline.execution.inline import InlineExecutor
 from pipeline.kernels.hashing import hash64
+from pipeline.output.baselines import open_baselines
 from pipeline.output.document_index import build_document_index, url_key
 from pipeline.output.layout import shard_name
 from pipeline.output.output import Output
 from pipeline.output.take_downs import request_of, save
 from pipeline.passes.deduplicate.deduplicate import deduplicate
 from pipeline.passes.select.select import select as make_selection
+from pipeline.passes.select.settings import SelectionSettings
 from pipeline.passes.statistics import Rules, compute_statistics
 from pipeline.schema.columns import ANNOTATED, DROPPED
+from pipeline.schema.manifests import OUTPUT_FORMAT, RunPlan, ShardDigests, ShardManifest
 from pipeline.text.urls import host_of, normalize_url, registered_domain
 
 GROUPS = {"aaa_Latn": "iberian", "bbb_Latn": "iberian", "ccc_Cyrl": "ccc_Cyrl"}
@@ -58,7 +61,7 @@ class Document:
 
 @dataclass
 class MadeOutput:
-    """A run: its shards, and what was taken out of it: ("id", "url", "domain"), word, whether to choose_kept again."""
+    """A run: its shards; and what was taken out of it: id, url or domain, the word, whether clusters keep another."""
 
     shards: list[list[Document]]
     take_downs: list[tuple[Any, str, bool]] = field(default_factory=list)
@@ -78,7 +81,7 @@ class MadeOutput:
 
     @property
     def comparable(self) -> list[Document]:
-        """All, in plan order, those outside the population without a key."""
+        """All, in plan order, those that are not eligible without a key."""
         return [
             replace(one, words=0, bands=(0, 0)) if self.rules and one.language_score < FLOOR else one
             for one in self.documents
@@ -116,7 +119,9 @@ def write(
         for label in GROUPS
     }
     deduplicate(config, layout, inline, languages)
-    make_selection(config, layout, inline, Rules(languages, []), compute_statistics(config, layout, inline))
+    histograms = compute_statistics(config, layout, inline)
+    rules = Rules(languages, [])
+    make_selection(SelectionSettings.of(config), layout, inline, rules, histograms, open_baselines(config))
     return layout
 
 
@@ -131,22 +136,30 @@ def annotate(root: Path, config: RunConfig, output: MadeOutput) -> None:
         rows = [_row(name, place, one) for place, one in enumerate(documents)]
         pq.write_table(pa.Table.from_pylist(rows, schema=ANNOTATED), paths[0], row_group_size=3)
         pq.write_table(DROPPED.empty_table(), paths[1])
-        digests = {"annotated": sha256_of(paths[0]), "dropped": sha256_of(paths[1])}
-        manifest = {
-            "shard": name,
-            "file_path": path,
-            "file_bytes": 0,
-            "record_bytes": 0,
-            "gaps": [],
-            "records_by_type": {"response": len(documents)},
-            "documents": len(documents),
-            "dropped": {},
-            "rows_by_label": dict(Counter(one.label for one in documents)),
-            "sha256": digests,
-        }
-        write_json(root / "annotated" / f"{name}.json", manifest)
-    state = annotate_state(config)
-    write_json(root / "run.json", {"inputs": inputs, "annotate": state, "config": config.model_dump(mode="json")})
+        manifest = ShardManifest(
+            fingerprint="",
+            shard=name,
+            file_path=path,
+            file_bytes=0,
+            record_bytes=0,
+            records_by_type={"response": len(documents)},
+            unreadable_ranges=[],
+            documents=len(documents),
+            dropped={},
+            rows_by_label=dict(Counter(document.label for document in documents)),
+            characters=sum(document.character_count for document in documents),
+            runs=[len(documents)],
+            sha256=ShardDigests(annotated=sha256_of(paths[0]), dropped=sha256_of(paths[1])),
+        )
+        write_manifest(root / "annotated" / f"{name}.json", manifest)
+    plan = RunPlan(
+        format=OUTPUT_FORMAT,
+        inputs=inputs,
+        annotate=annotate_state(config),
+        config=config.model_dump(mode="json"),
+        rule_overrides={},
+    )
+    write_manifest(root / "run.json", plan)
 
 
 def _row(shard: str, place: int, one: Document) -> dict[str, Any]:

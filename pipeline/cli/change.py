@@ -1,10 +1,13 @@
 """remove and gc: what changes a finished output."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli.app import Output, app, open_output, words_of
+
+if TYPE_CHECKING:
+    from pipeline.output.document_index import Kind
 
 
 @app.command()
@@ -15,7 +18,7 @@ def remove(
     ids: Annotated[list[str] | None, typer.Option(help="WARC record id, or a file of them.")] = None,
     selection: Annotated[list[str] | None, typer.Option(help="Selections to rewrite now (all).")] = None,
     keep_another: Annotated[
-        bool, typer.Option("--keep-another", help="Let the next best of its cluster take a document's place.")
+        bool, typer.Option("--keep-another", help="Let a cluster keep its next best document instead.")
     ] = False,
     purge: Annotated[bool, typer.Option("--purge", help="Empty its text in annotated/, too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be taken out.")] = False,
@@ -28,29 +31,34 @@ def remove(
     from pipeline.errors import InputError
     from pipeline.operations.remove.remove import remove as remove_documents
 
-    words = {"url": words_of(urls), "domain": words_of(domains), "id": words_of(ids)}
+    words: dict[Kind, list[str]] = {"url": words_of(urls), "domain": words_of(domains), "id": words_of(ids)}
     if not any(words.values()):
         raise InputError("nothing to take out: give --urls, --domains or --ids")
-    done = remove_documents(open_output(output), words, selection, keep_another, purge, dry_run)  # type: ignore[arg-type]
-    for word in done.unknown:
+    report = remove_documents(open_output(output), words, selection, keep_another, purge, dry_run)
+    for word in report.unknown:
         typer.echo(f"no record: {word}")
     taken = "would be taken out" if dry_run else "taken out"
-    typer.echo(f"{done.documents} documents {taken}; found among dropped records, which need nothing: {done.dropped}")
-    for name, told in done.selections.items():
-        outcomes = ", ".join(f"{outcome} {count}" for outcome, count in told.outcomes.most_common())
+    typer.echo(
+        f"{report.documents} documents {taken}; found among dropped records, which need nothing: {report.dropped}"
+    )
+    for name, take_down in report.selections.items():
+        outcomes = ", ".join(f"{outcome} {count}" for outcome, count in take_down.outcomes.most_common())
         typer.echo(f"selection {name}: {outcomes or 'none of them'}")
-        for cluster in told.orphans:
-            typer.echo(f"  {cluster.kept_document} stood for {cluster.count} more documents")
+        for cluster in take_down.orphans:
+            typer.echo(f"  {cluster.kept_document} was kept for {cluster.count} more documents of its cluster")
             for other in cluster.others:
-                typer.echo(f"    {other['outcome']:18} {other['id']}  {other['url']}")
+                typer.echo(f"    {other.outcome:18} {other.id}  {other.url}")
             if cluster.count > len(cluster.others):
                 typer.echo(f"    and {cluster.count - len(cluster.others)} more")
         if not dry_run:
-            typer.echo(f"  rewrote {len(told.files)} files of clean/, {told.replacements} documents took a place")
-        for mixture in told.stale_mixtures:
-            typer.echo(f"  mixtures/{mixture} is of the selection before: make it again")
-    if done.purged:
-        typer.echo(f"emptied texts in {len(done.purged)} shards of annotated/")
+            typer.echo(
+                f"  rewrote {len(take_down.files)} files of clean/, "
+                f"{take_down.replacements} documents are kept in place of others"
+            )
+        for mixture in take_down.stale_mixtures:
+            typer.echo(f"  mixtures/{mixture} is of the selection before: make it again with `glotmill mix`")
+    if report.purged:
+        typer.echo(f"emptied texts in {len(report.purged)} shards of annotated/")
 
 
 @app.command()
@@ -62,7 +70,7 @@ def gc(
     from pipeline.operations.clean_up import clean_up, leftovers
 
     layout = open_output(output)
-    found = leftovers(layout) if dry_run else clean_up(layout)
-    for one in found:
-        typer.echo(f"{one.location}: {one.reason}, {one.size / 1e6:.1f} MB")
-    typer.echo(f"{sum(one.size for one in found) / 1e6:.1f} MB {'would be ' if dry_run else ''}freed")
+    deleted = leftovers(layout) if dry_run else clean_up(layout)
+    for leftover in deleted:
+        typer.echo(f"{leftover.location}: {leftover.reason}, {leftover.size / 1e6:.1f} MB")
+    typer.echo(f"{sum(leftover.size for leftover in deleted) / 1e6:.1f} MB {'would be ' if dry_run else ''}freed")

@@ -1,22 +1,32 @@
 """explain, audit and config show: what an output says."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli.app import Output, Selection, app, config_app, open_output, selection_of
 
+if TYPE_CHECKING:
+    from pipeline.operations.explain import Explanation
+
 
 @app.command()
 def audit(output: Output, selection: Selection = None) -> None:
-    """Check that bytes, records and outcomes agree and that every file has its checksum."""
+    """Check that bytes, records and outcomes agree and that every file has its checksum.
+
+    A selection that is named must be there; without --selection the one that the run configured is checked if it is.
+    """
     from pipeline.passes.audit import audit as audit_output
 
     layout = open_output(output)
-    for line in audit_output(layout, selection_of(layout, selection)):
+    configured = selection_of(layout, None)
+    name = selection or (configured if configured in layout.selections() else None)
+    for line in audit_output(layout, name):
         typer.echo(line)
-    typer.echo("the accounts balance")
+    if name is None:
+        typer.echo(f"selection {configured}: not made yet, so it was not checked")
+    typer.echo("the accounts agree")
 
 
 @app.command()
@@ -29,30 +39,33 @@ def explain(
     from pipeline.operations.explain import explain as explain_document
 
     layout = open_output(output)
-    for story in explain_document(layout, selection_of(layout, selection), document):
-        record = story["record"]
-        typer.echo(f"{record['id']}  {record['url']}")
-        typer.echo(f"  read from {record['file_path']}, offset {record['warc_offset']}, {record['warc_length']} bytes")
-        if record.get("drop_reason"):
-            typer.echo(f"  dropped: {record['drop_reason']} (HTTP status {record['http_status']})")
-            continue
-        typer.echo(f"  decoded as {record['encoding']} (from {record['encoding_source']})")
-        typer.echo(f"  language {record['label']}, score {record['language_score']}, others {record['top_langs']}")
-        for rule in story["rules"]:
-            low = "" if rule["min"] is None else f"{rule['min']:g} <= "
-            high = "" if rule["max"] is None else f" <= {rule['max']:g}"
-            mark = "FIRED" if rule["fired"] else "ok"
-            typer.echo(f"  {mark:5} {low}{rule['metric']} = {rule['value']}{high}  [{rule['origin']}]")
-        decision = story["decision"]
-        if decision:
-            outside = "" if decision["is_eligible"] else ", outside the population that is compared"
-            typer.echo(f"  cluster {decision['minhash_cluster_id']} of {decision['minhash_cluster_size']}{outside}")
-            typer.echo(f"  represented by {decision['kept_document']}")
-            typer.echo(f"  outcome: {decision['outcome']}")
-        if story["boilerplate"] is not None:
-            typer.echo(f"  lines that repeat across the host: {len(story['boilerplate'])}")
-            for line in story["boilerplate"]:
-                typer.echo(f"    {line if len(line) <= 100 else line[:99] + chr(0x2026)}")
+    for explanation in explain_document(layout, selection_of(layout, selection), document):
+        _print_explanation(explanation)
+
+
+def _print_explanation(explanation: "Explanation") -> None:
+    record, decision = explanation.record, explanation.decision
+    typer.echo(f"{record['id']}  {record['url']}")
+    typer.echo(f"  read from {record['file_path']}, offset {record['warc_offset']}, {record['warc_length']} bytes")
+    if record.get("drop_reason"):
+        typer.echo(f"  dropped: {record['drop_reason']} (HTTP status {record['http_status']})")
+        return
+    typer.echo(f"  decoded as {record['encoding']} (from {record['encoding_source']})")
+    typer.echo(f"  language {record['label']}, score {record['language_score']}, others {record['top_langs']}")
+    for rule in explanation.rules:
+        low = "" if rule.min is None else f"{rule.min:g} <= "
+        high = "" if rule.max is None else f" <= {rule.max:g}"
+        mark = "FIRED" if rule.fired else "ok"
+        typer.echo(f"  {mark:5} {low}{rule.metric} = {rule.value}{high}  [{rule.origin}]")
+    if decision:
+        outside = "" if decision["is_eligible"] else ", not eligible for deduplication"
+        typer.echo(f"  cluster {decision['minhash_cluster_id']} of {decision['minhash_cluster_size']}{outside}")
+        typer.echo(f"  kept document of the cluster: {decision['kept_document']}")
+        typer.echo(f"  outcome: {decision['outcome']}")
+    if explanation.boilerplate is not None:
+        typer.echo(f"  lines that repeat across the host: {len(explanation.boilerplate)}")
+        for line in explanation.boilerplate:
+            typer.echo(f"    {line if len(line) <= 100 else line[:99] + chr(0x2026)}")
 
 
 @config_app.command("show")
@@ -68,19 +81,18 @@ def show(
 
     if output:
         layout = open_output(output)
-        one = rules_of(layout, selection_of(layout, selection), language)
+        config = rules_of(layout, selection_of(layout, selection), language)
     else:
-        one = load_language_config(language, folder)
-    typer.echo(f"{language}: {one.name}")
-    for metric, rule in one.rules.items():
+        config = load_language_config(language, folder)
+    typer.echo(f"{language}: {config.name}")
+    for metric, rule in config.rules.items():
         if isinstance(rule, Rule):
-            low, high = (
-                ("-inf" if rule.min is None else f"{rule.min:.9g}"),
-                ("inf" if rule.max is None else f"{rule.max:.9g}"),
-            )
+            low = "-inf" if rule.min is None else f"{rule.min:.9g}"
+            high = "inf" if rule.max is None else f"{rule.max:.9g}"
             value = f"[{low}, {high}]"
         else:
             value = "off"
-        typer.echo(f"  {metric:42} {value:18} {one.origins[metric]}  {rule.source}")
-    typer.echo(f"  stop words ({len(one.stop_words)}): {' '.join(one.stop_words)}")
-    typer.echo(f"  perplexity buckets: head below {one.perplexity.head:g}, middle below {one.perplexity.middle:g}")
+        typer.echo(f"  {metric:42} {value:18} {config.origins[metric]}  {rule.source}")
+    typer.echo(f"  stop words ({len(config.stop_words)}): {' '.join(config.stop_words)}")
+    buckets = config.perplexity
+    typer.echo(f"  perplexity buckets: head below {buckets.head:g}, middle below {buckets.middle:g}")

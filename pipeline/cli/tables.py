@@ -1,10 +1,13 @@
-"""Tables of numbers by language."""
+"""Tables of numbers by language, as commands print them."""
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from pipeline.output.output import Output
 
 
 def print_table(title: str, names: Sequence[str], rows: Sequence[Sequence[str]], total: Sequence[str]) -> None:
@@ -30,25 +33,26 @@ def print_table(title: str, names: Sequence[str], rows: Sequence[Sequence[str]],
     Console().print(table)
 
 
-def print_funnel(layout: Any, selection: str) -> None:
-    from pipeline.report.page import FUNNEL_COLUMNS, funnel
+def print_funnel(output: "Output", selection: str) -> None:
+    """The funnel of a selection by language, what was dropped and why, and where the results lie."""
+    from pipeline.output.selection import SelectionFolder
+    from pipeline.report.funnel import FUNNEL_COLUMNS, funnel_of
 
-    rows, dropped = funnel(layout, selection)
-    shown = [name for name in FUNNEL_COLUMNS if any(row[name] for row in rows)]
-    names = ["language", *(name.replace("_", " ") for name in shown)]
-    counts = [[row["label"], *(str(row[name]) for name in shown)] for row in rows]
+    funnel = funnel_of(output, selection)
+    totals = {name: funnel.total(name) for name in FUNNEL_COLUMNS}
+    shown = [name for name in FUNNEL_COLUMNS if totals[name]]
     print_table(
         f"Funnel of selection {selection}",
-        names,
-        counts,
-        ["all", *(str(sum(row[name] for row in rows)) for name in shown)],
+        ["language", *(name.replace("_", " ") for name in shown)],
+        [[row.label, *(str(row.counts[name]) for name in shown)] for row in funnel.rows],
+        ["all", *(str(totals[name]) for name in shown)],
     )
-    reasons = ", ".join(f"{reason} {count}" for reason, count in dropped.most_common())
-    typer.echo(f"Dropped before measuring: {sum(dropped.values())} ({reasons})")
-    if missing := layout.missing():
+    reasons = ", ".join(f"{reason} {count}" for reason, count in funnel.dropped.most_common())
+    typer.echo(f"Dropped before measuring: {funnel.dropped.total()} ({reasons})")
+    if missing := output.missing():
         typer.echo(f"Missing      {len(missing)} quarantined shards: {', '.join(missing)}")
-    folder = layout.selection(selection)
-    typer.echo(f"Clean text   {folder / 'clean'}")
-    typer.echo(f"Mixtures     {folder / 'mixtures'}")
-    typer.echo(f"Report       {folder / 'report' / 'index.html'}")
-    typer.echo(f"Card         {folder / 'README.md'}")
+    folder = SelectionFolder(output.selection(selection))
+    typer.echo(f"Clean text   {folder.root / 'clean'}")
+    typer.echo(f"Mixtures     {folder.root / 'mixtures'}")
+    typer.echo(f"Report       {folder.report}")
+    typer.echo(f"Card         {folder.card}")

@@ -14,7 +14,7 @@ from pipeline.kernels.compile import kernel
 
 KeepPolicy = Literal["longest", "lowest_perplexity", "newest", "best_language_score", "first_seen"]
 NOBODY = np.uint32(2**32 - 1)
-OUTCOME_NAMES = np.array(["kept", "failed_rules", "duplicate", "url_duplicate", "already_read", "removed"])
+KEPT, FAILED_RULES, DUPLICATE, URL_DUPLICATE, ALREADY_READ = range(5)  # codes of the outcome of a document
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _best(
 def choose_kept(
     members: Members, keep: Sequence[KeepPolicy], url_duplicates: bool, keep_before_rules: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(outcome (n,) uint8 index into OUTCOME_NAMES, kept document (n,) uint32 dense index or NOBODY).
+    """(outcome (n,) uint8, one of the codes above; kept document (n,) uint32 dense index or NOBODY).
 
     Documents that pass the rules come first, unless `keep_before_rules` (FineWeb2: an arbitrary member is kept and
     then filtered, so that a cluster whose survivor fails is lost). Takes some 25 bytes a document beside its input.
@@ -79,13 +79,14 @@ def choose_kept(
         eligible &= ~members.not_eligible
     kept_document = _best(members.centre, eligible, keep, members.keep_priority)[members.centre]
     is_best = kept_document == indices
-    outcome = np.full(len(indices), 2, np.uint8)
-    outcome[is_best & members.failed if keep_before_rules else members.failed] = 1
-    outcome[is_best & ~members.failed] = 0
-    outcome[members.already_read] = 4
+    outcome = np.full(len(indices), DUPLICATE, np.uint8)
+    outcome[is_best & members.failed if keep_before_rules else members.failed] = FAILED_RULES
+    outcome[is_best & ~members.failed] = KEPT
+    outcome[members.already_read] = ALREADY_READ
     if url_duplicates:
         of_url = indices.copy()
-        first, other = link(members.url_hash, outcome != 0)
+        first, other = link(members.url_hash, outcome != KEPT)
         of_url[other] = first
-        outcome[(outcome == 0) & (_best(of_url, outcome == 0, keep, members.keep_priority)[of_url] != indices)] = 3
+        best_of_url = _best(of_url, outcome == KEPT, keep, members.keep_priority)[of_url]
+        outcome[(outcome == KEPT) & (best_of_url != indices)] = URL_DUPLICATE
     return outcome, kept_document

@@ -1,4 +1,7 @@
-"""gc: what an output folder no longer needs: selections that were replaced, and what interrupted runs left behind."""
+"""gc: what an output folder no longer needs.
+
+These are selections that a later one of the same name replaced, and what interrupted runs left behind.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +15,7 @@ UNFINISHED = ".partial"
 
 @dataclass(frozen=True)
 class Leftover:
-    """A folder that can go, why, and its bytes."""
+    """A file or folder that can go, why, and its bytes."""
 
     location: Location
     reason: str
@@ -22,27 +25,27 @@ class Leftover:
 def leftovers(layout: Layout) -> list[Leftover]:
     """Replaced and unfinished selections, and temporary files and folders; nothing that a command would read."""
     selections = layout.root / "selections"
-    found = []
+    reasons: dict[Location, str] = {}
     for name in names(selections):
         if name.endswith(REPLACED):
-            found.append((selections / name, "replaced by a later selection"))
+            reasons[selections / name] = "replaced by a later selection"
         elif name.endswith(UNFINISHED):
-            found.append((selections / name, "a selection that was not finished"))
+            reasons[selections / name] = "a selection that was not finished"
     if names(layout.boilerplate_scratch):
-        found.append((layout.boilerplate_scratch, "of a pass boilerplate that was not finished"))
+        reasons[layout.boilerplate_scratch] = "of a search for boilerplate that was not finished"
     if isinstance(layout.root, Path):
-        inside = {place for place, _ in found}
-        temporary = [path for path in layout.root.rglob(".*.tmp") if not inside & set(path.parents)]
-        found += [(path, "a file that was not finished") for path in sorted(temporary)]
-    return [Leftover(place, reason, tree_bytes(place)) for place, reason in found]
+        folders = set(reasons)
+        temporary = [path for path in layout.root.rglob(".*.tmp") if not folders & set(path.parents)]
+        reasons |= dict.fromkeys(sorted(temporary), "a file that was not finished")
+    return [Leftover(location, reason, tree_bytes(location)) for location, reason in reasons.items()]
 
 
 def clean_up(layout: Layout) -> list[Leftover]:
     """Delete the leftovers; returns what was deleted. Not while another command works on the same folder."""
-    found = leftovers(layout)
-    for one in found:
-        if isinstance(one.location, Path) and one.location.is_file():
-            one.location.unlink()
+    deleted = leftovers(layout)
+    for leftover in deleted:
+        if isinstance(leftover.location, Path) and leftover.location.is_file():
+            leftover.location.unlink()
         else:
-            remove_tree(one.location)
-    return found
+            remove_tree(leftover.location)
+    return deleted

@@ -1,49 +1,58 @@
-"""audit: the accounts of a run. Bytes, records and outcomes must agree, or the run has failed."""
+"""audit: the accounts of a run. Bytes, records and outcomes must agree, or the run has failed.
+
+The bytes of an input are those of its records and of its unreadable ranges; its records that can hold a document are
+documents and dropped records; each document has exactly one outcome in a selection, and those kept are the rows of
+clean/.
+"""
 
 from collections import Counter
-from typing import Any
+from collections.abc import Mapping
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import AuditError
-from pipeline.execution.commit import read_json, read_manifest, sha256_of
+from pipeline.execution.commit import read_manifest, sha256_of
 from pipeline.execution.storage import Location, readable
 from pipeline.output.grouped_parquet import read_file
 from pipeline.output.output import Output
+from pipeline.output.selection import SelectionFolder
 from pipeline.output.take_downs import take_down_names
 from pipeline.readers.contract import DOCUMENT_RECORD_TYPES
-from pipeline.schema.manifests import QuarantinedShard, ShardManifest
+from pipeline.schema.manifests import CleanFile, QuarantinedShard, SelectionManifest, ShardManifest
+from pipeline.schema.outcomes import Outcome
 
 
-def audit(layout: Output, selection: str | None = None, checksums: bool = True) -> list[str]:
-    """What was checked, a line each. Raises AuditError with every imbalance."""
+def audit(output: Output, selection: str | None = None, checksums: bool = True) -> list[str]:
+    """Check the accounts of the shards and, where one is named, of a selection; returns what was checked, a line each.
+
+    With `checksums` every file is read and compared with its sha256. Raises AuditError with everything that does not
+    agree, InputError where the selection is not there.
+    """
+    manifest = None if selection is None else output.selection_manifest(selection)
     faults: list[str] = []
-    documents = 0
-    labels: Counter[str] = Counter()
-    manifests = layout.manifests()
-    for manifest in manifests:
-        faults += _shard_faults(layout, manifest, checksums)
-        documents += manifest.documents
-        labels.update(manifest.rows_by_label)
-    lines = [f"{len(manifests)} shards: bytes and records agree, {documents} documents"]
-    faults += [f"{shard}: neither annotated nor quarantined; run again" for shard in layout.unfinished()]
-    for shard in layout.missing():
-        if not layout.quarantined(shard).exists():
-            faults.append(f"{shard}: missing, and {layout.quarantined(shard)} does not say why")
+    documents: Counter[str] = Counter()  # by label
+    shards = output.manifests()
+    for shard in shards:
+        faults += _shard_faults(output, shard, checksums)
+        documents.update(shard.rows_by_label)
+    lines = [f"{len(shards)} shards: bytes and records agree, {documents.total()} documents"]
+    faults += [f"{name}: neither annotated nor quarantined; run again" for name in output.unfinished()]
+    for name in output.missing():
+        path = output.quarantined(name)
+        if path.exists():
+            lines.append(f"missing: {name}, quarantined ({read_manifest(path, QuarantinedShard).error})")
         else:
-            lines.append(
-                f"missing: {shard}, quarantined ({read_manifest(layout.quarantined(shard), QuarantinedShard).error})"
-            )
-    if selection is not None and (layout.selection(selection) / "manifest.json").exists():
-        faults += _selection_faults(layout, selection, labels, checksums)
-        lines.append(f"selection {selection}: each of {documents} documents has exactly one outcome")
+            faults.append(f"{name}: missing, and {path} does not say why")
+    if manifest is not None:
+        faults += _selection_faults(output, manifest, documents, checksums)
+        lines.append(f"selection {selection}: each of {documents.total()} documents has exactly one outcome")
     if faults:
         raise AuditError("the accounts do not agree:\n" + "\n".join(faults))
     return lines
 
 
-def _shard_faults(layout: Output, manifest: ShardManifest, checksums: bool) -> list[str]:
+def _shard_faults(output: Output, manifest: ShardManifest, checksums: bool) -> list[str]:
     shard = manifest.shard
     faults = []
     in_records, size = manifest.record_bytes, manifest.file_bytes
@@ -54,11 +63,11 @@ def _shard_faults(layout: Output, manifest: ShardManifest, checksums: bool) -> l
     dropped = sum(manifest.dropped.values())
     if records != manifest.documents + dropped:
         faults.append(f"{shard}: {records} records are not {manifest.documents} documents + {dropped} dropped")
-    if not layout.annotated_manifest(shard).exists():
-        faults.append(f"{layout.annotated_manifest(shard)}: missing; run again")
+    if not output.annotated_manifest(shard).exists():
+        faults.append(f"{output.annotated_manifest(shard)}: missing; run again")
     for digest, path, rows in (
-        (manifest.sha256.annotated, layout.annotated(shard), manifest.documents),
-        (manifest.sha256.dropped, layout.dropped(shard), dropped),
+        (manifest.sha256.annotated, output.annotated(shard), manifest.documents),
+        (manifest.sha256.dropped, output.dropped(shard), dropped),
     ):
         if not path.exists():
             faults.append(f"{path}: missing")
@@ -69,47 +78,48 @@ def _shard_faults(layout: Output, manifest: ShardManifest, checksums: bool) -> l
     return faults
 
 
-def _selection_faults(layout: Output, selection: str, labels: Counter[str], checksums: bool) -> list[str]:
-    folder = layout.selection(selection)
-    manifest = read_json(folder / "manifest.json")
+def _selection_faults(
+    output: Output, manifest: SelectionManifest, documents: Mapping[str, int], checksums: bool
+) -> list[str]:
+    """What does not agree in a selection; `documents` are those of the shards by label."""
+    name, folder = manifest.selection, SelectionFolder(output.selection(manifest.selection))
     faults = []
-    if manifest["missing"] != layout.missing():
-        faults.append(
-            f"{selection}: made without {manifest['missing']}, now {layout.missing()} are missing: select again"
-        )
-    for name in sorted(set(take_down_names(layout)) - set(manifest["take_downs"])):
-        faults.append(
-            f"{selection}: take_downs/{name}.json is not carried out: give `glotmill remove` again, or select"
-        )
-    lines = (manifest.get("boilerplate") or {}).get("totals", {})
-    for label in sorted(set(labels) | set(manifest["outcomes"])):
-        outcomes = manifest["outcomes"].get(label, {})
-        if sum(outcomes.values()) != labels[label]:
-            faults.append(f"{selection}: {label}: {labels[label]} documents, {sum(outcomes.values())} outcomes")
-        marked = lines.get(label, {}).get("documents", 0)
-        if manifest.get("boilerplate") and marked != labels[label]:
-            faults.append(f"{selection}: {label}: {labels[label]} documents, {marked} looked at by boilerplate")
-        rows = sum(file["rows"] for file in manifest["files"].get(label, []))
-        if rows != outcomes.get("kept", 0):
-            faults.append(f"{selection}: {label}: {outcomes.get('kept', 0)} kept, {rows} rows in clean/")
-    for files in manifest["files"].values():
+    if manifest.missing != output.missing():
+        faults.append(f"{name}: made without {manifest.missing}, now {output.missing()} are missing: select again")
+    for record in sorted(set(take_down_names(output)) - set(manifest.take_downs)):
+        faults.append(f"{name}: take_downs/{record}.json is not carried out: give `glotmill remove` again, or select")
+    boilerplate = manifest.boilerplate
+    for label in sorted(set(documents) | set(manifest.outcomes)):
+        count = documents.get(label, 0)
+        outcomes = manifest.outcomes.get(label, {})
+        if sum(outcomes.values()) != count:
+            faults.append(f"{name}: {label}: {count} documents, {sum(outcomes.values())} outcomes")
+        if boilerplate is not None:
+            marked = boilerplate.totals[label].documents if label in boilerplate.totals else 0
+            if marked != count:
+                faults.append(f"{name}: {label}: {count} documents, {marked} looked at by boilerplate")
+        rows = sum(file.rows for file in manifest.files.get(label, []))
+        kept = outcomes.get(Outcome.KEPT, 0)
+        if rows != kept:
+            faults.append(f"{name}: {label}: {kept} kept, {rows} rows in clean/")
+    for files in manifest.files.values():
         for file in files:
-            path = folder / file["path"]
-            if not path.exists():
-                faults.append(f"{path}: missing")
-            elif checksums:
-                if sha256_of(path) != file["sha256"]:
-                    faults.append(f"{path}: sha256 differs from its manifest")
-                faults += _character_faults(path, file)
+            faults += _file_faults(folder.root / file.path, file, checksums)
     return faults
 
 
-def _character_faults(path: Location, file: dict[str, Any]) -> list[str]:
-    """Sums of a file of clean/ that are not those of its rows."""
-    faults = []
-    for name, column in (("characters", "character_count"), ("removed_characters", "removed_character_count")):
-        if name in file:  # selections of older versions lack the second
-            rows = read_file(path, [column])[column]
-            if (total := pc.sum(rows).as_py()) != file[name]:
-                faults.append(f"{path}: {total} {column} in its rows, {file[name]} in its manifest")
+def _file_faults(path: Location, file: CleanFile, checksums: bool) -> list[str]:
+    """What of a file of clean/ is not as the manifest says; with `checksums` its bytes and the sums of its rows."""
+    if not path.exists():
+        return [f"{path}: missing"]
+    if not checksums:
+        return []
+    faults = [f"{path}: sha256 differs from its manifest"] if sha256_of(path) != file.sha256 else []
+    for column, expected in (
+        ("character_count", file.characters),
+        ("removed_character_count", file.removed_characters),
+    ):
+        total = pc.sum(read_file(path, [column])[column]).as_py()
+        if total != expected:
+            faults.append(f"{path}: {total} {column} in its rows, {expected} in its manifest")
     return faults

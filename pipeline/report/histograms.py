@@ -1,13 +1,13 @@
 """The report's histograms: for each language, each metric that has a rule, with the rule's bounds marked."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.config.language_files import LanguageConfig
-from pipeline.execution.commit import read_json
 from pipeline.output.histograms import read_histograms
-from pipeline.output.layout import Layout
+from pipeline.output.output import Output
+from pipeline.output.selection import SelectionFolder
 from pipeline.report.templates import render
 from pipeline.rules.histogram import BINS, NULL, OVER, UNDER, Counts, bounds_of, cells_of, edges_of, removed_range
 
@@ -16,16 +16,18 @@ BINS_A_BAR = 4
 HEIGHT = 40  # of a drawing that is BINS wide
 
 
-class Mark(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Mark:
     """A bound of a rule."""
 
     side: str  # min or max
     bound: str
-    place: float  # on the axis, 0 to BINS
+    position: float  # on the axis, 0 to BINS
     removed: str  # how many documents, a range where the bound lies inside a bin
 
 
-class Drawing(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Drawing:
     """One metric. The template finds a field of these faster than a key of a mapping, and there are thousands."""
 
     metric: str
@@ -38,21 +40,29 @@ class Drawing(NamedTuple):
     nulls: int
 
 
-def histogram_section(layout: Layout, selection: str) -> str:
+@dataclass(frozen=True)
+class LanguageDrawings:
+    """The metrics of a language that have a rule, in the order of the rules."""
+
+    label: str
+    documents: int
+    drawings: list[Drawing]
+
+
+def histogram_section(output: Output, selection: str) -> str:
     """A piece of HTML for the report of a selection, drawings in it as SVG."""
-    folder = layout.selection(selection)
-    manifest = read_json(folder / "manifest.json")
-    histograms = read_histograms(folder / "histograms.parquet")
-    documents = {label: sum(outcomes.values()) for label, outcomes in manifest["outcomes"].items()}
+    manifest = output.selection_manifest(selection)
+    histograms = read_histograms(SelectionFolder(output.selection(selection)).histograms)
+    documents = {label: sum(outcomes.values()) for label, outcomes in manifest.outcomes.items()}
     shown = sorted(documents, key=lambda label: (-documents[label], label))[:LANGUAGES]
     languages = []
     for label in shown:
-        language = LanguageConfig.model_validate(manifest["language_configs"][label])
+        language = LanguageConfig.model_validate(manifest.language_configs[label])
         drawings = [
             _drawing(metric, histograms[label, metric], *rule.interval())
             for metric, rule in language.active_rules().items()
         ]
-        languages.append({"label": label, "documents": documents[label], "drawings": drawings})
+        languages.append(LanguageDrawings(label, documents[label], drawings))
     facts = {"languages": languages, "hidden": len(documents) - len(shown), "width": BINS, "height": HEIGHT}
     return render("histograms.html.j2", facts, trim_blocks=True, lstrip_blocks=True)
 
@@ -71,12 +81,12 @@ def _drawing(metric: str, counts: Counts, low: float, high: float) -> Drawing:
         if np.isfinite(bound):
             at_least, at_most = removed_range(metric, counts, side, bound)
             removed = f"{at_least}" if at_least == at_most else f"{at_least} to {at_most}"
-            marks.append(Mark(side, f"{bound:g}", _place(metric, bound), removed))
+            marks.append(Mark(side, f"{bound:g}", _position(metric, bound), removed))
     under, over, nulls = (int(counts[cell]) for cell in (UNDER, OVER, NULL))
     return Drawing(metric, path, marks, f"{edges[0]:g}", f"{edges[-1]:g}", under, over, nulls)
 
 
-def _place(metric: str, value: float) -> float:
+def _position(metric: str, value: float) -> float:
     """Where a value lies on the axis, 0 to BINS; linear inside its bin."""
     cell = int(cells_of(metric, np.array([value]))[0])
     if cell in (UNDER, OVER):

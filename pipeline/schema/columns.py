@@ -133,16 +133,6 @@ DECISION = {
     "url_kept_by_baseline": (pa.bool_(), "decisions only: an earlier output keeps a document of this URL"),
 }
 
-OUTCOMES = (
-    "kept",
-    "failed_rules",
-    "duplicate",
-    "url_duplicate",
-    "already_read",
-    "empty_after_edits",
-    "removed",
-)
-
 CLEAN_FIRST = [
     "text",
     "id",

@@ -15,3 +15,8 @@ class Described(StrEnum):
         member._value_ = name
         member.meaning = meaning
         return member
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """The member that is this string, as a column has it. Raises ValueError where there is none."""
+        return cls(name)  # type: ignore[call-arg]  # a call of the class looks a member up by its value

@@ -247,6 +247,12 @@ class SelectionManifest(Manifest, frozen=True):
     select: dict[str, Any]  # the settings of select
 
 
+class TakeDownJournal(Manifest, frozen=True):
+    """`selections/<name>/removing.json`: the files that `glotmill remove` is rewriting; it is absent otherwise."""
+
+    files: dict[str, str]  # path relative to the selection -> label
+
+
 class TakeDownRequest(Manifest, frozen=True):
     """What is to be taken out, as hashes, so that the record names nobody."""
 

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.dedup.keep import NOBODY, OUTCOME_NAMES, KeepPolicy, Members, choose_kept
+from pipeline.dedup.keep import NOBODY, KeepPolicy, Members, choose_kept
+from pipeline.passes.select.keep import OUTCOMES
 
 
 def members(centre: list[int], **facts: Any) -> Members:
@@ -28,7 +29,7 @@ def outcomes(
     who: Members, *keep: KeepPolicy, url_duplicates: bool = True, before: bool = False
 ) -> tuple[list[str], list[int]]:
     outcome, kept_document = choose_kept(who, keep or ("first_seen",), url_duplicates, before)
-    return OUTCOME_NAMES[outcome].tolist(), [-1 if one == NOBODY else int(one) for one in kept_document]
+    return OUTCOMES[outcome].tolist(), [-1 if one == NOBODY else int(one) for one in kept_document]
 
 
 THREE = members(

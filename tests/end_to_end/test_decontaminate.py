@@ -13,13 +13,14 @@ from pipeline.config.reading import load_run_config
 from pipeline.config.run_settings import EvaluationSet, RunConfig
 from pipeline.dedup.shingles import normalise_words
 from pipeline.errors import ConfigError
-from pipeline.execution.commit import read_json
+from pipeline.execution.commit import read_manifest
 from pipeline.operations.explain import explain
 from pipeline.operations.run import reselect
 from pipeline.output.decisions import read_decisions
 from pipeline.output.output import Output
 from pipeline.passes.audit import audit
 from pipeline.passes.select.decontaminate import items_of
+from pipeline.schema.manifests import ContaminationIndex
 from pipeline.text.words.segmenters import segment_with_icu
 from tests.outputs import over_some_files
 
@@ -94,13 +95,13 @@ def test_documents_with_a_line_of_an_evaluation_set_fail_in_every_script(
     assert {texts[one]["label"] for one in wanted} >= set(items)
     assert {one for one, row in decisions.items() if "evaluation_overlap" in row["rules_fired"]} == set(wanted)
     assert {decisions[one]["outcome"] for one in wanted} <= {"failed_rules", "already_read"}
-    told = read_json(layout.root / "contamination" / "index.json")["sets"]
-    assert {name: sum(one["documents"].values()) for name, one in told.items()} == {
+    sets_of_index = read_manifest(layout.root / "contamination" / "index.json", ContaminationIndex).sets
+    assert {name: sum(overlap.documents.values()) for name, overlap in sets_of_index.items()} == {
         name: sum(name in of_document for of_document in wanted.values()) for name in runs
     }
     one = sorted(wanted)[0]
-    (rule,) = [rule for rule in explain(layout, "main", one)[0]["rules"] if rule["metric"] == "evaluation_overlap"]
-    assert (rule["fired"], rule["max"]) == (True, 0.0)
+    (rule,) = [rule for rule in explain(layout, "main", one)[0].rules if rule.metric == "evaluation_overlap"]
+    assert (rule.fired, rule.max) == (True, 0.0)
     audit(layout, "main")
 
 
@@ -111,9 +112,8 @@ def test_overlap_can_be_reported_only_and_is_not_measured_again_for_another_limi
     files = [str(tmp_path / "plain.txt")]
     layout = selected(demo, demo_config, tmp_path / "out", files=files, drop=False)
     written = (layout.root / "contamination" / "shard-group-00000.parquet").stat().st_mtime_ns
-    folder = layout.selection("main")
-    entries = [file for files in read_json(folder / "manifest.json")["files"].values() for file in files]
-    clean = [row for file in entries for row in pq.read_table(folder / file["path"]).to_pylist()]
+    entries = [file for files in layout.selection_manifest("main").files.values() for file in files]
+    clean = [row for file in entries for row in pq.read_table(layout.selection("main") / file.path).to_pylist()]
     assert {row["evaluation_overlap"] == "{}" for row in clean} == {True, False}
     selected(demo, demo_config, tmp_path / "out", files=files, max_overlap=1.0)
     assert not any("evaluation_overlap" in row["rules_fired"] for row in read_decisions(layout, "main").to_pylist())
@@ -124,13 +124,13 @@ def test_evaluation_files_are_refused_with_what_is_wrong(tmp_path: Path) -> None
     (tmp_path / "quiz.jsonl").write_text('{"question": "a"}\n{"prompt": "b"}\n')
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "quiz.parquet")
     (tmp_path / "empty.txt").write_text("\n")
-    for path, fields, told in (
+    for path, fields, message in (
         ("quiz.jsonl", ("question",), "line 2: no field question; it has prompt"),
         ("quiz.parquet", ("question",), "no column question; it has text"),
-        ("empty.txt", ("text",), "no text"),
+        ("empty.txt", ("text",), "there is no text in text"),
         ("nowhere.txt", ("text",), "no such file"),
     ):
-        with pytest.raises(ConfigError, match=told):
+        with pytest.raises(ConfigError, match=message):
             items_of(EvaluationSet.model_validate({"path": str(tmp_path / path), "fields": fields}))
     assert items_of(EvaluationSet.model_validate(str(tmp_path / "quiz.parquet"))) == ["a"]
 

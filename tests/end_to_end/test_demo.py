@@ -219,23 +219,21 @@ def test_clean_files_are_sorted_by_cluster_size_and_hash_of_id(demo: Output, man
     assert sizes > len(manifest["files"])
 
 
-def test_run_lengths_agree_with_the_rows_of_the_file(demo: Output, manifest: dict[str, Any]) -> None:
+def test_runs_of_a_cluster_size_agree_with_the_rows_of_the_file(demo: Output, manifest: dict[str, Any]) -> None:
     columns = ["minhash_cluster_size", "character_count", "segment_count"]
     for files in manifest["files"].values():
         for file in files:
             rows = pq.read_table(demo.selection("main") / file["path"], columns=columns).to_pylist()
             assert len(rows) == file["rows"]
-            assert [run_[1] for run_ in file["run_lengths"]] == [
-                sum(other[2] for other in file["run_lengths"][:place]) for place in range(len(file["run_lengths"]))
+            rows_of_runs = [part["rows"] for part in file["runs"]]
+            assert [part["first_row"] for part in file["runs"]] == [
+                sum(rows_of_runs[:number]) for number in range(len(rows_of_runs))
             ]
-            for size, first, count, characters, words in file["run_lengths"]:
-                part = rows[first : first + count]
-                found = (
-                    {row["minhash_cluster_size"] for row in part},
-                    sum(row["character_count"] for row in part),
-                    sum(row["segment_count"] for row in part),
-                )
-                assert found == ({size}, characters, words)
+            for part in file["runs"]:
+                rows_of_part = rows[part["first_row"] : part["first_row"] + part["rows"]]
+                assert {row["minhash_cluster_size"] for row in rows_of_part} == {part["cluster_size"]}
+                assert sum(row["character_count"] for row in rows_of_part) == part["characters"]
+                assert sum(row["segment_count"] for row in rows_of_part) == part["tokens"]
 
 
 def test_character_count_of_a_clean_row_is_the_length_of_its_text(demo: Output, manifest: dict[str, Any]) -> None:

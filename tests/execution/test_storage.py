@@ -191,13 +191,13 @@ def test_a_run_from_the_web_into_a_bucket_equals_a_local_one(bucket: str, web: s
     kept = [sum(outcomes.get("kept", 0) for outcomes in one.values()) for one in (before, after)]
     assert kept[0] > kept[1] > 0
     table = pq.read_table(readable(next(iter(layout.selection("main").glob("clean/*/part-*.parquet")))))
-    story = explain(layout, "main", table["url"][0].as_py())
-    assert story[0]["decision"]["outcome"] == "kept"
+    (explanation,) = explain(layout, "main", table["url"][0].as_py())
+    assert explanation.decision["outcome"] == "kept"
     later = remote.model_copy(update={"baseline": (str(layout.root),), "output": "later"})
     assert sorted(open_baselines(later).rows) == sorted(after)
     done = remove(layout, {"url": [table["url"][0].as_py()]}, purge=True)
     assert (done.documents, len(done.purged)) == (1, 1)
-    assert explain(layout, "main", table["url"][0].as_py())[0]["decision"]["outcome"] == "removed"
+    assert explain(layout, "main", table["url"][0].as_py())[0].decision["outcome"] == "removed"
     assert not list(layout.root.glob("selections/main~1/*"))
     audit(layout, "main")
 

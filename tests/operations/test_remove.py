@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 
@@ -20,6 +21,7 @@ from pipeline.output.decisions import read_decisions
 from pipeline.output.output import Output
 from pipeline.output.take_downs import name_of, request_of
 from pipeline.passes.audit import audit
+from pipeline.schema.outcomes import Outcome
 from pipeline.text.urls import host_of, registered_domain
 from tests.make_warc import conversion_record, write_records
 from tests.outputs import digests
@@ -54,15 +56,15 @@ def output(many_files: Output, tmp_path: Path) -> Output:
 
 def clean_rows(layout: Output) -> list[dict[str, Any]]:
     folder = layout.selection("main")
-    files = [file for files in read_json(folder / "manifest.json")["files"].values() for file in files]
-    return [row | {"path": file["path"]} for file in files for row in pq.read_table(folder / file["path"]).to_pylist()]
+    files = [file for files in layout.selection_manifest("main").files.values() for file in files]
+    return [row | {"path": file.path} for file in files for row in pq.read_table(folder / file.path).to_pylist()]
 
 
 def facts(layout: Output) -> dict[str, dict[str, Any]]:
     return {row["id"]: row for row in read_decisions(layout, "main").to_pylist()}
 
 
-def test_only_the_file_of_a_document_changes_and_the_books_balance(output: Output) -> None:
+def test_only_the_file_of_a_document_changes_and_the_accounts_agree(output: Output) -> None:
     before, rows = digests(output.root / "selections" / "main" / "clean"), clean_rows(output)
     victim = rows[len(rows) // 2]
     done = remove(output, {"url": [victim["url"] + "#fragment"]})
@@ -72,17 +74,16 @@ def test_only_the_file_of_a_document_changes_and_the_books_balance(output: Outpu
     left = clean_rows(output)
     assert [row["id"] for row in left] == [row["id"] for row in rows if row["id"] != victim["id"]]
     assert facts(output)[victim["id"]]["outcome"] == "removed"
-    entries = [
-        file for files in read_json(output.selection("main") / "manifest.json")["files"].values() for file in files
-    ]
-    (entry,) = [file for file in entries if file["path"] == victim["path"]]
-    told = sum(run[2] for run in entry["run_lengths"]), sum(run[3] for run in entry["run_lengths"])
-    mine = [row for row in left if row["path"] == victim["path"]]
-    assert told == (len(mine), sum(row["character_count"] for row in mine)) == (entry["rows"], entry["characters"])
-    assert sum(file["rows"] for file in entries) == len(rows) - 1
+    entries = [file for files in output.selection_manifest("main").files.values() for file in files]
+    (entry,) = [file for file in entries if file.path == victim["path"]]
+    rows_of_file = [row for row in left if row["path"] == victim["path"]]
+    assert entry.rows == len(rows_of_file) == sum(part.rows for part in entry.runs)
+    characters = sum(row["character_count"] for row in rows_of_file)
+    assert entry.characters == characters == sum(part.characters for part in entry.runs)
+    assert sum(file.rows for file in entries) == len(rows) - 1
     mix = read_json(output.selection("main") / "mixtures" / "default.json")
     assert sum(total["documents"] for total in mix["totals"].values()) == sum(
-        file["rows"] for file in entries if file["split"] == "train"
+        file.rows for file in entries if file.split == "train"
     )
     audit(output, "main")
 
@@ -143,13 +144,13 @@ def cluster_with_passing_members(layout: Output) -> tuple[str, list[str]]:
     return next((one, others) for one, others in sorted(members.items()) if rows[one]["outcome"] == "kept" and others)
 
 
-def test_a_representative_is_replaced_only_on_request_and_its_cluster_is_listed(output: Output) -> None:
+def test_a_kept_document_is_replaced_only_on_request_and_its_cluster_is_listed(output: Output) -> None:
     victim, others = cluster_with_passing_members(output)
-    told = remove(output, {"id": [victim.strip("<>")]}, dry_run=True).selections["main"]
-    assert told.orphans[0].kept_document == victim
-    assert told.orphans[0].count >= len(others) > 0
-    assert {one["outcome"] for one in told.orphans[0].others} <= {"duplicate", "failed_rules"}
-    assert {one["id"] for one in told.orphans[0].others} & set(others)
+    (cluster,) = remove(output, {"id": [victim.strip("<>")]}, dry_run=True).selections["main"].orphans
+    assert cluster.kept_document == victim
+    assert cluster.count >= len(others) > 0
+    assert {other.outcome for other in cluster.others} <= {Outcome.DUPLICATE, Outcome.FAILED_RULES}
+    assert {other.id for other in cluster.others} & set(others)
     kept = {row["id"] for row in clean_rows(output)}
     remove(output, {"id": [victim]})
     assert {row["id"] for row in clean_rows(output)} == kept - {victim}
@@ -181,8 +182,8 @@ def test_a_selection_made_afterwards_is_the_same_as_the_one_rewritten(
     data = {path for path in before if path.endswith(".parquet")}
     assert len(data) > 20
     assert {path for path in data if before[path] != again.get(path)} == set()
-    manifests = [read_json(output.selection(name) / "manifest.json") for name in ("rewritten", "again")]
-    assert manifests[0] | {"selection": "again"} == manifests[1]
+    manifests = [output.selection_manifest(name) for name in ("rewritten", "again")]
+    assert msgspec.structs.replace(manifests[0], selection="again") == manifests[1]
     reselect(named("rewritten"), output, {})  # not made again, since it is what would be made
     assert not (output.root / "selections" / "rewritten~1").exists()
 
@@ -212,7 +213,7 @@ def changes_until_killed(layout: Output, victim: str, moment: int) -> bool:
     return os.WIFSIGNALED(os.waitpid(process, 0)[1])
 
 
-def test_a_removal_killed_before_a_change_is_finished_by_the_same_command(many_files: Output, tmp_path: Path) -> None:
+def test_a_take_down_killed_before_a_change_is_finished_by_the_same_command(many_files: Output, tmp_path: Path) -> None:
     victim, _ = cluster_with_passing_members(many_files)
     whole = Output(tmp_path / "whole")
     shutil.copytree(many_files.root, whole.root)

@@ -75,10 +75,10 @@ def test_explain_finds_a_document_of_the_second_batch_with_its_decision(layout: 
     table = pq.read_table(readable(layout.annotated(layout.shards()[2])), columns=["id", "url"])
     row = table.to_pylist()[0]
     by_id = explain(layout, "main", row["id"].strip("<>"))
-    assert [story["record"]["id"] for story in by_id] == [row["id"]]
-    assert by_id[0]["decision"]["outcome"]
-    assert {story["record"]["url"] for story in explain(layout, "main", row["url"])} == {row["url"]}
-    alike = [story["record"]["id"] for story in explain(layout, "main", f"{row['url']}?utm_source=feed#top")]
+    assert [explanation.record["id"] for explanation in by_id] == [row["id"]]
+    assert by_id[0].decision["outcome"]
+    assert {explanation.record["url"] for explanation in explain(layout, "main", row["url"])} == {row["url"]}
+    alike = [explanation.record["id"] for explanation in explain(layout, "main", f"{row['url']}?utm_source=feed#top")]
     assert row["id"] in alike
     with pytest.raises(InputError, match="neither the URL nor the id"):
         explain(layout, "main", "https://never.invalid/seen")

@@ -183,15 +183,16 @@ def test_equal_texts_outside_the_population_count_once_too(output: Output, confi
     ]
     assert [row["is_eligible"] for row in decisions] == [False]
     for copy in range(4):
-        (story,) = explain(output, "main", f"http://copies.example/{copy}")
-        assert story["decision"]["minhash_cluster_size"] == 1
-        assert story["boilerplate"] == [drawn("eng_Latn", 5, 20)]
+        (explanation,) = explain(output, "main", f"http://copies.example/{copy}")
+        assert explanation.decision["minhash_cluster_size"] == 1
+        assert explanation.boilerplate == [drawn("eng_Latn", 5, 20)]
 
 
 def test_a_page_that_is_all_menu_is_empty_after_refinement(made: Output) -> None:
-    (story,) = explain(made, "main", "http://copies.example/menu")
-    assert (story["decision"]["outcome"], story["decision"][METRIC]) == ("empty_after_edits", 1.0)
-    assert len(story["boilerplate"]) == 2
+    (explanation,) = explain(made, "main", "http://copies.example/menu")
+    assert (explanation.decision["outcome"], explanation.decision[METRIC]) == ("empty_after_edits", 1.0)
+    assert explanation.boilerplate is not None
+    assert len(explanation.boilerplate) == 2
 
 
 def test_lines_without_a_letter_take_no_part() -> None:
@@ -282,10 +283,10 @@ def test_settings_that_were_given_up_half_way_leave_nothing_behind(output: Outpu
         find_boilerplate(other, output, InlineExecutor())
     hidden.rename(annotated)
     assert output.boilerplate(first).read_bytes() != whole[first]
-    assert explain(output, "main", "http://copies.example/menu")[0]["boilerplate"] is None
+    assert explain(output, "main", "http://copies.example/menu")[0].boilerplate is None
     find_boilerplate(config, output, InlineExecutor())
     assert digests(output) == whole
-    assert len(explain(output, "main", "http://copies.example/menu")[0]["boilerplate"]) == 2
+    assert len(explain(output, "main", "http://copies.example/menu")[0].boilerplate or []) == 2
 
 
 def test_gc_deletes_what_a_pass_that_was_interrupted_left(output: Output) -> None:
@@ -321,11 +322,12 @@ def test_a_rule_on_the_metric_decides_and_is_explained(output: Output, config: R
     select = {"rules": True, "percentile_documents": 3}
     again(output, config, rules, select=select, boilerplate={"remove": False})
     url = "http://copies.example/menu"
-    (story,) = explain(output, "main", url)
-    (rule,) = [rule for rule in story["rules"] if rule["metric"] == METRIC]
-    assert (rule["value"], rule["fired"], story["decision"]["outcome"]) == (1.0, True, "failed_rules")
-    assert 0 < rule["max"] < 1
-    label = story["record"]["label"]
+    (explanation,) = explain(output, "main", url)
+    (rule,) = [rule for rule in explanation.rules if rule.metric == METRIC]
+    assert (rule.value, rule.fired, explanation.decision["outcome"]) == (1.0, True, "failed_rules")
+    assert rule.max is not None
+    assert 0 < rule.max < 1
+    label = explanation.record["label"]
     (quantiles,) = [one for one in metric_quantiles(output, label) if one.metric == METRIC]
     assert quantiles.values[-1] == 1.0
     exact = removal_by_threshold(output, label, METRIC, "max", [0.75])
@@ -381,8 +383,8 @@ def test_one_that_takes_a_place_is_stripped_likewise(output: Output, config: Run
     values = config.model_dump() | {"selection": "other", "output": str(output.root)}
     values["boilerplate"] |= {"min_documents": 4}
     reselect(RunConfig.model_validate(values), output, {})
-    assert explain(output, "main", heir["url"])[0]["boilerplate"] is None
-    with pytest.raises(ConfigError, match="boilerplate/ is of other settings by now"):
+    assert explain(output, "main", heir["url"])[0].boilerplate is None
+    with pytest.raises(ConfigError, match="boilerplate/ was made with other settings since"):
         remove(output, {"id": [heir["id"]]}, ["main"], keep_another=True)
     again(output, config)
     assert heir["id"] not in {row["id"] for row in clean(output).values()}

@@ -17,6 +17,7 @@ from pipeline.passes.audit import audit
 from pipeline.passes.deduplicate.collate import collate_shard_group
 from pipeline.passes.deduplicate.deduplicate import deduplicate
 from pipeline.passes.statistics import compute_statistics, resolve_rules
+from pipeline.schema.manifests import ClusterSizeStatistics
 from tests.make_warc import conversion_record, write_records
 
 STORY = (
@@ -82,9 +83,10 @@ def test_only_the_population_has_clusters(eligible: str, sizes: dict[str, int], 
     }
     outside = {name for name, row in rows.items() if not row["is_eligible"]}
     assert outside == {name for name, size in sizes.items() if size == 1}
-    statistics = read_json(layout.selection(eligible) / "manifest.json")["cluster_statistics"]["eng_Latn"]
+    statistics = layout.selection_manifest(eligible).cluster_statistics["eng_Latn"]
     size = max(sizes.values())
-    assert statistics == [[size, size, size - 2]]  # documents outside are in no cluster that rebalancing looks at
+    assert statistics == [ClusterSizeStatistics(cluster_size=size, documents=size, failed=size - 2)]
+    # documents outside are in no cluster that rebalancing looks at
     audit(layout, eligible)
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.execution.commit import read_json
 from pipeline.execution.storage import matching
 from pipeline.operations.remove.remove import remove
 from pipeline.output.decisions import read_decisions
@@ -50,7 +49,7 @@ def made_up(seed: int) -> list[MadeOutput]:
             empty=bool(random.random() < 0.1),
         )
 
-    def removal() -> tuple[str, str, bool]:
+    def take_down() -> tuple[str, str, bool]:
         kind = some("id", "url", "domain")
         words = {"id": f"<urn:{random.integers(ids)}>", "url": f"https://a{random.integers(4)}.example/3"}
         return kind, words.get(kind, f"a{random.integers(4)}.example"), some(False, True)
@@ -58,7 +57,7 @@ def made_up(seed: int) -> list[MadeOutput]:
     return [
         MadeOutput(
             shards=[[document() for _ in range(random.integers(0, 14))] for _ in range(random.integers(1, 5))],
-            take_downs=[removal() for _ in range(some(0, 1, 4))],
+            take_downs=[take_down() for _ in range(some(0, 1, 4))],
             keep=some(*POLICIES),
             rules=some(True, True, False),
             keep_before_rules=some(False, False, True),
@@ -76,14 +75,14 @@ CUTS: list[dict[str, Any]] = [
 ]
 
 
-def found(layout: Output) -> list[tuple[Any, ...]]:
+def decided(layout: Output) -> list[tuple[Any, ...]]:
     """(id, facts) of every document, in the order of the plan; those of one id in any."""
     return sorted(
         (tuple(row[name] for name in ("id", *FACTS)) for row in read_decisions(layout, "main").to_pylist()), key=str
     )
 
 
-def updates(layout: Output) -> list[dict[str, Any]]:
+def size_updates(layout: Output) -> list[dict[str, Any]]:
     """Earlier documents whose cluster has grown."""
     files = matching(layout.cluster_size_updates(0).parent, "*.parquet")
     return [row for path in files for row in pq.read_table(path).to_pylist()]
@@ -106,16 +105,16 @@ def in_turn(outputs: list[MadeOutput], folder: Path, seed: int) -> list[Output]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_fates_representatives_and_sizes_are_those_of_the_obvious_version(seed: int, tmp_path: Path) -> None:
+def test_outcomes_kept_documents_and_sizes_are_those_of_the_obvious_version(seed: int, tmp_path: Path) -> None:
     outputs = made_up(seed)
     outcomes = expected(outputs)
     for number, layout in enumerate(in_turn(outputs, tmp_path, seed)):
-        assert found(layout) == wanted(outputs[number], outcomes[number])
+        assert decided(layout) == wanted(outputs[number], outcomes[number])
         audit(layout, "main")
         before, after = sizes_over(outputs[:number]), sizes_over(outputs[: number + 1])
         changed = {key: after[key] for key in before if after[key] != before[key]}
-        assert {(row["group"], row["id"]): row["size"] for row in updates(layout)} == changed
-        assert len(updates(layout)) == len(changed)
+        assert {(row["group"], row["id"]): row["size"] for row in size_updates(layout)} == changed
+        assert len(size_updates(layout)) == len(changed)
 
 
 @pytest.mark.parametrize("seed", SEEDS[1:4:2])
@@ -123,9 +122,9 @@ def test_an_output_over_itself_finds_nothing_new(seed: int, tmp_path: Path) -> N
     once = made_up(seed)[:1]
     again = MadeOutput([list(shard) for shard in once[0].shards])
     layouts = in_turn([*once, again], tmp_path, seed)
-    assert {row[1] for row in found(layouts[1])} <= {"already_read", "removed"}
-    assert updates(layouts[1]) == []
-    assert read_json(layouts[1].selection("main") / "manifest.json")["files"] == {}
+    assert {row[1] for row in decided(layouts[1])} <= {"already_read", "removed"}
+    assert size_updates(layouts[1]) == []
+    assert layouts[1].selection_manifest("main").files == {}
 
 
 @pytest.mark.parametrize("seed", SEEDS[1:4:2])
@@ -136,10 +135,10 @@ def test_documents_taken_out_afterwards_leave_what_a_selection_without_them_has(
     for kind, word, keep_another in take_downs:
         remove(layout, {kind: [word]}, keep_another=keep_another)
     outputs[-1].take_downs = take_downs
-    assert found(layout) == wanted(outputs[-1], expected(outputs)[-1])
+    assert decided(layout) == wanted(outputs[-1], expected(outputs)[-1])
 
 
 def test_a_run_of_which_no_record_gave_a_document_has_an_empty_selection(tmp_path: Path) -> None:
     layout = write(tmp_path / "output", MadeOutput([[], []]))
-    assert found(layout) == []
-    assert read_json(layout.selection("main") / "manifest.json")["files"] == {}
+    assert decided(layout) == []
+    assert layout.selection_manifest("main").files == {}

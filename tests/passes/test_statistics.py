@@ -16,11 +16,13 @@ from pipeline.execution.commit import read_json
 from pipeline.execution.inline import InlineExecutor
 from pipeline.operations.explain import explain, rules_of
 from pipeline.operations.tune import measured, removal_by_threshold, removal_from_histogram, what_if
+from pipeline.output.baselines import Baselines
 from pipeline.output.decisions import read_decisions
 from pipeline.output.histograms import read_histograms
 from pipeline.output.output import Output
 from pipeline.passes.select.sample import SAMPLE, bottom_k
 from pipeline.passes.select.select import select
+from pipeline.passes.select.settings import SelectionSettings
 from pipeline.passes.statistics import Rules, compute_statistics, read_statistics, resolve_rules
 from pipeline.report.histograms import histogram_section
 from pipeline.rules.histogram import NULL, values_of
@@ -187,7 +189,7 @@ def tight(demo: Output, demo_config: RunConfig, tmp_path_factory: pytest.TempPat
     rules = resolve_rules(
         config, layout, executor, {"rules": {"line_count": {"max": {"percentile": 90}}}}, read_statistics(demo)
     )
-    select(config, layout, executor, rules, read_statistics(demo))
+    select(SelectionSettings.of(config), layout, executor, rules, read_statistics(demo), Baselines())
     return layout
 
 
@@ -198,10 +200,11 @@ def test_a_percentile_rule_decides_and_is_explained(tight: Output, demo: Output)
     assert 1 <= above <= bound["documents"] // 10
     assert manifest["rules_fired"]["rus_Cyrl"]["line_count"] == above
     rows = [row for row in read_decisions(tight, "tight").to_pylist() if "line_count" in row["rules_fired"]]
-    story = explain(tight, "tight", rows[0]["id"])[0]
-    told = next(rule for rule in story["rules"] if rule["metric"] == "line_count")
-    assert (told["fired"], told["value"] > told["max"]) == (True, True)
-    assert told["origin"].startswith("percentile 90 of ")
+    (explanation,) = explain(tight, "tight", rows[0]["id"])
+    rule = next(rule for rule in explanation.rules if rule.metric == "line_count")
+    assert rule.max is not None
+    assert (rule.fired, rule.value > rule.max) == (True, True)
+    assert rule.origin.startswith("percentile 90 of ")
     shown = rules_of(tight, "tight", "rus_Cyrl").rules["line_count"]
     assert isinstance(shown, Rule)
     assert shown.max == bound["value"]

@@ -23,6 +23,7 @@ from pipeline.output.decisions import read_decisions
 from pipeline.output.grouped_parquet import SortedFiles, pack, prefetch
 from pipeline.output.output import Output
 from pipeline.output.parts import PartWriter
+from pipeline.output.selection import SCRATCH_FOLDERS
 from pipeline.passes.audit import audit
 from pipeline.passes.select.columns import ORDER
 from pipeline.passes.select.sorted_runs import merged
@@ -46,13 +47,13 @@ class CountingExecutor(InlineExecutor):
     """Counts the tasks of each function."""
 
     def __init__(self) -> None:
-        self.tasks: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
 
     def run(
-        self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], attempts: int = 3
+        self, function: Callable[..., Any], tasks: Sequence[Any], attempts: int = 3
     ) -> Iterator[tuple[int, Any, str | None]]:
-        self.tasks[function.__name__] += len(arguments)
-        return super().run(function, arguments, attempts)
+        self.counts[function.__name__] += len(tasks)
+        return super().run(function, tasks, attempts)
 
 
 def selected(demo: Output, config: RunConfig, root: Path, cut: dict[str, dict[str, Any]]) -> Output:
@@ -95,12 +96,12 @@ def test_the_result_is_the_same_byte_for_byte_however_work_is_cut(
     groups = {group: sum(entry["rows"]) for group, entry in read_json(cut.cluster_index)["groups"].items()}
     large = sum(rows >= CUTS[name]["dedup"]["large_group_rows"] for rows in groups.values())
     assert 0 < large < len(groups) / 2  # large groups, and a tail that shares tasks and files
-    assert executor.tasks["mark_already_read"] == large
-    assert executor.tasks["link_key"] == 15 * large
-    assert large < executor.tasks["cluster_groups"] < len(groups)
-    shard_groups = executor.tasks["collate_shard_group"], executor.tasks["gather_shard_groups"]
+    assert executor.counts["mark_already_read"] == large
+    assert executor.counts["link_key"] == 15 * large
+    assert large < executor.counts["cluster_groups"] < len(groups)
+    shard_groups = executor.counts["collate_shard_group"], executor.counts["gather_shard_groups"]
     assert shard_groups == {"fine": (3, 2), "middle": (2, 0)}[name]
-    assert (executor.tasks["merge_runs"] > 1) == (name == "fine")  # a wave of merges in front of the last
+    assert (executor.counts["merge_runs"] > 1) == (name == "fine")  # a wave of merges in front of the last
     before, after = whole.selection("main"), cut.selection("main")
     assert len(digests(before / "clean")) > 40
     assert digests(after / "clean") == digests(before / "clean")
@@ -108,12 +109,12 @@ def test_the_result_is_the_same_byte_for_byte_however_work_is_cut(
         assert pq.read_table(after / f"{table}.parquet").equals(pq.read_table(before / f"{table}.parquet"))
     outcomes = [sorted(read_decisions(one, "main").to_pylist(), key=lambda row: str(row["id"])) for one in (whole, cut)]
     assert outcomes[0] == outcomes[1]
-    manifests = [read_json(one / "manifest.json") for one in (before, after)]
-    for key in ("files", "outcomes", "cluster_statistics", "rules_fired"):
-        assert manifests[1][key] == manifests[0][key]
+    manifests = [output.selection_manifest("main") for output in (whole, cut)]
+    for name in ("files", "outcomes", "cluster_statistics", "rules_fired"):
+        assert getattr(manifests[1], name) == getattr(manifests[0], name)
     assert not (tmp_path / "clusters" / "edges").exists()
     assert not (tmp_path / "signatures" / "gathered").exists()
-    assert not (after / "parts").exists()
+    assert [name for name in SCRATCH_FOLDERS if (after / name).exists()] == []
     audit(cut, "main")
 
 
@@ -122,7 +123,7 @@ def test_numbers_of_a_small_part_are_compressed_in_a_cheaper_way(copies: int, de
     table = pq.read_table(next(iter(demo.selection("main").glob("clean/khm_Khmr/*.parquet"))))
     with PartWriter(tmp_path, "part.parquet", "train", 10_000) as part:
         part.write(pa.concat_tables([table] * copies))
-        rows = part.close()["rows"]
+        rows = part.close().rows
     assert rows == copies * table.num_rows
     with pq.ParquetFile(tmp_path / "part.parquet") as file:
         columns = [file.metadata.row_group(0).column(number) for number in range(file.metadata.num_columns)]
@@ -133,21 +134,21 @@ def test_numbers_of_a_small_part_are_compressed_in_a_cheaper_way(copies: int, de
 
 def test_parts_of_a_label_follow_each_other_in_order_and_have_their_size(whole: Output) -> None:
     folder = whole.selection("main")
-    files = max(read_json(folder / "manifest.json")["files"].values(), key=len)
+    files = max(whole.selection_manifest("main").files.values(), key=len)
     for split in ("train", "test"):
-        parts = [file for file in files if file["split"] == split]
-        tables = [pq.read_table(folder / file["path"]) for file in parts]
+        parts = [file for file in files if file.split == split]
+        tables = [pq.read_table(folder / file.path) for file in parts]
         texts = [sum(len(text.encode()) for text in table["text"].to_pylist()) for table in tables]
         longest = max(len(text.encode()) for table in tables for text in table["text"].to_pylist())
         assert max(texts) <= 2 * RESULT["part_bytes"] + longest
         sizes = [size for table in tables for size in table["minhash_cluster_size"].to_pylist()]
         assert sizes == sorted(sizes)
-        assert [Path(file["path"]).name[-10:] for file in parts] == [
-            f"{place:02d}.parquet" for place in range(len(parts))
+        assert [Path(file.path).name[-10:] for file in parts] == [
+            f"{number:02d}.parquet" for number in range(len(parts))
         ]
-        groups = [pq.ParquetFile(folder / file["path"]).metadata.row_group(0).num_rows for file in parts]
+        groups = [pq.ParquetFile(folder / file.path).metadata.row_group(0).num_rows for file in parts]
         assert max(groups) <= RESULT["row_group_rows"]
-    assert sum(file["split"] == "train" for file in files) >= 3
+    assert sum(file.split == "train" for file in files) >= 3
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), max_size=40), st.integers(1, 50))

@@ -1,36 +1,37 @@
-"""Text of removed documents taken out of annotated/, too."""
+"""The text of documents that were taken out is emptied in annotated/, too."""
 
-from typing import Any
-
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.execution.commit import committed, read_json, sha256_of, write_json
+from pipeline.execution.commit import committed, read_manifest, sha256_of, write_json, write_manifest
 from pipeline.execution.storage import Location, readable
 from pipeline.output.output import Output
 from pipeline.output.take_downs import take_down_names, taken_out_rows
 from pipeline.schema.columns import ANNOTATED
+from pipeline.schema.manifests import ShardManifest
 
 
-def purge_texts(layout: Output, grouped: list[list[str]]) -> list[str]:
+def purge_texts(output: Output, shard_groups: list[list[str]]) -> list[str]:
     """Empty the text of everything that was ever taken out, in annotated/; measurements stay. Returns the shards."""
-    purged: dict[str, dict[str, Any]] = {}
-    for shard_group, shards in enumerate(grouped):
-        rows = taken_out_rows(layout, take_down_names(layout), shard_group, shards)
+    purged: dict[str, ShardManifest] = {}
+    for shard_group, shards in enumerate(shard_groups):
+        rows = taken_out_rows(output, take_down_names(output), shard_group, shards)
         for shard in sorted(rows):
-            _empty_texts(layout.annotated(shard), sorted(rows[shard]))
-            manifest = read_json(layout.annotated_manifest(shard))
-            manifest["sha256"]["annotated"] = sha256_of(layout.annotated(shard))
-            write_json(layout.annotated_manifest(shard), manifest)
-            purged[shard] = manifest
-    for number in range(layout.plan.shard_group_count or 0):
-        manifests = [purged.get(one["shard"], one) for one in read_json(layout.shard_group_manifest(number))]
-        write_json(layout.shard_group_manifest(number), manifests)
+            _empty_texts(output.annotated(shard), sorted(rows[shard]))
+            manifest = read_manifest(output.annotated_manifest(shard), ShardManifest)
+            digests = msgspec.structs.replace(manifest.sha256, annotated=sha256_of(output.annotated(shard)))
+            purged[shard] = msgspec.structs.replace(manifest, sha256=digests)
+            write_manifest(output.annotated_manifest(shard), purged[shard])
+    for number in range(output.plan.shard_group_count or 0):
+        manifests = [purged.get(manifest.shard, manifest) for manifest in output.group_manifests(number)]
+        write_json(output.shard_group_manifest(number), msgspec.to_builtins(manifests))
     return sorted(purged)
 
 
 def _empty_texts(path: Location, rows: list[int]) -> None:
+    """Write a file of annotated/ again with the text and the edits of some rows empty."""
     with (
         pq.ParquetFile(readable(path), pre_buffer=True) as file,
         committed(path) as temporary,

@@ -1,85 +1,106 @@
-"""Files of clean/ rewritten without the rows that leave, and with the rows that come in."""
+"""Files of clean/ rewritten without the rows that leave, and with the rows that come in.
+
+A journal names the files, so that a command that was interrupted is finished by the next one, whatever had been done.
+"""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.config.run_settings import SelectConfig
-from pipeline.execution.commit import read_json, write_json
+from pipeline.execution.commit import read_manifest, write_manifest
 from pipeline.execution.storage import Location, readable
 from pipeline.kernels.hashing import hash64
-from pipeline.output.parts import PartWriter, order_key
+from pipeline.output.parts import PartWriter, in_file_order, key_order, part_path, sort_key_of
+from pipeline.output.selection import SelectionFolder
 from pipeline.passes.select.columns import ORDER
+from pipeline.schema.manifests import CleanFile, SortKey, TakeDownJournal
 
-JOURNAL = "removing.json"
-Gone = dict[str, dict[str, tuple[int, str]]]  # label -> id -> cluster size, split
-
-
-def rewrite_files(
-    folder: Location,
-    manifest: dict[str, Any],
-    settings: SelectConfig,
-    gone: Gone,
-    come: dict[str, pa.Table],
-) -> list[str]:
-    """Rewrite the files concerned and their entries in the manifest; returns their paths."""
-    additions: dict[str, pa.Table] = {}
-    concerned: dict[str, str] = {}  # path -> label
-    for label in sorted(gone.keys() | come.keys()):
-        files = manifest["files"].setdefault(label, [])
-        parts = {split: [file for file in files if file["split"] == split] for split in ("train", "test")}
-        firsts = {split: [file["first"] for file in of_split] for split, of_split in parts.items()}
-        for record_id, (size, split) in gone.get(label, {}).items():
-            for path in _files_with(parts[split], firsts[split], order_key(size, record_id)):
-                concerned[path] = label
-        for path, rows in _files_for(files, label, come[label]).items() if label in come else ():
-            concerned[path] = label
-            additions[path] = rows
-    journal = folder / JOURNAL
-    concerned |= read_json(journal) if journal.exists() else {}
-    write_json(journal, concerned)
-    for path, label in sorted(concerned.items()):
-        files = manifest["files"].setdefault(label, [])
-        split = "test" if (folder / path).name.startswith("test") else "train"
-        leave = set(gone.get(label, {}))
-        entry = _rewrite(folder, path, split, settings.row_group_rows, leave, additions.get(path))
-        others = [file for file in files if file["path"] != path]
-        found = [*others, entry] if entry else others
-        manifest["files"][label] = sorted(found, key=lambda file: (file["split"] == "test", file["path"]))
-    return sorted(concerned)
+Files = dict[str, list[CleanFile]]  # of clean/, by label
 
 
-def _files_with(files: list[dict[str, Any]], firsts: list[Any], key: list[Any]) -> list[str]:
-    """The files of a split whose range has the key: one, or two where it is the first of one."""
-    places = range(max(0, bisect_left(firsts, key) - 1), bisect_right(firsts, key))
-    return [files[place]["path"] for place in places]
+@dataclass(frozen=True)
+class LeavingRow:
+    """A row that leaves clean/, by what says in which file it is."""
+
+    key: SortKey
+    split: str
 
 
-def _files_for(files: list[dict[str, Any]], label: str, rows: pa.Table) -> dict[str, pa.Table]:
-    """The file that each row belongs into, by its split and place in the order; a first one where there is none."""
+@dataclass
+class CleanChanges:
+    """What changes in clean/, by label: rows that leave, by id, and rows that come in, as tables of clean/."""
+
+    leaving: dict[str, dict[str, LeavingRow]] = field(default_factory=dict)
+    coming: dict[str, pa.Table] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RewrittenFiles:
+    """All files of clean/ by label, and the paths of those that were rewritten, ascending."""
+
+    files: Files
+    rewritten: list[str]
+
+
+def rewrite_files(folder: SelectionFolder, files: Files, changes: CleanChanges, row_group_rows: int) -> RewrittenFiles:
+    """Rewrite the files that rows leave or come into, one by one, and those that the journal names."""
+    coming: dict[str, pa.Table] = {}  # by path
+    labels: dict[str, str] = {}  # of the files to rewrite, by path
+    for label in sorted(changes.leaving.keys() | changes.coming.keys()):
+        of_label = files.get(label, [])
+        for row in changes.leaving.get(label, {}).values():
+            labels |= dict.fromkeys(_paths_with(of_label, row), label)
+        if label in changes.coming:
+            by_path = _by_file(of_label, label, changes.coming[label])
+            labels |= dict.fromkeys(by_path, label)
+            coming |= by_path
+    if folder.take_down_journal.exists():
+        labels |= read_manifest(folder.take_down_journal, TakeDownJournal).files
+    write_manifest(folder.take_down_journal, TakeDownJournal(files=labels))
+    rewritten = dict(files)
+    for path, label in sorted(labels.items()):
+        leaving = set(changes.leaving.get(label, {}))
+        entry = _rewrite(folder.root, path, row_group_rows, leaving, coming.get(path))
+        others = [file for file in rewritten.get(label, []) if file.path != path]
+        rewritten[label] = in_file_order([*others, entry] if entry else others)
+    return RewrittenFiles(rewritten, sorted(labels))
+
+
+def _paths_with(files: list[CleanFile], row: LeavingRow) -> list[str]:
+    """The files of a label whose range has the row: one, or two where it has the key of the first row of one."""
+    of_split = [file for file in files if file.split == row.split]
+    firsts = [key_order(file.first) for file in of_split]
+    key = key_order(row.key)
+    return [file.path for file in of_split[max(0, bisect_left(firsts, key) - 1) : bisect_right(firsts, key)]]
+
+
+def _by_file(files: list[CleanFile], label: str, rows: pa.Table) -> dict[str, pa.Table]:
+    """Rows by the path of the file that they belong into, by split and order; a first file where there is none."""
     paths = []
     for row in rows.select(["id", "minhash_cluster_size", "split"]).to_pylist():
-        parts = [file for file in files if file["split"] == row["split"]]
-        place = bisect_right([file["first"] for file in parts], order_key(row["minhash_cluster_size"], row["id"]))
-        first = f"clean/{label}/{'part' if row['split'] == 'train' else 'test'}-00000.parquet"
-        paths.append(parts[max(0, place - 1)]["path"] if parts else first)
-    where = pa.array(paths, pa.string())
-    return {path: rows.filter(pc.equal(where, path)) for path in sorted(set(paths))}
+        of_split = [file for file in files if file.split == row["split"]]
+        key = key_order(sort_key_of(row["minhash_cluster_size"], row["id"]))
+        behind = bisect_right([key_order(file.first) for file in of_split], key)
+        paths.append(of_split[max(0, behind - 1)].path if of_split else part_path(label, row["split"], 0))
+    path_of_row = pa.array(paths, pa.string())
+    return {path: rows.filter(pc.equal(path_of_row, path)) for path in sorted(set(paths))}
 
 
 def _rewrite(
-    folder: Location, path: str, split: str, row_group_rows: int, leave: set[str], add: pa.Table | None
-) -> dict[str, Any] | None:
-    """Write a file again without some rows and with others; returns its entry. An empty one is deleted."""
+    folder: Location, path: str, row_group_rows: int, leaving: set[str], coming: pa.Table | None
+) -> CleanFile | None:
+    """Write a file again without some rows and with others; returns its entry. A file without rows is deleted."""
+    split = "test" if PurePosixPath(path).name.startswith("test") else "train"
     with ExitStack() as open_files:
         writer: PartWriter | None = None
-        for table in _merged_with(folder / path, add):
-            table = table.filter(pc.invert(pc.is_in(table["id"], pa.array(sorted(leave), pa.string()))))
+        for table in _merged_with(folder / path, coming):
+            table = table.filter(pc.invert(pc.is_in(table["id"], pa.array(sorted(leaving), pa.string()))))
             if table.num_rows:
                 writer = writer or open_files.enter_context(PartWriter(folder, path, split, row_group_rows))
                 writer.write(table)
@@ -89,10 +110,10 @@ def _rewrite(
     return None
 
 
-def _merged_with(path: Location, add: pa.Table | None) -> Iterator[pa.Table]:
-    """The rows of a file, a row group at a time, with others at their place; of two with the same id the file's."""
+def _merged_with(path: Location, coming: pa.Table | None) -> Iterator[pa.Table]:
+    """The rows of a file, a row group at a time, with others where they belong; of two with one id the file's."""
     order = [(name, "ascending") for name in ORDER]
-    waiting = add.sort_by(order) if add is not None else None
+    waiting = coming.sort_by(order) if coming is not None else None
     if path.exists():
         with pq.ParquetFile(readable(path), pre_buffer=True) as file:
             for number in range(file.num_row_groups):
@@ -100,7 +121,7 @@ def _merged_with(path: Location, add: pa.Table | None) -> Iterator[pa.Table]:
                 if waiting is None:
                     yield table
                     continue
-                hashes = pa.array([hash64(one) for one in table["id"].to_pylist()], pa.uint64())
+                hashes = pa.array([hash64(record_id) for record_id in table["id"].to_pylist()], pa.uint64())
                 table = table.append_column("id_hash", hashes)
                 waiting = waiting.filter(pc.invert(pc.is_in(waiting["id"], table["id"].combine_chunks())))
                 last = tuple(table[name][-1].as_py() for name in ORDER)

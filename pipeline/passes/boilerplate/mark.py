@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline.config.run_settings import BoilerplateConfig
 from pipeline.dedup.lines import host_key, line_keys, line_ranges
-from pipeline.execution.commit import committed, finished_json, read_json, write_json
+from pipeline.execution.commit import committed, finished_json, read_manifest, write_json
 from pipeline.execution.storage import Location, readable
 from pipeline.output.grouped_parquet import SortedFiles, rows_of
 from pipeline.output.histograms import Histograms, write_histograms
@@ -23,6 +23,7 @@ from pipeline.passes.boilerplate.files import histograms_path
 from pipeline.passes.boilerplate.hosts import host_hash
 from pipeline.rules.histogram import HOST_BOILERPLATE, add, histograms_of
 from pipeline.schema.columns import BOILERPLATE_LINES, DECISION, schema
+from pipeline.schema.manifests import BoilerplateFacts, BoilerplateIndex
 from pipeline.text.metrics.contract import DECIMALS
 
 RANGE_COLUMNS = list(BOILERPLATE_LINES)
@@ -126,11 +127,10 @@ def _add_up(totals: dict[str, Counter[str]], marks: pa.Table) -> None:
         one["characters"] += sum(row["boilerplate_ends"]) - sum(row["boilerplate_starts"])
 
 
-def are_marked(layout: Layout, lines: dict[str, Any]) -> bool:
+def are_marked(layout: Layout, facts: BoilerplateFacts) -> bool:
     """Whether boilerplate/ is what a selection was made from, by what its manifest says of it."""
     index = layout.boilerplate_index
-    same: bool = index.exists() and read_json(index)["fingerprint"] == lines["fingerprint"]
-    return same
+    return index.exists() and read_manifest(index, BoilerplateIndex).fingerprint == facts.fingerprint
 
 
 def with_boilerplate(tables: Iterable[pa.Table], layout: Layout, shard: str, rows: Sequence[int]) -> Iterator[pa.Table]:

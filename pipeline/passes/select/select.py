@@ -1,128 +1,108 @@
-"""select: decide (by shard group, metric columns only), keep (by group), write (by shard group, text read once, in
-sorted runs), merge (by label, of runs).
+"""select: which documents are kept, and their text as clean Parquet; from measurements and clusters that are stored.
 
-The result is written as `<name>.partial` and becomes visible by renaming the folder; the one before stays as
-`<name>~1`.
+Four steps, each of which hands files to the next: filter (by shard group, metric columns only), keep (by deduplication
+group), write (by shard group, text read once, in sorted runs), merge (by label, of runs). The result is made in
+`<name>.partial` and becomes visible by renaming the folder; the selection before it stays as `<name>~1`.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.config.fingerprint import fingerprint
-from pipeline.config.run_settings import RunConfig
-from pipeline.execution.commit import committed, finished_json, read_json, write_json
+from pipeline.config.run_settings import BoilerplateConfig
+from pipeline.execution.commit import committed, finished, read_manifest, write_manifest
 from pipeline.execution.storage import Location, move_tree, remove_tree
 from pipeline.execution.tasks import Executor, run_all
-from pipeline.output.baselines import open_baselines
+from pipeline.output.baselines import Baselines
 from pipeline.output.grouped_parquet import read_file
 from pipeline.output.histograms import Histograms, write_histograms
 from pipeline.output.output import Output
+from pipeline.output.selection import SCRATCH_FOLDERS, SelectionFolder
 from pipeline.output.take_downs import inherit, take_down_names
 from pipeline.passes.select.decontaminate import decontaminate
-from pipeline.passes.select.filter import filter_shard_group
-from pipeline.passes.select.keep import keep_in_groups
-from pipeline.passes.select.merge import merge_runs_to_parts
+from pipeline.passes.select.filter import FilterTask, filter_shard_group
+from pipeline.passes.select.keep import KeepTask, keep_in_groups
+from pipeline.passes.select.merge import merge_runs_to_files
 from pipeline.passes.select.sample import bottom_k
+from pipeline.passes.select.settings import SelectionSettings
 from pipeline.passes.select.sorted_runs import few_runs
-from pipeline.passes.select.write import write_shard_group
+from pipeline.passes.select.write import WriteTask, WrittenShardGroup, write_shard_group
 from pipeline.passes.statistics import Rules
+from pipeline.schema.manifests import (
+    BoilerplateFacts,
+    BoilerplateIndex,
+    CleanFile,
+    ClusterGroup,
+    ClusterIndex,
+    ClusterSizeStatistics,
+    PercentileBound,
+    SelectionManifest,
+)
 
 FORMAT = 4
 
 
 def select(
-    config: RunConfig, layout: Output, executor: Executor, rules: Rules, histograms: Histograms
-) -> dict[str, Any]:
-    """Make one selection; returns its manifest. A finished one with the same fingerprint is kept."""
-    index = read_json(layout.cluster_index)
-    language_configs = {label: one.model_dump(mode="json") for label, one in rules.languages.items()}
-    selecting = config.model_dump(mode="json")["select"]
-    earlier = open_baselines(config)
-    overlap = decontaminate(config, layout, executor)
-    lines = _boilerplate_facts(config, layout)
-    made_from = [index["fingerprint"], layout.missing(), earlier.selections, overlap, lines]
-    settings = fingerprint([FORMAT, selecting, language_configs, *made_from])
-    inherit(layout, earlier.outputs)
-    take_downs = take_down_names(layout)
-    key = fingerprint_of(settings, take_downs)
-    final = layout.selection(config.selection)
-    if (manifest := finished_json(final / "manifest.json", key)) is not None:
+    settings: SelectionSettings,
+    output: Output,
+    executor: Executor,
+    rules: Rules,
+    histograms: Histograms,
+    baselines: Baselines,
+) -> SelectionManifest:
+    """Make one selection; returns its manifest. A finished one with the same fingerprint is kept.
+
+    `histograms` of all documents are stored beside the selection. The take-downs of the baselines become those of this
+    output.
+    """
+    index = read_manifest(output.cluster_index, ClusterIndex)
+    decontaminated = decontaminate(settings.select.decontaminate, settings.shard_group_size, output, executor)
+    boilerplate = _boilerplate_facts(settings.boilerplate, output)
+    language_configs = {label: language.model_dump(mode="json") for label, language in rules.languages.items()}
+    selecting = settings.select.model_dump(mode="json")
+    made_from = [index.fingerprint, output.missing(), baselines.selections, decontaminated, boilerplate]
+    settings_fingerprint = fingerprint([FORMAT, selecting, language_configs, *made_from])
+    inherit(output, baselines.outputs)
+    take_downs = take_down_names(output)
+    key = fingerprint_of(settings_fingerprint, take_downs)
+    final = SelectionFolder(output.selection(settings.name))
+    if (manifest := finished(final.manifest, SelectionManifest, key)) is not None:
         return manifest
-    partial = final.with_name(f"{final.name}.partial")
-    remove_tree(partial)
-    partial.mkdir(parents=True)
-    numbers = range(len(index["shard_groups"]))
-    run_all(
-        executor,
-        filter_shard_group,
-        [(config, layout, partial, n, index["shard_groups"][n], rules.languages, take_downs) for n in numbers],
+    partial = SelectionFolder(final.root.with_name(f"{final.root.name}.partial"))
+    remove_tree(partial.root)
+    partial.root.mkdir(parents=True)
+    _filter(settings, output, executor, rules, partial, index.shard_groups, take_downs)
+    _keep(settings, output, executor, partial, index.groups, baselines)
+    written = _write(settings, output, executor, partial, index)
+    files = _merge(settings, executor, partial, written)
+    write_histograms(partial.histograms, histograms)
+    _merge_samples(partial, len(index.shard_groups))
+    manifest = SelectionManifest(
+        fingerprint=key,
+        settings=settings_fingerprint,
+        take_downs=take_downs,
+        shards=fingerprint(index.shard_groups),
+        selection=settings.name,
+        outcomes=_in_order(_added_up(one.counts.outcomes for one in written)),
+        rules_fired=_most_first(_added_up(one.counts.rules_fired for one in written)),
+        cluster_statistics=_cluster_statistics(written),
+        files=files,
+        language_configs=language_configs,
+        percentiles=[PercentileBound(**asdict(bound)) for bound in rules.percentiles],
+        missing=output.missing(),
+        boilerplate=boilerplate,
+        select=selecting,
     )
-    by_task: dict[int, dict[str, list[int]]] = {}
-    for group, entry in index["groups"].items():
-        by_task.setdefault(entry["task"], {})[group] = entry["rows"]
-    run_all(
-        executor,
-        keep_in_groups,
-        [(config, layout, partial, task, groups, earlier) for task, groups in sorted(by_task.items())],
-    )
-    written = run_all(
-        executor,
-        write_shard_group,
-        [(config, layout, partial, n, index["shard_groups"][n], index["groups"]) for n in numbers],
-    )
-    totals: Counter[str] = Counter()
-    text_bytes: Counter[str] = Counter()
-    for one in written:
-        totals.update(one["rows"])
-        text_bytes.update(one["text_bytes"])
-    runs = few_runs(config, executor, partial, [partial / "parts" / name for one in written for name in one["runs"]])
-    files = merge_runs_to_parts(config, executor, partial, runs, totals, text_bytes)
-    write_histograms(partial / "histograms.parquet", histograms)
-    samples = [partial / "samples" / f"shard-group-{n:05d}.parquet" for n in numbers]
-    with committed(partial / "sample.parquet") as path:
-        sampled = pa.concat_tables([read_file(one) for one in samples])
-        pq.write_table(bottom_k(sampled), path, compression="zstd")
-    outcomes: dict[str, Counter[str]] = {}
-    fired: dict[str, Counter[str]] = {}
-    for one in written:
-        for target, source in ((outcomes, one["outcomes"]), (fired, one["fired"])):
-            for label, counts in source.items():
-                target.setdefault(label, Counter()).update(counts)
-    manifest = {
-        "fingerprint": key,
-        "settings": settings,
-        "take_downs": take_downs,
-        "shards": fingerprint(index["shard_groups"]),
-        "selection": config.selection,
-        "outcomes": {label: dict(sorted(counts.items())) for label, counts in sorted(outcomes.items())},
-        "rules_fired": {label: dict(counts.most_common()) for label, counts in sorted(fired.items())},
-        "cluster_statistics": _statistics(written),
-        "files": files,
-        "language_configs": language_configs,
-        "percentiles": [asdict(one) for one in rules.percentiles],
-        "missing": layout.missing(),
-        "boilerplate": lines,
-        "select": config.model_dump(mode="json")["select"],
-    }
-    for folder in ("parts", "samples", "filtered", "outcomes"):  # these two stand in decisions
-        remove_tree(partial / folder)
-    write_json(partial / "manifest.json", manifest)
+    for folder in SCRATCH_FOLDERS:  # decisions/ and clean/ have what is in them
+        remove_tree(partial.root / folder)
+    write_manifest(partial.manifest, manifest)
     _publish(partial, final)
     return manifest
-
-
-def _boilerplate_facts(config: RunConfig, layout: Output) -> dict[str, Any] | None:
-    """What the pass boilerplate found, and with which settings; None where it is off."""
-    if not config.boilerplate.enabled:
-        return None
-    index = read_json(layout.boilerplate_index)
-    settings: dict[str, Any] = config.model_dump(mode="json")["boilerplate"]
-    return settings | {name: index[name] for name in ("fingerprint", "totals")}
 
 
 def fingerprint_of(settings: str, take_downs: Sequence[str]) -> str:
@@ -130,22 +110,140 @@ def fingerprint_of(settings: str, take_downs: Sequence[str]) -> str:
     return fingerprint([settings, list(take_downs)])
 
 
-def _publish(partial: Location, final: Location) -> None:
-    if (final / "manifest.json").exists():
-        before = final.with_name(f"{final.name}~1")
+def _boilerplate_facts(settings: BoilerplateConfig, output: Output) -> BoilerplateFacts | None:
+    """What the pass boilerplate counted, and with which settings; None where it is off."""
+    if not settings.enabled:
+        return None
+    index = read_manifest(output.boilerplate_index, BoilerplateIndex)
+    return BoilerplateFacts(
+        enabled=settings.enabled,
+        remove=settings.remove,
+        min_documents=settings.min_documents,
+        min_document_fraction=settings.min_document_fraction,
+        fingerprint=index.fingerprint,
+        totals=index.totals,
+    )
+
+
+def _filter(
+    settings: SelectionSettings,
+    output: Output,
+    executor: Executor,
+    rules: Rules,
+    folder: SelectionFolder,
+    shard_groups: list[list[str]],
+    take_downs: list[str],
+) -> None:
+    tasks = [
+        FilterTask(
+            output=output,
+            folder=folder,
+            shard_group=number,
+            shards=shards,
+            languages=rules.languages,
+            take_downs=take_downs,
+            select=settings.select,
+            boilerplate=settings.boilerplate,
+            models=settings.models,
+        )
+        for number, shards in enumerate(shard_groups)
+    ]
+    run_all(executor, filter_shard_group, tasks)
+
+
+def _keep(
+    settings: SelectionSettings,
+    output: Output,
+    executor: Executor,
+    folder: SelectionFolder,
+    groups: dict[str, ClusterGroup],
+    baselines: Baselines,
+) -> None:
+    groups_of_task: dict[int, dict[str, list[int]]] = {}
+    for name, group in groups.items():
+        groups_of_task.setdefault(group.task, {})[name] = group.rows
+    tasks = [
+        KeepTask(output, folder, number, of_task, baselines.decisions, settings.select)
+        for number, of_task in sorted(groups_of_task.items())
+    ]
+    run_all(executor, keep_in_groups, tasks)
+
+
+def _write(
+    settings: SelectionSettings, output: Output, executor: Executor, folder: SelectionFolder, index: ClusterIndex
+) -> list[WrittenShardGroup]:
+    tasks = [
+        WriteTask(
+            output=output,
+            folder=folder,
+            shard_group=number,
+            shards=shards,
+            groups=index.groups,
+            select=settings.select,
+            boilerplate=settings.boilerplate,
+            models=settings.models,
+        )
+        for number, shards in enumerate(index.shard_groups)
+    ]
+    return run_all(executor, write_shard_group, tasks)
+
+
+def _merge(
+    settings: SelectionSettings, executor: Executor, folder: SelectionFolder, written: list[WrittenShardGroup]
+) -> dict[str, list[CleanFile]]:
+    rows: Counter[str] = Counter()
+    text_bytes: Counter[str] = Counter()
+    for of_shard_group in written:
+        rows.update(of_shard_group.rows)
+        text_bytes.update(of_shard_group.text_bytes)
+    runs = [run for of_shard_group in written for run in of_shard_group.runs]
+    runs = few_runs(executor, folder, runs, settings.select.merge_files)
+    return merge_runs_to_files(settings, executor, folder, runs, rows, text_bytes)
+
+
+def _merge_samples(folder: SelectionFolder, shard_group_count: int) -> None:
+    samples = [read_file(folder.sample_of(number)) for number in range(shard_group_count)]
+    with committed(folder.sample) as path:
+        pq.write_table(bottom_k(pa.concat_tables(samples)), path, compression="zstd")
+
+
+def _added_up(counts: Iterable[dict[str, dict[str, int]]]) -> dict[str, Counter[str]]:
+    """Counts of shard groups by label, ascending."""
+    total: dict[str, Counter[str]] = {}
+    for of_shard_group in counts:
+        for label, of_label in of_shard_group.items():
+            total.setdefault(label, Counter()).update(of_label)
+    return dict(sorted(total.items()))
+
+
+def _in_order(counts: dict[str, Counter[str]]) -> dict[str, dict[str, int]]:
+    return {label: dict(sorted(of_label.items())) for label, of_label in counts.items()}
+
+
+def _most_first(counts: dict[str, Counter[str]]) -> dict[str, dict[str, int]]:
+    return {label: dict(of_label.most_common()) for label, of_label in counts.items()}
+
+
+def _cluster_statistics(written: Sequence[WrittenShardGroup]) -> dict[str, list[ClusterSizeStatistics]]:
+    """Those of all shard groups, by label and cluster size, ascending: what rebalancing needs."""
+    total: dict[str, dict[int, ClusterSizeStatistics]] = {}
+    for of_shard_group in written:
+        for label, statistics in of_shard_group.counts.cluster_statistics.items():
+            by_size = total.setdefault(label, {})
+            for more in statistics:
+                size = more.cluster_size
+                before = by_size.get(size, ClusterSizeStatistics(cluster_size=size, documents=0, failed=0))
+                by_size[size] = msgspec.structs.replace(
+                    before, documents=before.documents + more.documents, failed=before.failed + more.failed
+                )
+    return {label: [total[label][size] for size in sorted(total[label])] for label in sorted(total)}
+
+
+def _publish(partial: SelectionFolder, final: SelectionFolder) -> None:
+    """Make the selection visible and keep the one before it; whatever happens, a manifest stands where all files do."""
+    if final.manifest.exists():
+        before: Location = final.root.with_name(f"{final.root.name}~1")
         remove_tree(before)
-        move_tree(final, before, last="manifest.json")
-    remove_tree(final)
-    move_tree(partial, final, last="manifest.json")
-
-
-def _statistics(written: list[dict[str, Any]]) -> dict[str, list[list[int]]]:
-    """Per label [cluster size, documents, documents that fail], by size: what rebalancing needs."""
-    sums: dict[str, dict[int, list[int]]] = {}
-    for one in written:
-        for label, rows in one["statistics"].items():
-            for size, documents, failed in rows:
-                entry = sums.setdefault(label, {}).setdefault(size, [0, 0])
-                entry[0] += documents
-                entry[1] += failed
-    return {label: [[size, *sums[label][size]] for size in sorted(sums[label])] for label in sorted(sums)}
+        move_tree(final.root, before, last="manifest.json")
+    remove_tree(final.root)
+    move_tree(partial.root, final.root, last="manifest.json")
