@@ -9,6 +9,7 @@ from functools import reduce
 from operator import or_
 from typing import Any, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -62,7 +63,7 @@ def url_key(url: str) -> str:
 def build_document_index(config: RunConfig, layout: Output, executor: Executor) -> None:
     """Write document_index/; done work over the same shards is kept. Raises RuntimeError when a shard group fails."""
     manifests = layout.manifests()
-    key = fingerprint([FORMAT, config.dedup.shard_group_size, [one.sha256 for one in manifests]])
+    key = fingerprint([FORMAT, config.dedup.shard_group_size, [msgspec.to_builtins(manifest.sha256) for manifest in manifests]])
     if finished_json(layout.document_index_manifest, key) is not None:
         return
     grouped = shard_groups([one.shard for one in manifests], config.dedup.shard_group_size)
