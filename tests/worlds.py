@@ -17,17 +17,19 @@ import pyarrow.parquet as pq
 from pipeline.config.dependencies import annotate_state
 from pipeline.config.language_files import LanguageConfig, Rule
 from pipeline.config.run_settings import RunConfig
-from pipeline.execution.commit import sha256_of, write_json
+from pipeline.execution.commit import sha256_of, write_manifest
 from pipeline.execution.inline import InlineExecutor
 from pipeline.kernels.hashing import hash64
+from pipeline.output.baselines import configured_baselines
 from pipeline.output.document_index import build_document_index, url_key
 from pipeline.output.layout import shard_name
 from pipeline.output.output import Output
 from pipeline.output.take_downs import request_of, save
-from pipeline.passes.deduplicate.deduplicate import deduplicate
+from pipeline.passes.deduplicate.deduplicate import DeduplicateSettings, deduplicate
 from pipeline.passes.select.select import select as make_selection
-from pipeline.passes.statistics import Rules, compute_statistics
+from pipeline.passes.statistics import Rules, StatisticsSettings, compute_statistics
 from pipeline.schema.columns import ANNOTATED, DROPPED
+from pipeline.schema.manifests import OUTPUT_FORMAT, RunPlan, ShardDigests, ShardManifest
 from pipeline.text.urls import host_of, normalize_url, registered_domain
 
 GROUPS = {"aaa_Latn": "iberian", "bbb_Latn": "iberian", "ccc_Cyrl": "ccc_Cyrl"}
@@ -107,7 +109,7 @@ def write(
         annotate(root, config, output)
     layout = Output(root)
     inline = InlineExecutor()
-    build_document_index(config, layout, inline)
+    build_document_index(layout, config.dedup.shard_group_size, inline)
     for kind, word, keep_another in output.take_downs:
         save(layout, [request_of(kind, word)], keep_another)
     floor, shortest = Rule(min=FLOOR), Rule(min=SHORTEST)
@@ -115,8 +117,9 @@ def write(
         label: LanguageConfig(name=label, label=label, rules={"language_score": floor, "word_count": shortest})
         for label in GROUPS
     }
-    deduplicate(config, layout, inline, languages)
-    make_selection(config, layout, inline, Rules(languages, []), compute_statistics(config, layout, inline))
+    deduplicate(DeduplicateSettings.of(config), layout, inline, languages, configured_baselines(config))
+    histograms = compute_statistics(StatisticsSettings.of(config, {}), layout, inline)
+    make_selection(config, layout, inline, Rules(languages, []), histograms)
     return layout
 
 
@@ -131,22 +134,30 @@ def annotate(root: Path, config: RunConfig, output: MadeOutput) -> None:
         rows = [_row(name, place, one) for place, one in enumerate(documents)]
         pq.write_table(pa.Table.from_pylist(rows, schema=ANNOTATED), paths[0], row_group_size=3)
         pq.write_table(DROPPED.empty_table(), paths[1])
-        digests = {"annotated": sha256_of(paths[0]), "dropped": sha256_of(paths[1])}
-        manifest = {
-            "shard": name,
-            "file_path": path,
-            "file_bytes": 0,
-            "record_bytes": 0,
-            "gaps": [],
-            "records_by_type": {"response": len(documents)},
-            "documents": len(documents),
-            "dropped": {},
-            "rows_by_label": dict(Counter(one.label for one in documents)),
-            "sha256": digests,
-        }
-        write_json(root / "annotated" / f"{name}.json", manifest)
-    state = annotate_state(config)
-    write_json(root / "run.json", {"inputs": inputs, "annotate": state, "config": config.model_dump(mode="json")})
+        manifest = ShardManifest(
+            fingerprint="",
+            shard=name,
+            file_path=path,
+            file_bytes=0,
+            record_bytes=0,
+            records_by_type={"response": len(documents)},
+            unreadable_ranges=[],
+            documents=len(documents),
+            dropped={},
+            rows_by_label=dict(Counter(one.label for one in documents)),
+            characters=sum(one.character_count for one in documents),
+            runs=[len(documents)],
+            sha256=ShardDigests(annotated=sha256_of(paths[0]), dropped=sha256_of(paths[1])),
+        )
+        write_manifest(root / "annotated" / f"{name}.json", manifest)
+    plan = RunPlan(
+        format=OUTPUT_FORMAT,
+        inputs=inputs,
+        annotate=annotate_state(config),
+        config=config.model_dump(mode="json"),
+        rule_overrides={},
+    )
+    write_manifest(root / "run.json", plan)
 
 
 def _row(shard: str, place: int, one: Document) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def _story(layout: Output, selection: str, place: Place, row: dict[str, Any]) ->
 def _boilerplate_facts(layout: Output, place: Place, lines: dict[str, Any] | None) -> list[str] | None:
     """The lines of a document that repeat across its host; None where the selection did not look for them, or they were
     marked again with other settings since."""
-    if lines is None or not are_marked(layout, lines):
+    if lines is None or not are_marked(layout, lines["fingerprint"]):
         return None
     texts = rows_of(layout.annotated(place.shard), [place.row], ["text"])
     ((text, starts, ends),) = (

@@ -21,19 +21,19 @@ from pipeline.execution.storage import check_reachable, locate_output
 from pipeline.execution.tasks import Executor
 from pipeline.operations.audit import audit
 from pipeline.operations.materialize import materialize
-from pipeline.output.baselines import open_baselines
+from pipeline.output.baselines import configured_baselines
 from pipeline.output.document_index import build_document_index
 from pipeline.output.layout import shard_groups
 from pipeline.output.mixtures import load_mixture, mixture_path
 from pipeline.output.output import Output
 from pipeline.passes.annotate.shards import annotate_shards, quarantined, refuse_missing
-from pipeline.passes.boilerplate.boilerplate import find_boilerplate
-from pipeline.passes.deduplicate.deduplicate import deduplicate
+from pipeline.passes.boilerplate.boilerplate import BoilerplateSettings, find_boilerplate
+from pipeline.passes.deduplicate.deduplicate import DeduplicateSettings, deduplicate
 from pipeline.passes.rebalance.rebalance import make_mixture, rebalance
 from pipeline.passes.rebalance.settings import MixtureSettings
 from pipeline.passes.select.decontaminate import items_of
 from pipeline.passes.select.select import select
-from pipeline.passes.statistics import compute_statistics, resolve_rules
+from pipeline.passes.statistics import StatisticsSettings, compute_statistics, resolve_rules
 from pipeline.report.page import write_report
 from pipeline.rules.fired import check_rules
 from pipeline.schema.manifests import OUTPUT_FORMAT, RunPlan
@@ -48,7 +48,7 @@ def check(
     if not config.output:
         raise ConfigError('no output: give --output FOLDER or `output = "..."` in the config')
     check_reachable(locate_output(config.output))
-    open_baselines(config)
+    configured_baselines(config)
     for one in config.select.decontaminate.files if config.select.decontaminate else ():
         items_of(one)
     inputs = resolve_inputs(config.inputs, config.inputs_prefix, may_be_absent)
@@ -165,20 +165,21 @@ def make_and_write_mixture(
 def _after_annotate(
     config: RunConfig, layout: Output, executor: Executor, rule_overrides: dict[str, Any], tell: Progress
 ) -> None:
-    """compute_statistics, then the rules with percentiles as numbers; deduplicate, whose population rules may bound;
-    boilerplate, whose metric rules may bound; select."""
-    build_document_index(config, layout, executor)
+    """compute_statistics, then the rules with percentiles as numbers; deduplicate, where rules may say which documents
+    are eligible; boilerplate, whose metric rules may bound; select."""
+    build_document_index(layout, config.dedup.shard_group_size, executor)
+    measuring = StatisticsSettings.of(config, rule_overrides)
     tell("compute_statistics", 0, 1)
-    histograms = compute_statistics(config, layout, executor)
-    rules = resolve_rules(config, layout, executor, rule_overrides, histograms)
+    histograms = compute_statistics(measuring, layout, executor)
+    rules = resolve_rules(measuring, layout, executor, histograms)
     tell("compute_statistics", 1, 1)
     tell("deduplicate", 0, 1)
-    deduplicate(config, layout, executor, rules.languages)
+    deduplicate(DeduplicateSettings.of(config), layout, executor, rules.languages, configured_baselines(config))
     tell("deduplicate", 1, 1)
     if config.boilerplate.enabled:
         tell("boilerplate", 0, 1)
-        histograms |= find_boilerplate(config, layout, executor)
-        rules = resolve_rules(config, layout, executor, rule_overrides, histograms, boilerplate=True)
+        histograms |= find_boilerplate(BoilerplateSettings.of(config), layout, executor)
+        rules = resolve_rules(measuring, layout, executor, histograms, boilerplate_is_measured=True)
         tell("boilerplate", 1, 1)
     tell("select", 0, 1)
     select(config, layout, executor, rules, histograms)

@@ -1,4 +1,4 @@
-"""The decisions of a selection, as they are stored."""
+"""The decisions of a selection: a row for each document, with its outcome and why."""
 
 import pyarrow as pa
 

@@ -133,7 +133,7 @@ def _changes_of_clean(
                 gone.setdefault(row["label"], {})[row["id"]] = row["minhash_cluster_size"], split
         if not promoted:
             continue
-        if lines is not None and removes_boilerplate and not are_marked(layout, lines):
+        if lines is not None and removes_boilerplate and not are_marked(layout, lines["fingerprint"]):
             raise ConfigError(
                 f"{folder}: boilerplate/ is of other settings by now, so nothing can take a place there: make the "
                 "selection again with `glotmill select`, which carries out the removal"

@@ -2,7 +2,7 @@ from dataclasses import dataclass, field
 
 from pipeline.config.fingerprint import fingerprint
 from pipeline.errors import ConfigError
-from pipeline.execution.commit import read_json
+from pipeline.execution.commit import read_json, read_manifest
 from pipeline.execution.lock import sole_run
 from pipeline.execution.storage import names, remove_tree
 from pipeline.operations.clean_up import REPLACED, UNFINISHED
@@ -11,7 +11,8 @@ from pipeline.operations.remove.describe import SelectionTakeDown, describe
 from pipeline.operations.remove.purge import purge_texts
 from pipeline.output.document_index import Kind
 from pipeline.output.output import Output
-from pipeline.output.take_downs import Match, Request, matches, request_of, save
+from pipeline.output.take_downs import Match, matches, request_of, save
+from pipeline.schema.manifests import DocumentIndexManifest, TakeDownRequest
 
 
 @dataclass
@@ -45,7 +46,7 @@ def remove(
             f"{layout.root}: no document_index/ yet; `glotmill run` makes it once all shards are annotated"
         )
     requests = {request_of(kind, word): word for kind, found in words.items() for word in found}
-    grouped: list[list[str]] = read_json(layout.document_index_manifest)["shard_groups"]
+    grouped = read_manifest(layout.document_index_manifest, DocumentIndexManifest).shard_groups
     with sole_run(layout.root):
         chosen = _chosen(layout, selections, fingerprint(grouped))
         found = [match for number, shards in enumerate(grouped) for match in matches(layout, number, shards, requests)]
@@ -72,7 +73,7 @@ def remove(
         return outcome
 
 
-def _of_documents(requests: dict[Request, str], found: list[Match]) -> list[Request]:
+def _of_documents(requests: dict[TakeDownRequest, str], found: list[Match]) -> list[TakeDownRequest]:
     digests = {match.digest for match in found if not match.place.dropped}
     return [request for request in requests if digests.intersection(request.digests)]
 

@@ -11,7 +11,7 @@ from pipeline.config.run_settings import RunConfig, SelectConfig
 from pipeline.dedup.keep import NOBODY, OUTCOME_NAMES, KeepPolicy, Members, choose_kept
 from pipeline.execution.commit import committed
 from pipeline.execution.storage import Location
-from pipeline.output.baselines import Baselines, KeptByBaselines, held
+from pipeline.output.baselines import Baselines, KeptByBaselines, read_kept_by_baselines
 from pipeline.output.grouped_parquet import ROW_GROUP_ROWS, Names, SortedFiles, cheap_compression, rechunked
 from pipeline.output.layout import Layout
 from pipeline.output.take_downs import REPLACEABLE, STAYS
@@ -59,7 +59,7 @@ def keep_in_groups(
     ):
         writer: pq.ParquetWriter | None = None
         for group in groups:
-            baseline_keeps = held(group, baseline_decisions, updates)
+            baseline_keeps = read_kept_by_baselines(group, baseline_decisions, updates)
             sources: tuple[Rows, Rows] = decisions, clusters
             if sum(groups[group]) <= ROW_GROUP_ROWS:  # one read, not one for each column
                 sources = Loaded(decisions, group, KEEP_READS), Loaded(clusters, group, ["centre", *CLUSTERED])

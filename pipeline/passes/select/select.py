@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.config.fingerprint import fingerprint
 from pipeline.config.run_settings import RunConfig
-from pipeline.execution.commit import committed, finished_json, read_json, write_json
+from pipeline.execution.commit import committed, finished_json, read_manifest, write_json
 from pipeline.execution.storage import Location, move_tree, remove_tree
 from pipeline.execution.tasks import Executor, run_all
-from pipeline.output.baselines import open_baselines
+from pipeline.output.baselines import configured_baselines
 from pipeline.output.grouped_parquet import read_file
 from pipeline.output.histograms import Histograms, write_histograms
 from pipeline.output.output import Output
@@ -31,6 +32,7 @@ from pipeline.passes.select.sample import bottom_k
 from pipeline.passes.select.sorted_runs import few_runs
 from pipeline.passes.select.write import write_shard_group
 from pipeline.passes.statistics import Rules
+from pipeline.schema.manifests import BoilerplateIndex, ClusterIndex
 
 FORMAT = 4
 
@@ -39,13 +41,13 @@ def select(
     config: RunConfig, layout: Output, executor: Executor, rules: Rules, histograms: Histograms
 ) -> dict[str, Any]:
     """Make one selection; returns its manifest. A finished one with the same fingerprint is kept."""
-    index = read_json(layout.cluster_index)
+    index = read_manifest(layout.cluster_index, ClusterIndex)
     language_configs = {label: one.model_dump(mode="json") for label, one in rules.languages.items()}
     selecting = config.model_dump(mode="json")["select"]
-    earlier = open_baselines(config)
+    earlier = configured_baselines(config)
     overlap = decontaminate(config, layout, executor)
     lines = _boilerplate_facts(config, layout)
-    made_from = [index["fingerprint"], layout.missing(), earlier.selections, overlap, lines]
+    made_from = [index.fingerprint, layout.missing(), earlier.selections, overlap, lines]
     settings = fingerprint([FORMAT, selecting, language_configs, *made_from])
     inherit(layout, earlier.outputs)
     take_downs = take_down_names(layout)
@@ -56,15 +58,15 @@ def select(
     partial = final.with_name(f"{final.name}.partial")
     remove_tree(partial)
     partial.mkdir(parents=True)
-    numbers = range(len(index["shard_groups"]))
+    numbers = range(len(index.shard_groups))
     run_all(
         executor,
         filter_shard_group,
-        [(config, layout, partial, n, index["shard_groups"][n], rules.languages, take_downs) for n in numbers],
+        [(config, layout, partial, n, index.shard_groups[n], rules.languages, take_downs) for n in numbers],
     )
     by_task: dict[int, dict[str, list[int]]] = {}
-    for group, entry in index["groups"].items():
-        by_task.setdefault(entry["task"], {})[group] = entry["rows"]
+    for group, entry in index.groups.items():
+        by_task.setdefault(entry.task, {})[group] = entry.rows
     run_all(
         executor,
         keep_in_groups,
@@ -73,7 +75,7 @@ def select(
     written = run_all(
         executor,
         write_shard_group,
-        [(config, layout, partial, n, index["shard_groups"][n], index["groups"]) for n in numbers],
+        [(config, layout, partial, n, index.shard_groups[n], index.groups) for n in numbers],
     )
     totals: Counter[str] = Counter()
     text_bytes: Counter[str] = Counter()
@@ -97,7 +99,7 @@ def select(
         "fingerprint": key,
         "settings": settings,
         "take_downs": take_downs,
-        "shards": fingerprint(index["shard_groups"]),
+        "shards": fingerprint(index.shard_groups),
         "selection": config.selection,
         "outcomes": {label: dict(sorted(counts.items())) for label, counts in sorted(outcomes.items())},
         "rules_fired": {label: dict(counts.most_common()) for label, counts in sorted(fired.items())},
@@ -120,9 +122,9 @@ def _boilerplate_facts(config: RunConfig, layout: Output) -> dict[str, Any] | No
     """What the pass boilerplate found, and with which settings; None where it is off."""
     if not config.boilerplate.enabled:
         return None
-    index = read_json(layout.boilerplate_index)
+    index = read_manifest(layout.boilerplate_index, BoilerplateIndex)
     settings: dict[str, Any] = config.model_dump(mode="json")["boilerplate"]
-    return settings | {name: index[name] for name in ("fingerprint", "totals")}
+    return settings | {"fingerprint": index.fingerprint, "totals": msgspec.to_builtins(index.totals)}
 
 
 def fingerprint_of(settings: str, take_downs: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from pipeline.passes.select.filter import with_columns
 from pipeline.passes.select.sample import sample_shard_group
 from pipeline.passes.select.sorted_runs import SortedRuns
 from pipeline.schema.columns import DECISION
+from pipeline.schema.manifests import ClusterGroup
 from pipeline.text.edits import apply_edits, with_removed
 
 
@@ -28,7 +29,12 @@ def split_of(cluster_id: str, test_fraction: float) -> str:
 
 
 def write_shard_group(
-    config: RunConfig, layout: Layout, partial: Location, shard_group: int, shards: list[str], groups: dict[str, Any]
+    config: RunConfig,
+    layout: Layout,
+    partial: Location,
+    shard_group: int,
+    shards: list[str],
+    groups: dict[str, ClusterGroup],
 ) -> dict[str, Any]:
     """Read the text of survivors once, apply the stored edits, sort; count every outcome.
 
@@ -38,11 +44,11 @@ def write_shard_group(
     filtered = read_file(partial / "filtered" / f"shard-group-{shard_group:05d}.parquet")
     where, decisions = filtered.select([*PLACE, "label"]), filtered.drop_columns(PLACE)
     found = []
-    here = sorted(group for group, entry in groups.items() if entry["rows"][shard_group])
-    for task in sorted({groups[group]["task"] for group in here}):
+    here = sorted(group for group, entry in groups.items() if entry.rows[shard_group])
+    for task in sorted({groups[group].task for group in here}):
         with SortedFiles([partial / "outcomes" / f"part-{task:05d}.parquet"], "group") as kept_files:
-            for group in (one for one in here if groups[one]["task"] == task):
-                rows = groups[group]["rows"]
+            for group in (one for one in here if groups[one].task == task):
+                rows = groups[group].rows
                 names = list(dict.fromkeys([*FROM_KEEP, *KEPT_WITH_DECISION]))
                 found.append((group, kept_files.read_range(group, names, sum(rows[:shard_group]), rows[shard_group])))
     outcomes = pa.concat_tables([table for _, table in sorted(found, key=lambda one: one[0])] or [_no_outcomes()])
