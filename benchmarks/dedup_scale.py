@@ -148,10 +148,10 @@ def _fixed_strings(rows: np.ndarray) -> pa.Array:
     return pa.StringArray.from_buffers(len(rows), pa.py_buffer(offsets), pa.py_buffer(rows))
 
 
-def _measured(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, float, int]:
+def _measured(function: Callable[[Any], Any], task: Any) -> tuple[Any, float, int]:
     """What a task returned, its CPU seconds, and the peak memory of this process in bytes."""
     before = time.process_time()
-    result = function(*arguments)
+    result = function(task)
     return result, time.process_time() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
@@ -163,13 +163,13 @@ class MeasuringExecutor:
         self.rows: list[tuple[str, int, float, float, int]] = []
 
     def run(
-        self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], attempts: int = 3
+        self, function: Callable[[Any], Any], tasks: Sequence[Any], attempts: int = 3
     ) -> Iterator[tuple[int, Any, str | None]]:
         """See Executor.run; nothing is tried again."""
         begin = time.perf_counter()
         context = get_context("spawn")
         with ProcessPoolExecutor(self.workers, mp_context=context, max_tasks_per_child=1) as pool:
-            pending = [pool.submit(_measured, function, one) for one in arguments]
+            pending = [pool.submit(_measured, function, task) for task in tasks]
             done = [future.result() for future in pending]
         wall = time.perf_counter() - begin
         if done:
@@ -199,9 +199,8 @@ def measure(folder: Path, documents: int, arguments: argparse.Namespace) -> tupl
     print(f"\n{documents:,} documents, {arguments.shape}, {arguments.bands} bands, verify {verify}", flush=True)
     print(f"  signatures made in {made:.0f} s; {on_disk / documents:.0f} B a document; load {os.getloadavg()[0]:.1f}")
     try:
-        _, results = cluster_signatures(
-            RunConfig.model_validate(settings), layout, executor, list(files), {GROUP: documents}
-        )
+        dedup = RunConfig.model_validate(settings).dedup
+        (clustered,) = cluster_signatures(dedup, layout, executor, list(files), {GROUP: documents}, {})
         for name, tasks, wall, cpu, peak in executor.rows:
             print(f"  {name:18} {tasks:3} tasks {wall:7.1f} s {cpu:7.1f} s CPU {peak / 2**30:6.2f} GiB at most")
         print(f"  load at the end {os.getloadavg()[0]:.1f}")
@@ -210,7 +209,7 @@ def measure(folder: Path, documents: int, arguments: argparse.Namespace) -> tupl
         print(f"  edges {edges / documents:.1f} B, clusters {clusters / documents:.1f} B a document on disk")
         with pq.ParquetFile(layout.clusters(0)) as file:
             largest = max(file.metadata.row_group(n).column(3).statistics.max for n in range(file.num_row_groups))
-        print(f"  {results[0]['clusters'][GROUP]:,} clusters, largest {largest:,}, overflow {results[0]['overflow']:,}")
+        print(f"  {clustered.clusters[GROUP]:,} clusters, largest {largest:,}, overflow {clustered.overflow:,}")
     finally:
         shutil.rmtree(folder)
     wall, cpu = sum(row[2] for row in executor.rows), sum(row[3] for row in executor.rows)

@@ -12,18 +12,18 @@ import msgspec
 
 from pipeline.config.run_settings import RunConfig
 from pipeline.execution.commit import write_manifest
-from pipeline.output.baselines import open_baselines
+from pipeline.output.baselines import configured_baselines
 from pipeline.output.document_index import build_document_index
 from pipeline.output.layout import shard_groups
 from pipeline.passes.annotate.shards import annotate_shards, refuse_missing
 from pipeline.passes.audit import audit
-from pipeline.passes.boilerplate.boilerplate import find_boilerplate
-from pipeline.passes.deduplicate.deduplicate import deduplicate
+from pipeline.passes.boilerplate.boilerplate import BoilerplateSettings, find_boilerplate
+from pipeline.passes.deduplicate.deduplicate import DeduplicateSettings, deduplicate
 from pipeline.passes.rebalance.rebalance import rebalance
 from pipeline.passes.run_state import RunState
 from pipeline.passes.select.select import select
 from pipeline.passes.select.settings import SelectionSettings
-from pipeline.passes.statistics import compute_statistics, resolve_rules
+from pipeline.passes.statistics import StatisticsSettings, compute_statistics, resolve_rules
 from pipeline.report.page import write_report
 from pipeline.stages.contract import StageClass
 from pipeline.stages.extract_text import ExtractText
@@ -67,27 +67,28 @@ def _annotate(state: RunState) -> None:
 
 
 def _index_documents(state: RunState) -> None:
-    build_document_index(state.config, state.output, state.executor)
+    build_document_index(state.output, state.config.dedup.shard_group_size, state.executor)
 
 
 def _statistics(state: RunState) -> None:
-    state.histograms = compute_statistics(state.config, state.output, state.executor)
-    state.rules = resolve_rules(state.config, state.output, state.executor, state.rule_overrides, state.histograms)
+    settings = StatisticsSettings.of(state.config, state.rule_overrides)
+    state.histograms = compute_statistics(settings, state.output, state.executor)
+    state.rules = resolve_rules(settings, state.output, state.executor, state.histograms)
 
 
 def _deduplicate(state: RunState) -> None:
-    deduplicate(state.config, state.output, state.executor, state.resolved_rules.languages)
+    settings, baselines = DeduplicateSettings.of(state.config), configured_baselines(state.config)
+    deduplicate(settings, state.output, state.executor, state.resolved_rules.languages, baselines)
 
 
 def _boilerplate(state: RunState) -> None:
-    state.histograms |= find_boilerplate(state.config, state.output, state.executor)
-    state.rules = resolve_rules(
-        state.config, state.output, state.executor, state.rule_overrides, state.histograms, boilerplate=True
-    )
+    state.histograms |= find_boilerplate(BoilerplateSettings.of(state.config), state.output, state.executor)
+    settings = StatisticsSettings.of(state.config, state.rule_overrides)
+    state.rules = resolve_rules(settings, state.output, state.executor, state.histograms, boilerplate_is_measured=True)
 
 
 def _select(state: RunState) -> None:
-    settings, baselines = SelectionSettings.of(state.config), open_baselines(state.config)
+    settings, baselines = SelectionSettings.of(state.config), configured_baselines(state.config)
     select(settings, state.output, state.executor, state.resolved_rules, state.histograms, baselines)
 
 

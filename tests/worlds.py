@@ -20,15 +20,15 @@ from pipeline.config.run_settings import RunConfig
 from pipeline.execution.commit import sha256_of, write_manifest
 from pipeline.execution.inline import InlineExecutor
 from pipeline.kernels.hashing import hash64
-from pipeline.output.baselines import open_baselines
+from pipeline.output.baselines import configured_baselines
 from pipeline.output.document_index import build_document_index, url_key
 from pipeline.output.layout import shard_name
 from pipeline.output.output import Output
 from pipeline.output.take_downs import request_of, save
-from pipeline.passes.deduplicate.deduplicate import deduplicate
+from pipeline.passes.deduplicate.deduplicate import DeduplicateSettings, deduplicate
 from pipeline.passes.select.select import select as make_selection
 from pipeline.passes.select.settings import SelectionSettings
-from pipeline.passes.statistics import Rules, compute_statistics
+from pipeline.passes.statistics import Rules, StatisticsSettings, compute_statistics
 from pipeline.schema.columns import ANNOTATED, DROPPED
 from pipeline.schema.manifests import OUTPUT_FORMAT, RunPlan, ShardDigests, ShardManifest
 from pipeline.text.urls import host_of, normalize_url, registered_domain
@@ -110,7 +110,7 @@ def write(
         annotate(root, config, output)
     layout = Output(root)
     inline = InlineExecutor()
-    build_document_index(config, layout, inline)
+    build_document_index(layout, config.dedup.shard_group_size, inline)
     for kind, word, keep_another in output.take_downs:
         save(layout, [request_of(kind, word)], keep_another)
     floor, shortest = Rule(min=FLOOR), Rule(min=SHORTEST)
@@ -118,10 +118,10 @@ def write(
         label: LanguageConfig(name=label, label=label, rules={"language_score": floor, "word_count": shortest})
         for label in GROUPS
     }
-    deduplicate(config, layout, inline, languages)
-    histograms = compute_statistics(config, layout, inline)
-    rules = Rules(languages, [])
-    make_selection(SelectionSettings.of(config), layout, inline, rules, histograms, open_baselines(config))
+    deduplicate(DeduplicateSettings.of(config), layout, inline, languages, configured_baselines(config))
+    histograms = compute_statistics(StatisticsSettings.of(config, {}), layout, inline)
+    rules, baselines = Rules(languages, []), configured_baselines(config)
+    make_selection(SelectionSettings.of(config), layout, inline, rules, histograms, baselines)
     return layout
 
 
@@ -146,8 +146,8 @@ def annotate(root: Path, config: RunConfig, output: MadeOutput) -> None:
             unreadable_ranges=[],
             documents=len(documents),
             dropped={},
-            rows_by_label=dict(Counter(document.label for document in documents)),
-            characters=sum(document.character_count for document in documents),
+            rows_by_label=dict(Counter(one.label for one in documents)),
+            characters=sum(one.character_count for one in documents),
             runs=[len(documents)],
             sha256=ShardDigests(annotated=sha256_of(paths[0]), dropped=sha256_of(paths[1])),
         )

@@ -127,7 +127,7 @@ def _applied_rules(
 
 def _boilerplate_lines(output: Output, place: Place, facts: BoilerplateFacts | None) -> list[str] | None:
     """The lines of a document that repeat across its host, as Explanation has them."""
-    if facts is None or not are_marked(output, facts):
+    if facts is None or not are_marked(output, facts.fingerprint):
         return None
     texts = rows_of(output.annotated(place.shard), [place.row], ["text"])
     (table,) = with_boilerplate(texts, output, place.shard, [place.row])

@@ -16,7 +16,7 @@ from pipeline.execution.inputs import resolve_inputs
 from pipeline.execution.lock import sole_run
 from pipeline.execution.progress import Progress, silent
 from pipeline.execution.storage import check_reachable, locate_output
-from pipeline.output.baselines import open_baselines
+from pipeline.output.baselines import configured_baselines
 from pipeline.output.output import Output
 from pipeline.passes.annotate.shards import quarantined_inputs, refuse_missing
 from pipeline.passes.run_state import RunState
@@ -38,7 +38,7 @@ def check(
         raise ConfigError('no output: give --output FOLDER or `output = "..."` in the config')
     check_reachable(locate_output(config.output))
     user_columns(config.stages)
-    open_baselines(config)
+    configured_baselines(config)
     for evaluation_set in config.select.decontaminate.files if config.select.decontaminate else ():
         items_of(evaluation_set)
     inputs = resolve_inputs(config.inputs, config.inputs_prefix, may_be_absent)

@@ -1,4 +1,4 @@
-"""Histograms of metrics by label, as files."""
+"""Histograms of metrics by label, as files: Parquet with one row for each label and metric."""
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ Histograms = dict[tuple[str, str], Counts]  # (label, metric) -> counts
 
 
 def write_histograms(path: Location, histograms: Histograms) -> None:
-    """One row a label and metric, sorted by both; edges are `histogram.edges_of(metric)`."""
+    """Write one row for each label and metric, sorted by both; the edges of its bins are `edges_of(metric)`."""
     keys = sorted(histograms)
     cells = np.array([histograms[key] for key in keys], dtype=np.int64).reshape(len(keys), NULL + 1)
     table = pa.table(
@@ -31,7 +31,7 @@ def write_histograms(path: Location, histograms: Histograms) -> None:
 
 
 def read_histograms(path: Location) -> Histograms:
-    """What `write_histograms` wrote: (label, metric) -> counts, underflow first, then 256 bins, overflow, nulls."""
+    """Read what `write_histograms` wrote: (label, metric) -> counts of underflow, the 256 bins, overflow and nulls."""
     table = read_file(path)
     bins = table["counts"].combine_chunks().flatten().to_numpy().reshape(table.num_rows, OVER - 1)
     sides = [table[name].to_numpy() for name in ("underflow", "overflow", "nulls")]

@@ -12,25 +12,28 @@ from pipeline.output.grouped_parquet import read_file
 from pipeline.output.layout import Layout
 from pipeline.rules.fired import percentile_of
 from pipeline.rules.histogram import HOST_BOILERPLATE, MEASURED, values_of
-from pipeline.text.perplexity import MODELS
+from pipeline.text.perplexity import CALIBRATION_FILE, MODELS
 
-PERCENTILE = "perplexity_percentile"  # the one metric that is computed here, so that recalibrating is cheap
+PERCENTILE = "perplexity_percentile"  # the one metric that is computed when it is read: a new calibration is cheap
 
 
 def reference_of(label: str, models: str) -> np.ndarray | None:
-    """The 101 percentiles of perplexity in a language's reference text; None without a model."""
-    path = _calibration(label, models)
+    """The 101 percentiles of perplexity in a language's reference text, (101,) float64; None without a model.
+
+    `models` is the folder of the perplexity models, "" for those that come with Glotmill.
+    """
+    path = _calibration_path(label, models)
     return np.array(read_json(path)["percentiles"], dtype=np.float64) if path.exists() else None
 
 
 def calibrations(labels: Iterable[str], models: str) -> dict[str, Any]:
-    """What perplexity_percentile depends on besides the stored perplexity, for a fingerprint."""
-    paths = {label: _calibration(label, models) for label in labels}
+    """What perplexity_percentile depends on besides the stored perplexity, by label, for a fingerprint."""
+    paths = {label: _calibration_path(label, models) for label in labels}
     return {label: read_json(path) for label, path in paths.items() if path.exists()}
 
 
-def _calibration(label: str, models: str) -> Path:
-    return (Path(models) if models else MODELS) / label / "calibration.json"
+def _calibration_path(label: str, models: str) -> Path:
+    return (Path(models) if models else MODELS) / label / CALIBRATION_FILE
 
 
 def measured(
@@ -48,10 +51,10 @@ def measured(
     stored = ["perplexity" if metric == PERCENTILE else metric for metric in metrics if metric != HOST_BOILERPLATE]
     table = read_file(layout.annotated(shard), list(dict.fromkeys(["label", *stored, *columns])))
     if HOST_BOILERPLATE in metrics:
-        found = pa.nulls(table.num_rows, pa.float64())
+        fractions = pa.nulls(table.num_rows, pa.float64())
         if boilerplate:
-            found = read_file(layout.boilerplate(shard), [HOST_BOILERPLATE])[HOST_BOILERPLATE]
-        table = table.append_column(HOST_BOILERPLATE, found)
+            fractions = read_file(layout.boilerplate(shard), [HOST_BOILERPLATE])[HOST_BOILERPLATE]
+        table = table.append_column(HOST_BOILERPLATE, fractions)
     if PERCENTILE not in metrics:
         return table
     labels = table["label"].to_numpy(zero_copy_only=False)

@@ -32,13 +32,17 @@ class Output(Layout):
         output.check_format()
         return output
 
+    def written_format(self) -> Any:
+        """The format that run.json says it was written in: OUTPUT_FORMAT if this version can read the output."""
+        plan = read_json(self.run)
+        return plan.get("format", 1) if isinstance(plan, dict) else None
+
     def check_format(self) -> None:
         """Raises FormatError where run.json was written in another format than this version writes."""
-        written = read_json(self.run)
-        found = written.get("format", 1) if isinstance(written, dict) else None
-        if found != OUTPUT_FORMAT:
+        written = self.written_format()
+        if written != OUTPUT_FORMAT:
             raise FormatError(
-                f"{self.root}: was written in output format {found}, and this version reads and writes format "
+                f"{self.root}: was written in output format {written}, and this version reads and writes format "
                 f"{OUTPUT_FORMAT}; run again into another folder, or delete this one, or use the version that wrote it"
             )
 

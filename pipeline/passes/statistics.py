@@ -1,10 +1,10 @@
 """compute_statistics: the histograms of every metric by label, and percentile bounds turned into numbers.
 
-Takes the metric columns of `annotated/` and gives what tuning, the report and percentile rules need. It depends on no
-rule, so a changed threshold finds it done.
+The pass takes the metric columns of annotated/ and gives what tuning, the report and percentile rules need. It depends
+on no rule, so that it need not be done again when a threshold changes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,122 +15,185 @@ from pipeline.config.fingerprint import fingerprint
 from pipeline.config.language_files import LanguageConfig, load_language_config
 from pipeline.config.run_settings import RunConfig
 from pipeline.errors import InputError
-from pipeline.execution.commit import finished_json, read_json, write_json
+from pipeline.execution.commit import finished, read_manifest, write_manifest
 from pipeline.execution.storage import remove_tree
 from pipeline.execution.tasks import Executor, run_all
 from pipeline.output.histograms import Histograms, read_histograms, write_histograms
-from pipeline.output.layout import shard_groups
+from pipeline.output.layout import Layout, shard_groups
 from pipeline.output.measurements import calibrations, measured
 from pipeline.output.output import Output
 from pipeline.rules.fired import check_rules
 from pipeline.rules.histogram import NULL, add, cell_of_rank, cells_of, histograms_of, rank_of, values_of
 from pipeline.rules.percentiles import Bound, bounded, percentile_bounds
+from pipeline.schema.manifests import HistogramIndex
 
 FORMAT = 2
-Cell = tuple[str, str, int]  # label, metric, cell
+
+
+@dataclass(frozen=True)
+class StatisticsSettings:
+    """The settings that the pass reads."""
+
+    shard_group_size: int  # shards whose histograms are one file
+    models: str  # folder of the perplexity models, "" for those that come with Glotmill
+    language_configs: str  # folder of the user's language files, "" for none
+    rule_overrides: Mapping[str, Any]  # rules that were given with --set
+    percentile_documents: int  # that a label must have for a bound that is a percentile
+    boilerplate: bool  # whether host boilerplate is measured, so that rules on it are allowed
+
+    @classmethod
+    def of(cls, config: RunConfig, rule_overrides: Mapping[str, Any]) -> "StatisticsSettings":
+        """Those of a run."""
+        return cls(
+            shard_group_size=config.dedup.shard_group_size,
+            models=config.models,
+            language_configs=config.language_configs,
+            rule_overrides=rule_overrides,
+            percentile_documents=config.select.percentile_documents,
+            boilerplate=config.boilerplate.enabled,
+        )
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules of every label that was found, each bound a number, and what became of percentile bounds."""
+    """The rules of every label that documents have, each bound a number, and what became of percentile bounds."""
 
     languages: dict[str, LanguageConfig]
     percentiles: list[Bound]
 
 
-def compute_statistics(config: RunConfig, layout: Output, executor: Executor) -> Histograms:
-    """The histograms of all documents; shard groups that were counted before are not read again."""
-    manifests = layout.manifests()
+@dataclass(frozen=True, order=True)
+class MetricCell:
+    """One cell of the histogram of a metric and label."""
+
+    label: str
+    metric: str
+    cell: int
+
+
+@dataclass(frozen=True, eq=False)
+class ValueCounts:
+    """The distinct values in a cell, (n,) float64 ascending, and how many documents have each, (n,) int64."""
+
+    values: np.ndarray
+    documents: np.ndarray
+
+
+@dataclass(frozen=True)
+class HistogramTask:
+    """Count the metrics of one shard group."""
+
+    layout: Layout
+    shard_group: int
+    shards: Sequence[str]
+    models: str
+
+
+@dataclass(frozen=True)
+class ValuesTask:
+    """Gather the values of one shard group that lie in some cells."""
+
+    layout: Layout
+    shards: Sequence[str]
+    models: str
+    cells: Sequence[MetricCell]
+    boilerplate: bool  # whether host boilerplate is measured by now
+
+
+def compute_statistics(settings: StatisticsSettings, output: Output, executor: Executor) -> Histograms:
+    """The histograms of all documents. They are read from files where those are of the same documents."""
+    manifests = output.manifests()
     labels = sorted({label for manifest in manifests for label in manifest.rows_by_label})
-    key = fingerprint(
-        [
-            FORMAT,
-            config.dedup.shard_group_size,
-            [one.sha256.annotated for one in manifests],
-            calibrations(labels, config.models),
-        ]
-    )
-    of_shard_groups = shard_groups(layout.shards(), config.dedup.shard_group_size)
-    if finished_json(layout.histogram_index, key) is None:
-        remove_tree(layout.histogram_index.parent)
-        arguments = [(config, layout, number, shards) for number, shards in enumerate(of_shard_groups)]
-        run_all(executor, statistics_of_shard_group, arguments)
-        write_json(layout.histogram_index, {"fingerprint": key, "shard_groups": len(of_shard_groups)})
-    return read_statistics(layout)
+    annotated = [manifest.sha256.annotated for manifest in manifests]
+    key = fingerprint([FORMAT, settings.shard_group_size, annotated, calibrations(labels, settings.models)])
+    if finished(output.histogram_index, HistogramIndex, key) is None:
+        remove_tree(output.histograms_folder)
+        grouped = shard_groups(output.shards(), settings.shard_group_size)
+        tasks = [HistogramTask(output, number, shards, settings.models) for number, shards in enumerate(grouped)]
+        run_all(executor, statistics_of_shard_group, tasks)
+        write_manifest(output.histogram_index, HistogramIndex(fingerprint=key, shard_groups=len(grouped)))
+    return read_statistics(output)
 
 
-def read_statistics(layout: Output) -> Histograms:
+def read_statistics(layout: Layout) -> Histograms:
     """The histograms of all documents of a run. Raises InputError where there are none yet."""
     if not layout.histogram_index.exists():
         raise InputError(f"{layout.root}: no histograms yet; `glotmill run` or `glotmill select` makes them")
     total: Histograms = {}
-    for number in range(read_json(layout.histogram_index)["shard_groups"]):
+    for number in range(read_manifest(layout.histogram_index, HistogramIndex).shard_groups):
         add(total, read_histograms(layout.histograms(number)))
     return total
 
 
-def statistics_of_shard_group(config: RunConfig, layout: Output, shard_group: int, shards: list[str]) -> None:
-    """Write the histograms of a shard group, a shard in memory at a time."""
+def statistics_of_shard_group(task: HistogramTask) -> None:
+    """Write the histograms of a shard group; the metrics of one shard are in memory at a time."""
     total: Histograms = {}
-    for shard in shards:
-        add(total, histograms_of(measured(layout, shard, config.models)))
-    write_histograms(layout.histograms(shard_group), total)
+    for shard in task.shards:
+        add(total, histograms_of(measured(task.layout, shard, task.models)))
+    write_histograms(task.layout.histograms(task.shard_group), total)
 
 
 def resolve_rules(
-    config: RunConfig,
-    layout: Output,
+    settings: StatisticsSettings,
+    output: Output,
     executor: Executor,
-    overrides: dict[str, Any],
     histograms: Histograms,
-    boilerplate: bool = False,
+    boilerplate_is_measured: bool = False,
 ) -> Rules:
-    """The rules of every label that was found, with percentile bounds replaced by values of the run's documents.
+    """The rules of every label that documents have, with percentile bounds replaced by values of the run's documents.
 
-    The population are all documents of the label that have the metric, n of them; percentile p is the value of rank
-    p * n / 100, rounded up, in ascending order (nearest rank: no interpolation, so the bound is a value that occurs).
-    The histogram names the bin with that rank and only the values of that bin are then gathered, so that the bound is
-    exact for a label of any size. A label with fewer than `select.percentile_documents` gets no such bound; none has
-    one on the metric of boilerplate unless `boilerplate` says that the pass is done. Raises
-    ConfigError for a rule on an unknown metric, or whose bounds cross once they are numbers.
+    Percentile p of the n documents of a label that have the metric is the value of rank p * n / 100, rounded up, in
+    ascending order (nearest rank: no interpolation, so the bound is a value that occurs). The histogram names the cell
+    with that rank, and only the values of that cell are then gathered, so that the bound is exact for a label of any
+    size. A label with fewer than `percentile_documents` gets no such bound, and none has one on the metric of host
+    boilerplate unless `boilerplate_is_measured`. Raises ConfigError for a rule on an unknown metric, or whose bounds
+    cross once they are numbers.
     """
     labels = sorted({label for label, _ in histograms})
-    folder = Path(config.language_configs) if config.language_configs else None
-    languages = {label: load_language_config(label, folder, overrides) for label in labels}
+    folder = Path(settings.language_configs) if settings.language_configs else None
+    languages = {label: load_language_config(label, folder, settings.rule_overrides) for label in labels}
     bounds: list[Bound] = []
-    wanted: dict[int, tuple[Cell, int]] = {}  # place in bounds -> cell, and rank inside it
+    ranks: dict[int, tuple[MetricCell, int]] = {}  # index in bounds -> cell, and rank inside it
     for label, language in languages.items():
-        check_rules(language, config.boilerplate.enabled)
+        check_rules(language, settings.boilerplate)
         for metric, side, percentile in percentile_bounds(language):
             counts = histograms[label, metric]
             documents = int(counts[:NULL].sum())
-            if documents >= config.select.percentile_documents:
+            if documents >= settings.percentile_documents:
                 cell, rank = cell_of_rank(counts, rank_of(percentile, documents))
-                wanted[len(bounds)] = (label, metric, cell), rank
+                ranks[len(bounds)] = MetricCell(label, metric, cell), rank
             bounds.append(Bound(label, metric, side, percentile, documents, None))
-    if wanted:
-        cells = sorted({cell for cell, _ in wanted.values()})
-        of_shard_groups = shard_groups(layout.shards(), config.dedup.shard_group_size)
-        arguments = [(config, layout, shards, cells, boilerplate) for shards in of_shard_groups]
-        pieces = run_all(executor, values_in_cells, arguments)
-        for place, (where, rank) in wanted.items():
-            values = np.concatenate([piece[where][0] for piece in pieces])
-            order = np.argsort(values, kind="stable")
-            reached = np.cumsum(np.concatenate([piece[where][1] for piece in pieces])[order])
-            bounds[place] = replace(bounds[place], value=float(values[order][np.searchsorted(reached, rank)]))
+    if ranks:
+        cells = sorted({metric_cell for metric_cell, _ in ranks.values()})
+        tasks = [
+            ValuesTask(output, shards, settings.models, cells, boilerplate_is_measured)
+            for shards in shard_groups(output.shards(), settings.shard_group_size)
+        ]
+        pieces: list[dict[MetricCell, ValueCounts]] = run_all(executor, values_in_cells, tasks)
+        for index, (metric_cell, rank) in ranks.items():
+            value = _value_of_rank([piece[metric_cell] for piece in pieces], rank)
+            bounds[index] = replace(bounds[index], value=value)
     return Rules({label: bounded(language, bounds) for label, language in languages.items()}, bounds)
 
 
-def values_in_cells(
-    config: RunConfig, layout: Output, shards: list[str], cells: Sequence[Cell], boilerplate: bool = False
-) -> dict[Cell, tuple[np.ndarray, np.ndarray]]:
-    """The distinct values of a shard group in each cell, ascending, and how often each occurs."""
-    found: dict[Cell, list[np.ndarray]] = {cell: [] for cell in cells}
-    metrics = sorted({metric for _, metric, _ in cells})
-    for shard in shards:
-        table = measured(layout, shard, config.models, metrics=metrics, boilerplate=boilerplate)
+def _value_of_rank(pieces: Sequence[ValueCounts], rank: int) -> float:
+    """The value of this rank, counted from 1 in ascending order, among the values of all pieces."""
+    values = np.concatenate([piece.values for piece in pieces])
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(np.concatenate([piece.documents for piece in pieces])[order])
+    return float(values[order][np.searchsorted(reached, rank)])
+
+
+def values_in_cells(task: ValuesTask) -> dict[MetricCell, ValueCounts]:
+    """The distinct values of a shard group in each cell, and how many documents have each."""
+    chunks: dict[MetricCell, list[np.ndarray]] = {cell: [] for cell in task.cells}
+    metrics = sorted({cell.metric for cell in task.cells})
+    for shard in task.shards:
+        table = measured(task.layout, shard, task.models, metrics=metrics, boilerplate=task.boilerplate)
         labels = table["label"].to_numpy(zero_copy_only=False)
-        for (label, metric, cell), parts in found.items():
-            values = values_of(table, metric)[labels == label]
-            parts.append(values[cells_of(metric, values) == cell])
-    return {cell: np.unique(np.concatenate(parts), return_counts=True) for cell, parts in found.items()}
+        for cell, of_cell in chunks.items():
+            values = values_of(table, cell.metric)[labels == cell.label]
+            of_cell.append(values[cells_of(cell.metric, values) == cell.cell])
+    return {
+        cell: ValueCounts(*np.unique(np.concatenate(of_cell), return_counts=True)) for cell, of_cell in chunks.items()
+    }

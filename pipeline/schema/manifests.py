@@ -4,7 +4,7 @@ A field that is absent or of another type is an error that names the file and th
 too, because it was written by another version. Fields of counts are numbers of documents where nothing else is said.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -99,9 +99,9 @@ class DocumentIndexManifest(Manifest, frozen=True):
 class ClusterGroup(Manifest, frozen=True):
     """Documents that are deduplicated together: their file, how many each shard group has, and their clusters."""
 
-    task: int
-    rows: list[int]
-    clusters: int
+    task: int  # number of the task that clustered them, and of its file
+    rows: list[int]  # documents by shard group
+    clusters: int  # that have a document of this output
 
 
 class ClusterIndex(Manifest, frozen=True):
@@ -254,11 +254,11 @@ class TakeDownJournal(Manifest, frozen=True):
 
 
 class TakeDownRequest(Manifest, frozen=True):
-    """What is to be taken out, as hashes, so that the record names nobody."""
+    """One id, URL or domain that is to be taken out, as hashes, so that the record names nobody."""
 
-    kind: str  # id, url or domain
-    hashes: list[str]  # that the document index is searched for, 16 hexadecimal digits each
-    digests: list[str]  # sha256, one of which must be that of the row's value
+    kind: Literal["id", "url", "domain"]
+    hashes: tuple[str, ...]  # that the document index is searched for, 16 hexadecimal digits each
+    digests: tuple[str, ...]  # sha256, one of which must be that of the row's value
 
 
 class TakeDown(Manifest, frozen=True):

@@ -235,8 +235,8 @@ def clusters(pairs: Planted, files: int, large_group_rows: int, executor: Execut
                 writer.write_table(table, row_group_size=100)
     config = RunConfig.model_validate({"dedup": {"large_group_rows": large_group_rows}})
     totals = {name: rows.stop - rows.start for name, rows in groups.items()}
-    tasks, _ = cluster_signatures(config, layout, executor, paths, totals)
-    found = [pq.read_table(layout.clusters(task)) for task in range(len(tasks))]
+    clustered = cluster_signatures(config.dedup, layout, executor, paths, totals, {})
+    found = [pq.read_table(layout.clusters(task)) for task in range(len(clustered))]
     together = pa.concat_tables(found).sort_by("group")
     assert set(together["size"].to_pylist()) == {1, 2}
     assert sum(together["already_read"].to_pylist()) == 40

@@ -1,5 +1,6 @@
 """A crawl is added to an earlier output: only it is read, and the two together are as one run over everything."""
 
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -9,17 +10,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.config.reading import merge
 from pipeline.config.run_settings import RunConfig
-from pipeline.errors import ConfigError
-from pipeline.execution.commit import read_json, write_json
+from pipeline.errors import ConfigError, FormatError
+from pipeline.execution.commit import read_json, read_manifest, write_json
 from pipeline.execution.inline import InlineExecutor
+from pipeline.execution.storage import matching
 from pipeline.operations.remove.remove import remove
-from pipeline.operations.run import reselect
+from pipeline.operations.run import reselect, run
+from pipeline.output.baselines import configured_baselines
 from pipeline.output.decisions import read_decisions
 from pipeline.output.output import Output
 from pipeline.passes.audit import audit
-from pipeline.passes.deduplicate.deduplicate import deduplicate
-from pipeline.passes.statistics import read_statistics, resolve_rules
+from pipeline.passes.deduplicate.deduplicate import DeduplicateSettings, deduplicate
+from pipeline.passes.statistics import StatisticsSettings, read_statistics, resolve_rules
+from pipeline.schema.manifests import ClusterIndex
 from tests.outputs import over_some_files
 
 
@@ -55,8 +60,8 @@ def test_clusters_and_sizes_are_those_of_one_run_over_everything(runs: dict[str,
     assert set(first) | set(second) == set(whole)
     keys = ("minhash_cluster_id", "minhash_cluster_size")
     assert [one for one in second if [second[one][key] for key in keys] != [whole[one][key] for key in keys]] == []
-    index = read_json(runs["second"].cluster_index)
-    tasks = {entry["task"] for entry in index["groups"].values()}
+    index = read_manifest(runs["second"].cluster_index, ClusterIndex)
+    tasks = {entry.task for entry in index.groups.values()}
     updates = [
         row
         for task in tasks
@@ -89,9 +94,8 @@ def test_added_clusters_and_updates_are_the_same_however_a_group_is_cut(
         (tmp_path / name).symlink_to(runs["second"].root / name)
     (tmp_path / "run.json").symlink_to(runs["second"].run)
     layout, executor = Output(tmp_path), InlineExecutor()
-    deduplicate(
-        config, layout, executor, resolve_rules(config, layout, executor, {}, read_statistics(layout)).languages
-    )
+    rules = resolve_rules(StatisticsSettings.of(config, {}), layout, executor, read_statistics(layout))
+    deduplicate(DeduplicateSettings.of(config), layout, executor, rules.languages, configured_baselines(config))
     found = clustered(layout)
     assert [table.num_rows for table in found] == [table.num_rows for table in expected]
     assert min(table.num_rows for table in expected) > 20
@@ -100,10 +104,12 @@ def test_added_clusters_and_updates_are_the_same_however_a_group_is_cut(
 
 
 def clustered(layout: Output) -> tuple[pa.Table, pa.Table]:
-    """All rows of clusters/ and of clusters/updates/."""
-    files = (layout.root / "clusters").glob("*.parquet"), (layout.root / "clusters" / "updates").glob("*.parquet")
-    one, other = (pa.concat_tables([pq.read_table(path) for path in sorted(some)]) for some in files)
-    return one.sort_by("group"), other.sort_by("group")
+    """All rows of clusters/ and of the cluster-size updates."""
+    folders = layout.root / "clusters", layout.cluster_size_updates_folder
+    clusters, updates = (
+        pa.concat_tables([pq.read_table(path) for path in matching(folder, "*.parquet")]) for folder in folders
+    )
+    return clusters.sort_by("group"), updates.sort_by("group")
 
 
 def test_no_cluster_is_kept_twice_and_a_duplicate_names_the_earlier_document(runs: dict[str, Output]) -> None:
@@ -149,7 +155,8 @@ def test_a_crawl_added_twice_changes_nothing(
     again = selected(demo, demo_config, tmp_path / "again", slice(3, 5), (runs["first"], runs["second"]))
     outcomes = Counter(row["outcome"] for row in read_decisions(again, "main").to_pylist())
     assert set(outcomes) == {"already_read"}
-    assert not any(pq.read_table(path).num_rows for path in (again.root / "clusters" / "updates").glob("*"))
+    updates = matching(again.cluster_size_updates_folder, "*.parquet")
+    assert sum(pq.read_table(path).num_rows for path in updates) == 0 < len(updates)
     assert list((again.selection("main") / "clean").rglob("*.parquet")) == []
     audit(again, "main")
 
@@ -170,36 +177,87 @@ def test_what_was_taken_out_of_an_earlier_output_holds_its_place_unless_given_up
     assert later.cluster_index.stat().st_mtime_ns == before  # another decision there asks for no clustering here
 
 
+def changed_plan(folder: Path, source: Output, changes: dict[str, Any]) -> str:
+    """A folder with the clusters and selections of an output, and with changes laid over its run.json."""
+    for name in ("clusters", "selections"):
+        (folder / name).symlink_to(source.root / name)
+    write_json(folder / "run.json", merge(read_json(source.run), changes))
+    return str(folder)
+
+
 @pytest.mark.parametrize(
-    ("state", "told"),
+    ("settings", "difference"),
     [
         ({"scheme": {"bands": 9}}, r"dedup\.bands: 9 -> 14"),
-        ({"lid": {"model": "glotlid-v3"}}, r"lid\.model: glotlid-v3 -> lid\.176"),
         ({"scheme": {"groups": {"iberian": ["spa_Latn", "por_Latn"]}}}, r"dedup\.groups\.iberian"),
+        ({"segmenter": "whitespace"}, "segmenter: whitespace -> icu"),
+        ({"refine": "before_signing"}, "refine: before_signing -> at_write"),
     ],
 )
-def test_an_output_of_another_scheme_model_or_group_list_is_refused_with_the_difference(
-    state: dict[str, Any], told: str, demo_config: RunConfig, runs: dict[str, Output], tmp_path: Path
+def test_a_baseline_of_another_scheme_or_group_list_or_of_other_words_is_refused_with_the_difference(
+    settings: dict[str, Any], difference: str, demo_config: RunConfig, runs: dict[str, Output], tmp_path: Path
 ) -> None:
-    from pipeline.config.reading import merge
-    from pipeline.output.baselines import open_baselines
-
-    for name in ("clusters", "selections"):
-        (tmp_path / name).symlink_to(runs["first"].root / name)
-    write_json(tmp_path / "run.json", merge(read_json(runs["first"].run), {"annotate": {"settings": state}}))
-    with pytest.raises(ConfigError, match=told):
-        open_baselines(demo_config.model_copy(update={"baseline": (str(tmp_path),)}))
+    folder = changed_plan(tmp_path, runs["first"], {"annotate": {"settings": settings}})
+    with pytest.raises(ConfigError, match=rf"(?s){re.escape(folder)}.*take its settings.*\n{difference}"):
+        configured_baselines(demo_config.model_copy(update={"baseline": (folder,)}))
 
 
-def test_an_index_that_is_not_there_or_incomplete_is_refused(
+def test_a_baseline_whose_labels_another_identifier_gave_is_refused_with_both_and_the_remedy(
     demo_config: RunConfig, runs: dict[str, Output], tmp_path: Path
 ) -> None:
-    from pipeline.output.baselines import open_baselines
+    digest = read_json(runs["first"].run)["annotate"]["files"]["lid lid.176"]
+    other = {"settings": {"lid": {"model": "glotlid-v3"}}, "files": {"lid glotlid-v3": "0" * 64}}
+    folder = changed_plan(tmp_path, runs["first"], {"annotate": other})
+    with pytest.raises(ConfigError) as caught:
+        configured_baselines(demo_config.model_copy(update={"baseline": (folder,)}))
+    assert f"baseline: {folder}: " in str(caught.value)
+    assert f"were identified with glotlid-v3 (sha256 {'0' * 64})" in str(caught.value)
+    assert f"those of this run with lid.176 (sha256 {digest})" in str(caught.value)
+    assert 'Either set lid.model = "glotlid-v3" for this run, or read its inputs again with lid.176' in str(
+        caught.value
+    )
 
+
+def test_a_baseline_whose_labels_another_file_of_the_same_identifier_gave_is_refused(
+    demo_config: RunConfig, runs: dict[str, Output], tmp_path: Path
+) -> None:
+    folder = changed_plan(tmp_path, runs["first"], {"annotate": {"files": {"lid lid.176": "0" * 64}}})
+    with pytest.raises(ConfigError) as caught:
+        configured_baselines(demo_config.model_copy(update={"baseline": (folder,)}))
+    assert f"were identified with lid.176 (sha256 {'0' * 64})" in str(caught.value)
+    assert "Either give this run the file that the baseline was made with, or read its inputs again" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize("written", [1, 999])
+def test_a_baseline_of_another_output_format_is_refused_before_work_with_both_and_the_remedy(
+    written: int, demo_config: RunConfig, runs: dict[str, Output], tmp_path: Path
+) -> None:
+    folder = changed_plan(tmp_path, runs["first"], {"format": written})
+    config = demo_config.model_copy(update={"baseline": (folder,), "output": str(tmp_path / "new")})
+    with pytest.raises(FormatError) as caught:
+        run(config)
+    assert str(caught.value) == (
+        f"baseline: {folder}: was written in output format {written}, and this version reads format 2; read its inputs "
+        "again with this version into another folder and name that one, or leave this baseline out"
+    )
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_baseline_that_is_not_there_or_not_finished_is_refused(
+    demo_config: RunConfig, runs: dict[str, Output], tmp_path: Path
+) -> None:
     def opening(*layouts: Path) -> None:
-        open_baselines(demo_config.model_copy(update={"baseline": tuple(map(str, layouts))}))
+        configured_baselines(demo_config.model_copy(update={"baseline": tuple(map(str, layouts))}))
 
     with pytest.raises(ConfigError, match="no finished output"):
+        opening(tmp_path)
+    (tmp_path / "run.json").symlink_to(runs["first"].run)  # begun, and not ended
+    with pytest.raises(ConfigError, match="no finished output"):
+        opening(tmp_path)
+    (tmp_path / "clusters").symlink_to(runs["first"].root / "clusters")
+    with pytest.raises(ConfigError, match="its selection main is not there"):
         opening(tmp_path)
     with pytest.raises(ConfigError, match="1 earlier outputs that are not given before it"):
         opening(runs["second"].root)
@@ -208,4 +266,4 @@ def test_an_index_that_is_not_there_or_incomplete_is_refused(
     opening(runs["first"].root, runs["second"].root)
     own = demo_config.model_copy(update={"baseline": (str(tmp_path),), "output": f"{tmp_path}/../{tmp_path.name}"})
     with pytest.raises(ConfigError, match="the output of this run itself"):
-        open_baselines(own)
+        configured_baselines(own)

@@ -19,7 +19,7 @@ from pipeline.execution.storage import ObjectPath, local_copy, locate, locate_ou
 from pipeline.operations.explain import explain
 from pipeline.operations.remove.remove import remove
 from pipeline.operations.run import check, reselect, run
-from pipeline.output.baselines import open_baselines
+from pipeline.output.baselines import configured_baselines
 from pipeline.passes.audit import audit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -194,7 +194,7 @@ def test_a_run_from_the_web_into_a_bucket_equals_a_local_one(bucket: str, web: s
     (explanation,) = explain(layout, "main", table["url"][0].as_py())
     assert explanation.decision["outcome"] == "kept"
     later = remote.model_copy(update={"baseline": (str(layout.root),), "output": "later"})
-    assert sorted(open_baselines(later).rows) == sorted(after)
+    assert sorted(configured_baselines(later).rows) == sorted(after)
     done = remove(layout, {"url": [table["url"][0].as_py()]}, purge=True)
     assert (done.documents, len(done.purged)) == (1, 1)
     assert explain(layout, "main", table["url"][0].as_py())[0].decision["outcome"] == "removed"

@@ -7,13 +7,14 @@ import pytest
 
 from pipeline.config.run_settings import RunConfig
 from pipeline.errors import InputError
-from pipeline.execution.commit import read_json
+from pipeline.execution.commit import read_manifest
 from pipeline.execution.storage import readable
 from pipeline.kernels.hashing import hash64
 from pipeline.operations.explain import explain
 from pipeline.operations.run import run
-from pipeline.output.document_index import find, url_key
+from pipeline.output.document_index import Place, find, url_key
 from pipeline.output.output import Output
+from pipeline.schema.manifests import DocumentIndexManifest
 from pipeline.text.urls import host_of, registered_domain
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
@@ -40,20 +41,26 @@ def rows(layout: Output) -> list[tuple[str, bool, int, dict[str, str]]]:
     return found
 
 
+def addresses(places: list[Place]) -> set[tuple[str, int, bool]]:
+    """Shard, row and whether it is of dropped/."""
+    return {(place.shard, place.row, place.dropped) for place in places}
+
+
 def test_every_record_is_found_by_its_id_its_url_and_its_domain(layout: Output) -> None:
     everything = rows(layout)
     assert len({dropped for _, dropped, _, _ in everything}) == 2
     for shard, dropped, number, row in everything[::7]:
-        place = (shard, number, dropped)
-        assert place in {one[1:] for one in find(layout, "id", [row["id"]])}
+        address = (shard, number, dropped)
+        assert address in addresses(find(layout, "id", [row["id"]]))
         if row["url"]:
-            assert place in {one[1:] for one in find(layout, "url", [url_key(row["url"])])}
-            domain = registered_domain(host_of(row["url"]))
-            assert place in {one[1:] for one in find(layout, "domain", [domain])}
+            assert address in addresses(find(layout, "url", [url_key(row["url"])]))
+            assert address in addresses(find(layout, "domain", [registered_domain(host_of(row["url"]))]))
 
 
 def test_hashes_stored_with_a_document_are_those_of_its_id_url_and_domain(layout: Output) -> None:
-    for shard_group, shards in enumerate(read_json(layout.document_index_manifest)["shard_groups"]):
+    for shard_group, shards in enumerate(
+        read_manifest(layout.document_index_manifest, DocumentIndexManifest).shard_groups
+    ):
         stored = {(row["kind"], row["shard"], row["row"], row["dropped"]): row["hash"] for row in
                   pq.read_table(readable(layout.document_index(shard_group))).to_pylist()}  # fmt: skip
         for shard, dropped, number, row in rows(layout):
@@ -71,7 +78,7 @@ def test_a_domain_finds_all_of_its_records_and_nothing_else(layout: Output) -> N
     assert find(layout, "domain", ["nobody.invalid"]) == []
 
 
-def test_explain_finds_a_document_of_the_second_batch_with_its_decision(layout: Output) -> None:
+def test_explain_finds_a_document_of_the_second_shard_group_with_its_decision(layout: Output) -> None:
     table = pq.read_table(readable(layout.annotated(layout.shards()[2])), columns=["id", "url"])
     row = table.to_pylist()[0]
     by_id = explain(layout, "main", row["id"].strip("<>"))

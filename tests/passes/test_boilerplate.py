@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pipeline.config.run_settings import RunConfig
 from pipeline.dedup.lines import line_ranges, normalise_lines
 from pipeline.errors import AuditError, ConfigError
-from pipeline.execution.commit import read_json, write_json
+from pipeline.execution.commit import read_json, read_manifest, write_json, write_manifest
 from pipeline.execution.inline import InlineExecutor
 from pipeline.operations.clean_up import clean_up, leftovers
 from pipeline.operations.explain import explain
@@ -28,8 +28,9 @@ from pipeline.operations.tune import metric_quantiles, removal_by_threshold, rem
 from pipeline.output.decisions import read_decisions
 from pipeline.output.output import Output
 from pipeline.passes.audit import audit
-from pipeline.passes.boilerplate.boilerplate import find_boilerplate
-from pipeline.passes.boilerplate.count import Counts, whole_keys
+from pipeline.passes.boilerplate.boilerplate import BoilerplateSettings, find_boilerplate
+from pipeline.passes.boilerplate.count import KeyCounts, whole_keys
+from pipeline.schema.manifests import BoilerplateIndex, BoilerplateTotals, ClusterGroup, ClusterIndex
 from pipeline.text.edits import apply_edits, with_removed
 from tests.make_warc import conversion_record, record_id_of, warcinfo_record, write_records
 from tests.planted import BETWEEN_WORDS, vocabulary
@@ -175,7 +176,7 @@ def test_pages_of_one_cluster_count_once_and_of_the_others_the_same_is_said(made
         assert (one["boilerplate_starts"], one["boilerplate_ends"]) == ([0], [one["text"].index("\n") + 1])
 
 
-def test_equal_texts_outside_the_population_count_once_too(output: Output, config: RunConfig) -> None:
+def test_equal_texts_that_are_not_eligible_count_once_too(output: Output, config: RunConfig) -> None:
     eligible = {"eligible": "above_language_floor"}
     again(output, config, {"language_score": {"min": 1.1}}, dedup=eligible, select={"rules": True})
     decisions = [
@@ -211,6 +212,11 @@ def test_lines_are_the_same_whether_normalised_together_or_alone(text: str) -> N
 # ---- Work and settings -----------------------------------------------------------------------------------
 
 
+def totals_of(layout: Output) -> dict[str, BoilerplateTotals]:
+    """Totals of boilerplate by label."""
+    return read_manifest(layout.boilerplate_index, BoilerplateIndex).totals
+
+
 def digests(layout: Output) -> dict[str, bytes]:
     """What boilerplate made of each shard, and clean/."""
     folder = layout.selection("main")
@@ -219,21 +225,20 @@ def digests(layout: Output) -> dict[str, bytes]:
     return files | {shard: layout.boilerplate(shard).read_bytes() for shard in layout.shards()}
 
 
-def test_batches_runs_and_ranges_of_any_size_give_the_same_bytes(
+def test_shard_groups_runs_and_ranges_of_any_size_give_the_same_bytes(
     made: Output, output: Output, config: RunConfig
 ) -> None:
     cuts = {"shard_group_size": 1, "large_group_rows": 10}
     again(output, config, dedup=cuts, select={"run_bytes": 4_000, "merge_files": 2})
     assert digests(output) == digests(made)
-    totals = [read_json(one.boilerplate_index)["totals"] for one in (output, made)]
-    assert totals[0] == totals[1]
+    assert totals_of(output) == totals_of(made)
     histograms = [one.selection("main") / "histograms.parquet" for one in (output, made)]
     assert pq.read_table(histograms[0]).equals(pq.read_table(histograms[1]))
     assert not output.boilerplate_scratch.exists()
     audit(output, "main")
 
 
-def test_a_setting_invalidates_host_lines_and_select_and_nothing_before(output: Output, config: RunConfig) -> None:
+def test_a_setting_invalidates_boilerplate_and_select_and_nothing_before(output: Output, config: RunConfig) -> None:
     before = [
         {folder: written(output, folder) for folder in folders}
         for folders in (
@@ -250,13 +255,13 @@ def test_a_setting_invalidates_host_lines_and_select_and_nothing_before(output: 
         assert row["character_count"] + row["removed_character_count"] == unstripped[url]["character_count"]
     again(output, config, boilerplate={"min_documents": 7})
     assert written(output, "boilerplate") != marks
-    assert sum(one["lines"] for one in read_json(output.boilerplate_index)["totals"].values()) == 0
+    assert sum(totals.lines for totals in totals_of(output).values()) == 0
     again(output, config)
     for folders in before:
         assert {folder: written(output, folder) for folder in folders} == folders
 
 
-def test_what_was_interrupted_goes_on_batch_by_batch(output: Output, config: RunConfig) -> None:
+def test_what_was_interrupted_goes_on_shard_group_by_shard_group(output: Output, config: RunConfig) -> None:
     cuts = {"shard_group_size": 1}
     again(output, config, dedup=cuts)
     whole, times = digests(output), written(output, "boilerplate")
@@ -280,18 +285,18 @@ def test_settings_that_were_given_up_half_way_leave_nothing_behind(output: Outpu
     other = config.model_copy(update={"boilerplate": config.boilerplate.model_copy(update={"min_documents": 7})})
     hidden = annotated.rename(annotated.with_suffix(".hidden"))
     with pytest.raises(RuntimeError, match="mark_shard_group 0 failed"):
-        find_boilerplate(other, output, InlineExecutor())
+        find_boilerplate(BoilerplateSettings.of(other), output, InlineExecutor())
     hidden.rename(annotated)
     assert output.boilerplate(first).read_bytes() != whole[first]
     assert explain(output, "main", "http://copies.example/menu")[0].boilerplate is None
-    find_boilerplate(config, output, InlineExecutor())
+    find_boilerplate(BoilerplateSettings.of(config), output, InlineExecutor())
     assert digests(output) == whole
     assert len(explain(output, "main", "http://copies.example/menu")[0].boilerplate or []) == 2
 
 
 def test_gc_deletes_what_a_pass_that_was_interrupted_left(output: Output) -> None:
     assert leftovers(output) == []
-    write_json(output.boilerplate_scratch / "hosts-00000.parquet", "half")
+    write_json(output.host_hashes(0), "half")
     (found,) = clean_up(output)
     assert found.reason == "of a pass boilerplate that was not finished"
     assert not output.boilerplate_scratch.exists()
@@ -336,11 +341,11 @@ def test_a_rule_on_the_metric_decides_and_is_explained(output: Output, config: R
     assert METRIC in (output.selection("main") / "report" / "index.html").read_text(encoding="utf-8")
 
 
-def test_a_rule_on_the_metric_has_no_say_in_the_population(output: Output, config: RunConfig) -> None:
+def test_a_rule_on_the_metric_has_no_say_in_who_is_eligible(output: Output, config: RunConfig) -> None:
     found = []
     for highest in (0.5, 0.1):
         again(output, config, {METRIC: {"max": highest}}, dedup={"eligible": "passing"}, select={"rules": True})
-        found.append(read_json(output.cluster_index)["fingerprint"])
+        found.append(read_manifest(output.cluster_index, ClusterIndex).fingerprint)
     assert found[0] == found[1]
 
 
@@ -372,7 +377,9 @@ def test_card_report_manifest_and_rows_tell_the_same_and_audit_checks_it(output:
         audit(output, "main")
 
 
-def test_one_that_takes_a_place_is_stripped_likewise(output: Output, config: RunConfig) -> None:
+def test_boilerplate_is_removed_from_a_document_that_takes_the_place_of_another(
+    output: Output, config: RunConfig
+) -> None:
     (before,) = [row for url, row in clean(output).items() if url.rpartition("/")[2] in "0123" and "copies" in url]
     remove(output, {"id": [before["id"]]}, keep_another=True)
     (heir,) = [row for url, row in clean(output).items() if url.rpartition("/")[2] in "0123" and "copies" in url]
@@ -437,7 +444,7 @@ def lay_out(root: Path, files: Sequence[list[dict[str, Any]]], shard_group_size:
         table = pa.Table.from_pylist(rows, schema=kinds).append_column("text", texts)
         pq.write_table(table, layout.annotated(name), row_group_size=3)
     shard_groups = [names[start : start + shard_group_size] for start in range(0, len(names), shard_group_size)]
-    index: dict[str, Any] = {"fingerprint": "", "shard_groups": shard_groups, "groups": {}}
+    groups: dict[str, ClusterGroup] = {}
     kinds = pa.schema(
         [("group", pa.string()), ("centre", pa.uint32()), ("is_eligible", pa.bool_()), ("already_read", pa.bool_())]
     )
@@ -449,10 +456,14 @@ def lay_out(root: Path, files: Sequence[list[dict[str, Any]]], shard_group_size:
             sum(one["group"] == group for documents in files[start : start + shard_group_size] for one in documents)
             for start in range(0, len(files), shard_group_size)
         ]
-        index["groups"][group] = {"task": task, "rows": in_shard_group}
+        clusters = len({one["cluster"] for one in members})
+        groups[group] = ClusterGroup(task=task, rows=in_shard_group, clusters=clusters)
         rows = [{"group": group, "centre": one["cluster"], **{n: one[n] for n in kinds.names[2:]}} for one in members]
         pq.write_table(pa.Table.from_pylist(rows, schema=kinds), layout.clusters(task))
-    write_json(layout.cluster_index, index)
+    index = ClusterIndex(
+        fingerprint="", shard_groups=shard_groups, groups=groups, overflow=0, baseline=[], baseline_rows=[]
+    )
+    write_manifest(layout.cluster_index, index)
     return layout
 
 
@@ -485,7 +496,8 @@ def test_marks_are_those_of_a_counter_of_lines_and_clusters(
     layout = lay_out(tmp_path_factory.mktemp("crawl"), files, shard_group_size)
     settings = {"enabled": True, "min_documents": least, "min_document_fraction": share}
     cuts = {"dedup": {"large_group_rows": 1}, "select": {"run_bytes": 500, "merge_files": 2}}
-    find_boilerplate(RunConfig.model_validate({"boilerplate": settings} | cuts), layout, InlineExecutor())
+    config = RunConfig.model_validate({"boilerplate": settings} | cuts)
+    find_boilerplate(BoilerplateSettings.of(config), layout, InlineExecutor())
     found = []
     for number, documents in enumerate(files):
         table = pq.read_table(layout.boilerplate(f"shard-{number}")).to_pylist()
@@ -498,10 +510,10 @@ def test_marks_are_those_of_a_counter_of_lines_and_clusters(
 
 @given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=12), max_size=4), st.integers(1, 3))
 def test_streams_merge_to_pieces_that_split_no_key(streams: list[list[int]], size: int) -> None:
-    def pieces(number: int, keys: list[int]) -> Iterator[Counts]:
+    def pieces(number: int, keys: list[int]) -> Iterator[KeyCounts]:
         for start in range(0, len(keys), size):
             part = np.array(sorted(keys)[start : start + size], np.uint64)
-            yield Counts(part, np.full(len(part), number, np.int32), np.ones(len(part), np.int64))
+            yield KeyCounts(part, np.full(len(part), number, np.int32), np.ones(len(part), np.int64))
 
     found = list(whole_keys([pieces(number, keys) for number, keys in enumerate(streams)]))
     rows = [
@@ -513,13 +525,15 @@ def test_streams_merge_to_pieces_that_split_no_key(streams: list[list[int]], siz
     assert all(before.key[-1] < after.key[0] for before, after in zip(found, found[1:], strict=False))
 
 
-def test_a_duplicate_alone_in_its_batch_is_marked_and_does_not_count(tmp_path: Path) -> None:
+def test_a_duplicate_alone_in_its_shard_group_is_marked_and_does_not_count(tmp_path: Path) -> None:
     document = {"group": "a", "host": "x", "is_eligible": True, "already_read": False, "lines": ["Home", "end"]}
     files = [[document | {"cluster": number} for number in range(3)], [document | {"cluster": 0}] * 2]
     layout = lay_out(tmp_path, files, 1)
-    find_boilerplate(RunConfig.model_validate({"boilerplate": {"enabled": True}}), layout, InlineExecutor())
+    config = RunConfig.model_validate({"boilerplate": {"enabled": True}})
+    find_boilerplate(BoilerplateSettings.of(config), layout, InlineExecutor())
     assert pq.read_table(layout.boilerplate("shard-1"))["boilerplate_starts"].to_pylist() == [[0, 5], [0, 5]]
-    find_boilerplate(RunConfig.model_validate({"boilerplate": ON | {"min_documents": 4}}), layout, InlineExecutor())
+    config = RunConfig.model_validate({"boilerplate": ON | {"min_documents": 4}})
+    find_boilerplate(BoilerplateSettings.of(config), layout, InlineExecutor())
     assert pq.read_table(layout.boilerplate("shard-1"))[METRIC].to_pylist() == [None, None]
 
 
@@ -532,7 +546,7 @@ def test_a_document_of_very_many_lines_and_a_host_of_very_many_documents(tmp_pat
     ]
     layout = lay_out(tmp_path, files, 1)
     config = RunConfig.model_validate({"boilerplate": {"enabled": True}, "select": {"run_bytes": 2_000_000}})
-    find_boilerplate(config, layout, InlineExecutor())
+    find_boilerplate(BoilerplateSettings.of(config), layout, InlineExecutor())
     (huge,) = pq.read_table(layout.boilerplate("shard-0")).to_pylist()
     length = sum(map(len, many)) + len(many)
     assert (huge["boilerplate_starts"], huge["boilerplate_ends"]) == ([length], [length + 4])

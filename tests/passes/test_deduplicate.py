@@ -8,16 +8,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.config.run_settings import RunConfig
-from pipeline.execution.commit import read_json
+from pipeline.execution.commit import read_manifest
 from pipeline.execution.inline import InlineExecutor
 from pipeline.operations.run import reselect, run
+from pipeline.output.baselines import Baselines
 from pipeline.output.decisions import read_decisions
 from pipeline.output.output import Output
 from pipeline.passes.audit import audit
-from pipeline.passes.deduplicate.collate import collate_shard_group
-from pipeline.passes.deduplicate.deduplicate import deduplicate
-from pipeline.passes.statistics import compute_statistics, resolve_rules
-from pipeline.schema.manifests import ClusterSizeStatistics
+from pipeline.passes.deduplicate.collate import CollateTask, collate_shard_group
+from pipeline.passes.deduplicate.deduplicate import DeduplicateSettings, deduplicate
+from pipeline.passes.deduplicate.eligible import Eligibility
+from pipeline.passes.statistics import StatisticsSettings, compute_statistics, resolve_rules
+from pipeline.schema.manifests import ClusterIndex, ClusterSizeStatistics
 from tests.make_warc import conversion_record, write_records
 
 STORY = (
@@ -69,7 +71,7 @@ def with_eligible(config: RunConfig, eligible: str, **more: Any) -> RunConfig:
         ("passing", {"passes": 2, "passes-too": 2, "two-lines": 1, "other-script": 1}),
     ],
 )
-def test_only_the_population_has_clusters(eligible: str, sizes: dict[str, int], near: RunConfig) -> None:
+def test_only_eligible_documents_have_clusters(eligible: str, sizes: dict[str, int], near: RunConfig) -> None:
     config = with_eligible(near, eligible)
     layout = Output(Path(config.output))
     reselect(config, layout, {"rules": RULES})
@@ -100,15 +102,17 @@ def test_only_the_population_has_clusters(eligible: str, sizes: dict[str, int], 
         ("passing", {"line_count": {"max": 9}}, True),
     ],
 )
-def test_a_changed_threshold_invalidates_clusters_only_where_it_bounds_the_population(
+def test_a_changed_threshold_invalidates_clusters_only_where_it_says_who_is_eligible(
     eligible: str, changed: dict[str, Any], again: bool, near: RunConfig
 ) -> None:
     config = with_eligible(near, eligible)
     layout, executor = Output(Path(config.output)), InlineExecutor()
 
     def fingerprint_with(rules: dict[str, Any]) -> str:
-        found = resolve_rules(config, layout, executor, {"rules": rules}, compute_statistics(config, layout, executor))
-        return str(deduplicate(config, layout, executor, found.languages)["fingerprint"])
+        settings = StatisticsSettings.of(config, {"rules": rules})
+        resolved = resolve_rules(settings, layout, executor, compute_statistics(settings, layout, executor))
+        settings_of_pass = DeduplicateSettings.of(config)
+        return deduplicate(settings_of_pass, layout, executor, resolved.languages, Baselines()).fingerprint
 
     before = fingerprint_with(RULES)
     written = layout.clusters(0).stat().st_mtime_ns
@@ -116,7 +120,7 @@ def test_a_changed_threshold_invalidates_clusters_only_where_it_bounds_the_popul
     assert (after != before, layout.clusters(0).stat().st_mtime_ns != written) == (again, again)
 
 
-def test_a_percentile_may_bound_the_population(near: RunConfig) -> None:
+def test_a_percentile_may_say_who_is_eligible(near: RunConfig) -> None:
     config = with_eligible(near, "above_language_floor")
     settings = config.model_dump()
     settings["select"] = settings["select"] | {"percentile_documents": 4}
@@ -127,7 +131,7 @@ def test_a_percentile_may_bound_the_population(near: RunConfig) -> None:
     assert sum(decisions["is_eligible"].to_pylist()) == 3
 
 
-def test_without_rules_everybody_takes_part(near: RunConfig) -> None:
+def test_without_rules_every_document_is_eligible(near: RunConfig) -> None:
     config = with_eligible(near, "passing")
     settings = config.model_dump() | {"selection": "measured"}
     settings["select"] = settings["select"] | {"rules": False}
@@ -165,8 +169,9 @@ def test_collating_in_pieces_gives_the_same_files(
         source, target = Output(Path(near.output)), Output(tmp_path / str(rows))
         (tmp_path / str(rows)).mkdir()
         (tmp_path / str(rows) / "annotated").symlink_to(source.root / "annotated")
-        found = collate_shard_group(near, target, 0, shards, {})
-        written.append((found, Path(str(target.signatures(0))).read_bytes()))
+        task = CollateTask(target, 0, shards, Eligibility(), near.dedup.bands, near.dedup.rows)
+        documents = collate_shard_group(task)
+        written.append((documents, Path(str(target.signatures(0))).read_bytes()))
     assert written[0] == written[1]
     assert sum(written[0][0].values()) == 3 * len(PAGES)
 
@@ -195,7 +200,7 @@ def test_labels_of_one_group_are_deduplicated_together_and_keep_their_own_folder
     layout = run(RunConfig.model_validate(settings), {})
     rows = read_decisions(layout, "main").to_pylist()
     assert {row["label"]: row["minhash_cluster_size"] for row in rows} == {"spa_Latn": size, "por_Latn": size}
-    assert set(read_json(layout.cluster_index)["groups"]) == (set(groups) or set(starts))
+    assert set(read_manifest(layout.cluster_index, ClusterIndex).groups) == (set(groups) or set(starts))
     kept = sorted(row["label"] for row in rows if row["outcome"] == "kept")
     assert kept == (["por_Latn"] if groups else ["por_Latn", "spa_Latn"])  # a segment is sorted by label
     folders = sorted(path.parent.name for path in (layout.selection("main") / "clean").rglob("*.parquet"))

@@ -23,7 +23,13 @@ from pipeline.output.output import Output
 from pipeline.passes.select.sample import SAMPLE, bottom_k
 from pipeline.passes.select.select import select
 from pipeline.passes.select.settings import SelectionSettings
-from pipeline.passes.statistics import Rules, compute_statistics, read_statistics, resolve_rules
+from pipeline.passes.statistics import (
+    Rules,
+    StatisticsSettings,
+    compute_statistics,
+    read_statistics,
+    resolve_rules,
+)
 from pipeline.report.histograms import histogram_section
 from pipeline.rules.histogram import NULL, values_of
 from pipeline.rules.percentiles import Bound, bounded
@@ -37,7 +43,9 @@ def resolve(demo: Output, demo_config: RunConfig) -> Resolve:
     config = demo_config.model_copy(
         update={"select": demo_config.select.model_copy(update={"percentile_documents": 38})}
     )
-    return lambda rules: resolve_rules(config, demo, InlineExecutor(), {"rules": rules}, read_statistics(demo))
+    return lambda rules: resolve_rules(
+        StatisticsSettings.of(config, {"rules": rules}), demo, InlineExecutor(), read_statistics(demo)
+    )
 
 
 def test_histograms_hold_every_document_once(demo: Output) -> None:
@@ -63,7 +71,8 @@ def test_batches_of_any_size_give_the_same_histograms(
     config = demo_config.model_copy(
         update={"dedup": demo_config.dedup.model_copy(update={"shard_group_size": shard_group_size})}
     )
-    again, before = compute_statistics(config, Output(tmp_path), InlineExecutor()), read_statistics(demo)
+    settings = StatisticsSettings.of(config, {})
+    again, before = compute_statistics(settings, Output(tmp_path), InlineExecutor()), read_statistics(demo)
     assert len(list((tmp_path / "histograms").glob("shard-group-*"))) == -(-8 // shard_group_size)
     assert {key: counts.tolist() for key, counts in again.items()} == {
         key: counts.tolist() for key, counts in before.items()
@@ -186,9 +195,8 @@ def tight(demo: Output, demo_config: RunConfig, tmp_path_factory: pytest.TempPat
     settings = demo_config.select.model_copy(update={"percentile_documents": 38})
     config = demo_config.model_copy(update={"select": settings, "selection": "tight"})
     layout, executor = Output(root), InlineExecutor()
-    rules = resolve_rules(
-        config, layout, executor, {"rules": {"line_count": {"max": {"percentile": 90}}}}, read_statistics(demo)
-    )
+    given = StatisticsSettings.of(config, {"rules": {"line_count": {"max": {"percentile": 90}}}})
+    rules = resolve_rules(given, layout, executor, read_statistics(demo))
     select(SelectionSettings.of(config), layout, executor, rules, read_statistics(demo), Baselines())
     return layout
 

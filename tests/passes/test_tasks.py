@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipeline.config.run_settings import RunConfig
 from pipeline.dedup.components import components
 from pipeline.dedup.lsh import link
-from pipeline.execution.commit import read_json
+from pipeline.execution.commit import read_manifest
 from pipeline.execution.inline import InlineExecutor
 from pipeline.operations.run import reselect
 from pipeline.output.decisions import read_decisions
@@ -27,6 +27,7 @@ from pipeline.output.selection import SCRATCH_FOLDERS
 from pipeline.passes.audit import audit
 from pipeline.passes.select.columns import ORDER
 from pipeline.passes.select.sorted_runs import merged
+from pipeline.schema.manifests import ClusterIndex
 from tests.outputs import over_some_files
 
 # parts, row groups and a split that make many files of a small run
@@ -93,7 +94,7 @@ def test_the_result_is_the_same_byte_for_byte_however_work_is_cut(
     if name == "fine":
         monkeypatch.setattr("pipeline.output.grouped_parquet.SMALL_BYTES", 0)
     cut = selected(demo, demo_config, tmp_path, CUTS[name])
-    groups = {group: sum(entry["rows"]) for group, entry in read_json(cut.cluster_index)["groups"].items()}
+    groups = {group: sum(entry.rows) for group, entry in read_manifest(cut.cluster_index, ClusterIndex).groups.items()}
     large = sum(rows >= CUTS[name]["dedup"]["large_group_rows"] for rows in groups.values())
     assert 0 < large < len(groups) / 2  # large groups, and a tail that shares tasks and files
     assert executor.counts["mark_already_read"] == large

@@ -195,7 +195,7 @@ def _promoted_rows(
     """The rows of clean/ for documents that are kept now, `promoted` being their rows in the decisions."""
     boilerplate, settings = selection.manifest.boilerplate, selection.settings
     removes_boilerplate = boilerplate is not None and boilerplate.remove
-    if boilerplate is not None and removes_boilerplate and not are_marked(selection.output, boilerplate):
+    if boilerplate is not None and removes_boilerplate and not are_marked(selection.output, boilerplate.fingerprint):
         raise ConfigError(
             f"{selection.folder.root}: boilerplate/ was made with other settings since, so no document can be put in "
             "place of one that is taken out: make the selection again with `glotmill select`, which carries out the "

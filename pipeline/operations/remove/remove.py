@@ -18,8 +18,8 @@ from pipeline.operations.remove.describe import SelectionTakeDown, describe
 from pipeline.operations.remove.purge import purge_texts
 from pipeline.output.document_index import Kind
 from pipeline.output.output import Output
-from pipeline.output.take_downs import Match, Request, matches, request_of, save
-from pipeline.schema.manifests import DocumentIndexManifest
+from pipeline.output.take_downs import Match, matches, request_of, save
+from pipeline.schema.manifests import DocumentIndexManifest, TakeDownRequest
 
 
 @dataclass
@@ -82,7 +82,9 @@ def remove(
         return report
 
 
-def _requests_of_documents(requests: Mapping[Request, str], all_matches: Sequence[Match]) -> list[Request]:
+def _requests_of_documents(
+    requests: Mapping[TakeDownRequest, str], all_matches: Sequence[Match]
+) -> list[TakeDownRequest]:
     """The requests that some document matches, not only dropped records."""
     digests = {match.digest for match in all_matches if not match.place.dropped}
     return [request for request in requests if digests.intersection(request.digests)]

@@ -1,6 +1,7 @@
-"""Who counts for a host: of each cluster the first document there."""
+"""Which documents count for their host: of each cluster the first document on that host."""
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +14,29 @@ from pipeline.execution.storage import readable
 from pipeline.kernels.hashing import hash64
 from pipeline.output.grouped_parquet import ROW_GROUP_ROWS, SortedFiles, write_by_group
 from pipeline.output.layout import Layout
-from pipeline.passes.boilerplate.files import first_documents_of, hosts_of
+from pipeline.schema.manifests import ClusterGroup
 from pipeline.text.urls import host_of
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: spreads numbers over 64 bits
+FIRST_ON_HOST = pa.schema([("group", pa.string()), ("counts", pa.bool_())])
+
+
+@dataclass(frozen=True)
+class HashHostsTask:
+    """Hash the hosts of the documents of one shard group."""
+
+    layout: Layout
+    shard_group: int
+    shards: list[str]
+
+
+@dataclass(frozen=True)
+class FirstOnHostTask:
+    """Find the first document of each cluster on each host, in the groups of documents of one cluster file."""
+
+    layout: Layout
+    task: int  # number of the cluster file
+    rows: Mapping[str, list[int]]  # group -> documents in each shard group
 
 
 def host_hash(url: str | None) -> int:
@@ -29,11 +49,11 @@ def host_hash(url: str | None) -> int:
     return hash64(host) if host else 0
 
 
-def hash_hosts(layout: Layout, shard_group: int, shards: list[str]) -> None:
-    """Write host and words of each document of a shard group, as hashes, in signature order."""
+def hash_hosts(task: HashHostsTask) -> None:
+    """Write the hashes of the host and of the words of each document of a shard group, in the order of signatures."""
     tables = []
-    for number, shard in enumerate(shards):
-        table = pq.read_table(readable(layout.annotated(shard)), columns=["group", "url", "exact_hash"])
+    for number, shard in enumerate(task.shards):
+        table = pq.read_table(readable(task.layout.annotated(shard)), columns=["group", "url", "exact_hash"])
         hosts = np.array([host_hash(url) for url in table["url"].to_pylist()], dtype=np.uint64)
         tables.append(
             pa.table(
@@ -47,54 +67,58 @@ def hash_hosts(layout: Layout, shard_group: int, shards: list[str]) -> None:
             )
         )
     order = [("group", "ascending"), ("shard", "ascending"), ("row", "ascending")]
-    with committed(hosts_of(layout, shard_group)) as path:
+    with committed(task.layout.host_hashes(task.shard_group)) as path:
         write_by_group(path, pa.concat_tables(tables).sort_by(order))
 
 
-def first_on_host(layout: Layout, task: int, groups: dict[str, list[int]]) -> None:
-    """Write who counts, of a task's groups in dense order: of each cluster the first document on each host.
+def first_on_host(task: FirstOnHostTask) -> None:
+    """Write which documents of the groups count for their host, in the order of signatures.
 
-    Documents outside the population are clusters of one, also where their words are the same: of those the first. Takes
+    Of each cluster the first document on each host counts. A document that is not eligible for deduplication is a
+    cluster of its own, although others may have the same words: of those with the same words the first counts. Takes
     about 30 bytes a document of a group.
     """
-    shard_groups = sorted({shard_group for rows in groups.values() for shard_group, count in enumerate(rows) if count})
+    layout = task.layout
+    shard_groups = sorted(
+        {shard_group for rows in task.rows.values() for shard_group, count in enumerate(rows) if count}
+    )
     with (
-        committed(first_documents_of(layout, task)) as path,
-        pq.ParquetWriter(path, pa.schema([("group", pa.string()), ("counts", pa.bool_())]), compression="zstd") as out,
-        SortedFiles([hosts_of(layout, shard_group) for shard_group in shard_groups], "group") as hashes,
-        SortedFiles([layout.clusters(task)], "group") as clusters,
+        committed(layout.first_on_host(task.task)) as path,
+        pq.ParquetWriter(path, FIRST_ON_HOST, compression="zstd") as writer,
+        SortedFiles([layout.host_hashes(shard_group) for shard_group in shard_groups], "group") as hashes,
+        SortedFiles([layout.clusters(task.task)], "group") as clusters,
     ):
-        for group in groups:
+        for group in task.rows:
             keys = hashes.array(group, "words")
-            inside = clusters.array(group, "is_eligible")
-            keys[inside] = clusters.array(group, "centre")[inside] + np.uint64(1)
+            eligible = clusters.array(group, "is_eligible")
+            keys[eligible] = clusters.array(group, "centre")[eligible] + np.uint64(1)
             keys *= GOLDEN  # wraps modulo 2**64, as does the sum
             host = hashes.array(group, "host")
             keys += host
             counts = (host != 0) & ~clusters.array(group, "already_read")
-            del inside, host
+            del eligible, host
             counts[link(keys, ~counts)[1]] = False
             table = pa.table({"group": pa.repeat(group, len(counts)), "counts": counts})
-            out.write_table(table, row_group_size=ROW_GROUP_ROWS)
+            writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
 
 
-def who_counts(
-    layout: Layout, shard_group: int, shards: list[str], groups: dict[str, Any]
+def counted_rows(
+    layout: Layout, shard_group: int, shards: list[str], groups: Mapping[str, ClusterGroup]
 ) -> list[npt.NDArray[np.bool_]]:
-    """For each shard of a shard group which of its rows count."""
-    here = {group: entry["rows"] for group, entry in sorted(groups.items()) if entry["rows"][shard_group]}
-    found = {}
-    for task in sorted({groups[group]["task"] for group in here}):
-        with SortedFiles([first_documents_of(layout, task)], "group") as files:
-            for group in (one for one in here if groups[one]["task"] == task):
-                before = sum(here[group][:shard_group])
-                found[group] = files.read_range(group, ["counts"], before, here[group][shard_group])[
-                    "counts"
-                ].to_numpy()
+    """For each shard of a shard group which of its documents count for their host, (rows,) bool each."""
+    present = {group: entry for group, entry in sorted(groups.items()) if entry.rows[shard_group]}
+    counts_by_group: dict[str, npt.NDArray[np.bool_]] = {}
+    for task in sorted({entry.task for entry in present.values()}):
+        with SortedFiles([layout.first_on_host(task)], "group") as files:
+            for group, entry in present.items():
+                if entry.task == task:
+                    first_row = sum(entry.rows[:shard_group])
+                    table = files.read_range(group, ["counts"], first_row, entry.rows[shard_group])
+                    counts_by_group[group] = table["counts"].to_numpy()
     sizes = [pq.read_metadata(readable(layout.annotated(shard))).num_rows for shard in shards]
-    firsts = np.cumsum([0, *sizes])
-    counts = np.zeros(firsts[-1], dtype=bool)
-    where = pq.read_table(readable(hosts_of(layout, shard_group)), columns=["shard", "row"])
-    places = firsts[where["shard"].to_numpy()] + where["row"].to_numpy()
-    counts[places] = np.concatenate([found[group] for group in here]) if here else False
-    return np.split(counts, firsts[1:-1])
+    first_rows = np.cumsum([0, *sizes])
+    counts = np.zeros(first_rows[-1], dtype=bool)
+    addresses = pq.read_table(readable(layout.host_hashes(shard_group)), columns=["shard", "row"])
+    rows = first_rows[addresses["shard"].to_numpy()] + addresses["row"].to_numpy()
+    counts[rows] = np.concatenate([counts_by_group[group] for group in present]) if present else False
+    return np.split(counts, first_rows[1:-1])

@@ -1,100 +1,149 @@
-"""deduplicate: signature columns gathered by group, linked band by band, clustered and verified.
+"""deduplicate: signature columns collated by group, linked band by band, clustered and verified.
 
-Collate writes one file a shard group, sorted by group, so that a task reads the rows of its groups by projection: no
-shuffle and no file per language. A group's dense index is the position of a document in (shard group, shard, row)
-order.
+Documents are compared within a group only: a label, or several labels that the config names together. Collate writes
+one file for each shard group, sorted by group, so that a task reads the rows of its groups by projection: there is no
+shuffle, and no file for each language. The row number of a document within its group follows from the order of shard
+group, shard and row, after the documents of the baselines.
 """
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from pipeline.config.fingerprint import fingerprint
 from pipeline.config.language_files import LanguageConfig
-from pipeline.config.run_settings import RunConfig
+from pipeline.config.run_settings import DedupConfig, RunConfig
 from pipeline.errors import PipelineError
-from pipeline.execution.commit import finished_json, write_json
+from pipeline.execution.commit import finished, write_manifest
 from pipeline.execution.storage import Location, remove_tree
 from pipeline.execution.tasks import Executor, run_all
-from pipeline.output.baselines import open_baselines
+from pipeline.output.baselines import Baselines
 from pipeline.output.grouped_parquet import pack
-from pipeline.output.layout import shard_groups
+from pipeline.output.layout import Layout, shard_groups
 from pipeline.output.output import Output
-from pipeline.passes.deduplicate.cluster import ALREADY_READ, cluster_groups, link_key, mark_already_read
-from pipeline.passes.deduplicate.collate import collate_shard_group, gather
-from pipeline.passes.deduplicate.eligible import eligibility_rules, eligibility_settings
+from pipeline.passes.deduplicate.cluster import (
+    ClusteredGroups,
+    ClusterTask,
+    LargeGroup,
+    LinkTask,
+    cluster_groups,
+    link_key,
+    mark_already_read,
+)
+from pipeline.passes.deduplicate.collate import CollateTask, collate_shard_group, gather
+from pipeline.passes.deduplicate.eligible import eligibility
+from pipeline.schema.manifests import ClusterGroup, ClusterIndex
 
 FORMAT = 4
-MAX_GROUP_ROWS = 2**32 - 1  # a dense index is a uint32, the last of which means none
+MAX_GROUP_ROWS = 2**32 - 1  # a row number within a group is a uint32, the last of which means none
+
+
+@dataclass(frozen=True)
+class DeduplicateSettings:
+    """The settings that the pass reads."""
+
+    dedup: DedupConfig
+    rules: bool  # whether documents are filtered by rules at all
+    models: str  # folder of the perplexity models, "" for those that come with Glotmill
+
+    @classmethod
+    def of(cls, config: RunConfig) -> "DeduplicateSettings":
+        """Those of a run."""
+        return cls(config.dedup, config.select.rules, config.models)
 
 
 def deduplicate(
-    config: RunConfig, layout: Output, executor: Executor, languages: dict[str, LanguageConfig]
-) -> dict[str, Any]:
-    """Find the clusters of every group; returns the cluster index. Done work with the same fingerprint is kept.
+    settings: DeduplicateSettings,
+    output: Output,
+    executor: Executor,
+    languages: Mapping[str, LanguageConfig],
+    baselines: Baselines,
+) -> ClusterIndex:
+    """Find the clusters of every group; returns the cluster index. Clusters of the same settings and inputs are kept.
 
-    `languages` are the rules with every bound a number. Only those that bound `dedup.eligible` are read.
+    `languages` are the rules of each label, every bound a number. Only those that `dedup.eligible` asks for are read.
+    Raises PipelineError where a group has too many documents.
     """
-    eligible = eligibility_rules(config, languages)
-    annotated = [one.sha256.annotated for one in layout.manifests()]
-    earlier = open_baselines(config)
-    settings = [config.dedup_settings(), eligibility_settings(config, eligible), earlier.clusters]
-    fingerprint_ = fingerprint([FORMAT, *settings, annotated])
-    if (index := finished_json(layout.cluster_index, fingerprint_)) is not None:
+    dedup = settings.dedup
+    eligible = eligibility(dedup.eligible if settings.rules else "all", languages, settings.models)
+    annotated = [manifest.sha256.annotated for manifest in output.manifests()]
+    dedup_settings = {"dedup": dedup.model_dump(mode="json")}
+    key = fingerprint([FORMAT, dedup_settings, eligible.fingerprint_parts(), baselines.clusters, annotated])
+    if (index := finished(output.cluster_index, ClusterIndex, key)) is not None:
         return index
-    layout.cluster_index.unlink(missing_ok=True)  # of other settings: what it names is about to be replaced
-    remove_tree(layout.cluster_size_updates(0).parent)
-    groups_of_shards = shard_groups(layout.shards(), config.dedup.shard_group_size)
-    arguments = [(config, layout, number, shards, eligible) for number, shards in enumerate(groups_of_shards)]
-    collated: list[dict[str, int]] = run_all(executor, collate_shard_group, arguments)
-    own = [layout.signatures(shard_group) for shard_group in range(len(groups_of_shards))]
-    files = gather(config, layout, executor, [*earlier.signatures, *own])
-    totals: Counter[str] = Counter()
-    for rows_of_shard_group in collated:
-        totals.update(rows_of_shard_group)
-    before = {group: earlier.rows[group] for group in totals if group in earlier.rows}
-    totals.update(before)
-    if too_large := [group for group, rows in totals.items() if rows > MAX_GROUP_ROWS]:
-        raise PipelineError(
-            f"{', '.join(too_large)}: more than {MAX_GROUP_ROWS} documents in a group; run fewer crawls"
-        )
-    tasks, results = cluster_signatures(config, layout, executor, files, totals, before)
-    for folder in (layout.edges(0, ALREADY_READ).parent.parent, layout.gathered(0).parent):
-        remove_tree(folder)
-    index = {"fingerprint": fingerprint_, "shard_groups": groups_of_shards, "groups": {}, "overflow": 0}
-    index |= {"baseline": earlier.documents, "baseline_rows": earlier.rows_by_output}
-    for task, (groups, result) in enumerate(zip(tasks, results, strict=True)):
-        index["overflow"] += result["overflow"]
-        for group in groups:
-            rows = [of_shard_group.get(group, 0) for of_shard_group in collated]
-            index["groups"][group] = {"task": task, "rows": rows, "clusters": result["clusters"][group]}
-    write_json(layout.cluster_index, index)
+    output.cluster_index.unlink(missing_ok=True)  # it describes clusters that are about to be replaced
+    remove_tree(output.cluster_size_updates_folder)
+    grouped_shards = shard_groups(output.shards(), dedup.shard_group_size)
+    collate_tasks = [
+        CollateTask(output, number, shards, eligible, dedup.bands, dedup.rows)
+        for number, shards in enumerate(grouped_shards)
+    ]
+    documents: list[dict[str, int]] = run_all(executor, collate_shard_group, collate_tasks)
+    signatures = [output.signatures(shard_group) for shard_group in range(len(grouped_shards))]
+    files = gather(output, executor, [*baselines.signatures, *signatures], dedup.collate_files)
+    totals = _totals(documents, baselines.rows)
+    clustered = cluster_signatures(dedup, output, executor, files, totals, baselines.rows)
+    remove_tree(output.edges_folder)
+    remove_tree(output.gathered_folder)
+    index = ClusterIndex(
+        fingerprint=key,
+        shard_groups=grouped_shards,
+        groups={
+            group: ClusterGroup(task=task, rows=[rows.get(group, 0) for rows in documents], clusters=clusters)
+            for task, found in enumerate(clustered)
+            for group, clusters in found.clusters.items()
+        },
+        overflow=sum(found.overflow for found in clustered),
+        baseline=baselines.documents,
+        baseline_rows=baselines.rows_by_output,
+    )
+    write_manifest(output.cluster_index, index)
     return index
 
 
-def cluster_signatures(
-    config: RunConfig,
-    layout: Output,
-    executor: Executor,
-    files: list[Location],
-    totals: Mapping[str, int],
-    before: Mapping[str, int] | None = None,
-) -> tuple[list[list[str]], list[dict[str, Any]]]:
-    """Link and cluster groups of `totals` documents: the groups of each task, and what `cluster_groups` returned.
+def _totals(documents: Sequence[Mapping[str, int]], baseline_rows: Mapping[str, int]) -> Counter[str]:
+    """Documents of each group that this output has, those of the baselines included."""
+    totals: Counter[str] = Counter()
+    for of_shard_group in documents:
+        totals.update(of_shard_group)
+    totals.update({group: baseline_rows[group] for group in totals if group in baseline_rows})
+    if too_large := [group for group, rows in totals.items() if rows > MAX_GROUP_ROWS]:
+        raise PipelineError(
+            f"{', '.join(too_large)}: more than {MAX_GROUP_ROWS} documents in a group of documents that are "
+            "deduplicated together; give fewer inputs or fewer baselines to a run"
+        )
+    return totals
 
-    The first documents of a group, `before` says how many, are of earlier outputs.
+
+def cluster_signatures(
+    dedup: DedupConfig,
+    layout: Layout,
+    executor: Executor,
+    files: Sequence[Location],
+    totals: Mapping[str, int],
+    baseline_rows: Mapping[str, int],
+) -> list[ClusteredGroups]:
+    """Link and cluster groups of `totals` documents; returns the groups of each task, which has a cluster file.
+
+    `files` are signatures. The first documents of a group, `baseline_rows` says how many, are those of baselines.
     """
-    tasks = pack(totals, config.dedup.large_group_rows)
-    large = [(task, names[0]) for task, names in enumerate(tasks) if totals[names[0]] >= config.dedup.large_group_rows]
-    keys = config.dedup.keys
-    run_all(executor, mark_already_read, [(layout, files, task, group) for task, group in large])
-    run_all(executor, link_key, [(layout, files, task, group, key) for task, group in large for key in keys])
-    results = run_all(
-        executor,
-        cluster_groups,
-        [
-            (config, layout, files, task, {group: totals[group] for group in groups}, keys, before or {})
-            for task, groups in enumerate(tasks)
-        ],
-    )
-    return tasks, results
+    tasks = pack(totals, dedup.large_group_rows)
+    large_groups = [
+        LargeGroup(layout, files, task, groups[0])
+        for task, groups in enumerate(tasks)
+        if totals[groups[0]] >= dedup.large_group_rows
+    ]
+    run_all(executor, mark_already_read, large_groups)
+    run_all(executor, link_key, [LinkTask(large_group, key) for large_group in large_groups for key in dedup.keys])
+    cluster_tasks = [
+        ClusterTask(
+            dedup,
+            layout,
+            files,
+            task,
+            rows={group: totals[group] for group in groups},
+            baseline_rows={group: baseline_rows[group] for group in groups if group in baseline_rows},
+        )
+        for task, groups in enumerate(tasks)
+    ]
+    return run_all(executor, cluster_groups, cluster_tasks)

@@ -1,8 +1,9 @@
 """updates: the cluster sizes that later outputs changed, applied to a selection of an earlier one.
 
 An output that was made over others writes, for each of their documents whose cluster has grown, its place among the
-earlier documents of its group and the size of now (`clusters/updates/`). Here these become two things that a mixture
-needs: statistics by cluster size as of now, and rows of clean/ whose size is another than the one they are sorted by.
+earlier documents of its group and the size of now (`clusters/size_updates/`). Here these become two things that a
+mixture needs: statistics by cluster size as of now, and rows of clean/ whose size is another than the one they are
+sorted by.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,13 +17,14 @@ import pyarrow.parquet as pq
 
 from pipeline.config.fingerprint import fingerprint
 from pipeline.errors import ConfigError
-from pipeline.execution.commit import committed, read_json
+from pipeline.execution.commit import committed, read_manifest
 from pipeline.execution.storage import Location, check_reachable, locate, readable, remove_tree
 from pipeline.execution.tasks import Executor, run_all
 from pipeline.kernels.hashing import hash64
-from pipeline.output.baselines import documents_of
+from pipeline.output.baselines import fingerprint_of_documents
 from pipeline.output.grouped_parquet import SortedFiles
 from pipeline.output.output import Output
+from pipeline.schema.manifests import ClusterIndex
 
 FILTERED = ["group", "label", "id", "outcome", "failed", "is_eligible", "minhash_cluster_size"]
 RUN = pa.schema(
@@ -80,27 +82,27 @@ class Resized(NamedTuple):
 
 def open_later_outputs(layout: Output, paths: Iterable[str]) -> list[LaterOutput]:
     """The outputs at `paths`, oldest first. Raises ConfigError for one that was not made over ours and those before."""
-    known = [documents_of(read_json(layout.cluster_index))]
+    known = [fingerprint_of_documents(read_manifest(layout.cluster_index, ClusterIndex))]
     found = []
     for text in paths:
         later = Output(locate(text))
         check_reachable(later.root)
         if not later.cluster_index.exists():
             raise ConfigError(f"--updates {text}: no finished output; name folders that `run` has ended")
-        index = read_json(later.cluster_index)
-        if missing := [one for one in known if one not in index["baseline"]]:
+        index = read_manifest(later.cluster_index, ClusterIndex)
+        if missing := [one for one in known if one not in index.baseline]:
             raise ConfigError(
                 f"--updates {text}: was not made over {'this output' if missing[0] == known[0] else 'those before it'} "
                 "as it is now: its sizes do not count all documents; name outputs that have this one and each other as "
                 "`baseline`, oldest first"
             )
         before: dict[str, int] = {}
-        for rows in index["baseline_rows"][: index["baseline"].index(known[0])]:
+        for rows in index.baseline_rows[: index.baseline.index(known[0])]:
             for group, count in rows.items():
                 before[group] = before.get(group, 0) + count
-        tasks = {group: one["task"] for group, one in index["groups"].items()}
-        found.append(LaterOutput(later, index["fingerprint"], tasks, before))
-        known.append(documents_of(index))
+        tasks = {group: entry.task for group, entry in index.groups.items()}
+        found.append(LaterOutput(later, index.fingerprint, tasks, before))
+        known.append(fingerprint_of_documents(index))
     return found
 
 
@@ -116,13 +118,13 @@ def resize(
     if not later:
         return manifest["cluster_statistics"], {}
     layout = Output(folder.parent.parent)
-    index = read_json(layout.cluster_index)
-    if manifest["shards"] != fingerprint(index["shard_groups"]):
+    index = read_manifest(layout.cluster_index, ClusterIndex)
+    if manifest["shards"] != fingerprint(index.shard_groups):
         raise ConfigError(f"{folder}: of other shards than the clusters; make the selection again")
     scratch = folder / "mixtures" / "resized"
     remove_tree(scratch)
-    groups = {group: entry["rows"] for group, entry in index["groups"].items()}
-    runs = [scratch / f"shard-group-{shard_group:05d}.parquet" for shard_group in range(len(index["shard_groups"]))]
+    groups = {group: entry.rows for group, entry in index.groups.items()}
+    runs = [scratch / f"shard-group-{shard_group:05d}.parquet" for shard_group in range(len(index.shard_groups))]
     moves = run_all(
         executor, resize_shard_group, [(folder, n, groups, later, path) for n, path in enumerate(runs)]
     )  # fmt: skip

@@ -18,7 +18,7 @@ from pipeline.dedup import keep as codes
 from pipeline.dedup.keep import NOBODY, KeepPolicy, Members, choose_kept
 from pipeline.execution.commit import committed
 from pipeline.execution.storage import Location
-from pipeline.output.baselines import KeptByBaselines, held
+from pipeline.output.baselines import KeptByBaselines, read_kept_by_baselines
 from pipeline.output.grouped_parquet import ROW_GROUP_ROWS, Names, SortedFiles, cheap_compression, rechunked
 from pipeline.output.layout import Layout
 from pipeline.output.selection import SelectionFolder
@@ -110,7 +110,7 @@ def keep_in_groups(task: KeepTask) -> None:
             readers: tuple[GroupReader, GroupReader] = filtered, clusters
             if sum(rows) <= ROW_GROUP_ROWS:
                 readers = LoadedGroup(filtered, group, KEEP_READS), LoadedGroup(clusters, group, ["centre", *CLUSTERED])
-            kept_by_baselines = held(group, baseline_decisions, updates)
+            kept_by_baselines = read_kept_by_baselines(group, baseline_decisions, updates)
             sources = GroupSources(group, *readers, kept_by_baselines, baseline_decisions.has(group))
             for table in _outcomes_of_group(task.select, sources):
                 writer = writer or pq.ParquetWriter(path, table.schema, compression=cheap_compression(table.schema))
