@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ from pipeline.execution.storage import Location
 from pipeline.kernels.hashing import hash64
 from pipeline.output.grouped_parquet import cheap_compression
 from pipeline.schema.columns import CLEAN_FIRST, CLEAN_NOT
+from pipeline.schema.manifests import ClusterSizeRun, SortKey
 
 FEW_ROWS = 1000  # of a part: beginning zstd for each number's column takes longer than it saves room
 
@@ -27,8 +29,8 @@ class PartWriter:
         self.writer: pq.ParquetWriter | None = None
         self.buffer: pa.Table | None = None
         self.rows = self.characters = self.removed_characters = self.removed_documents = 0
-        self.first: list[Any] = []
-        self.run_lengths: list[list[int]] = []
+        self.first: SortKey | None = None
+        self.runs: list[ClusterSizeRun] = []
 
     def __enter__(self) -> "PartWriter":
         return self
@@ -41,7 +43,7 @@ class PartWriter:
     def write(self, table: pa.Table) -> None:
         """The next rows, in ORDER; columns that are not of clean/ are left out."""
         columns = [*CLEAN_FIRST, *(n for n in table.column_names if n not in CLEAN_FIRST and n not in CLEAN_NOT)]
-        if not self.first and table.num_rows:
+        if self.first is None and table.num_rows:
             self.first = order_key(table["minhash_cluster_size"][0].as_py(), table["id"][0].as_py())
         table = table.select(columns)
         table = pa.concat_tables([self.buffer, table]) if self.buffer is not None else table
@@ -54,7 +56,7 @@ class PartWriter:
         table = table.combine_chunks()
         self.writer = self.writer or self._open(table)
         self.writer.write_table(table, row_group_size=table.num_rows)
-        self.run_lengths = _run_lengths(table, self.rows, self.run_lengths)
+        self.runs = _with_runs_of(table, self.rows, self.runs)
         self.rows += table.num_rows
         self.characters += int(pa.compute.sum(table["character_count"]).as_py())
         removed = table["removed_character_count"].to_numpy()
@@ -93,25 +95,29 @@ class PartWriter:
             "characters": self.characters,
             "removed_characters": self.removed_characters,
             "removed_documents": self.removed_documents,
-            "first": self.first,
-            "run_lengths": self.run_lengths,
+            "first": msgspec.to_builtins(self.first),
+            "runs": msgspec.to_builtins(self.runs),
         }
 
 
-def order_key(size: int, record_id: str) -> list[Any]:
+def order_key(size: int, record_id: str) -> SortKey:
     """What the rows of a label are sorted by, as the manifest has it: cluster size, hash of the id in hexadecimal."""
-    return [size, f"{hash64(record_id):016x}"]
+    return SortKey(cluster_size=size, id_hash=f"{hash64(record_id):016x}")
 
 
-def _run_lengths(table: pa.Table, first: int, runs: list[list[int]]) -> list[list[int]]:
-    """`runs` with [cluster size, first row, rows, characters, words] for each run of equal cluster size added."""
+def _with_runs_of(table: pa.Table, first_row: int, runs: list[ClusterSizeRun]) -> list[ClusterSizeRun]:
+    """`runs` with those of the rows of `table`, which stand at `first_row` of the file, added."""
     sizes = table["minhash_cluster_size"].to_numpy()
     starts = np.flatnonzero(np.append(True, sizes[1:] != sizes[:-1]))
     lengths = np.diff(np.append(starts, len(sizes)))
     sums = [np.add.reduceat(table[name].to_numpy(), starts) for name in ("character_count", "segment_count")]
-    more = [list(map(int, run)) for run in zip(sizes[starts], first + starts, lengths, *sums, strict=True)]
-    if runs and runs[-1][0] == more[0][0]:
-        last, again = runs[-1], more[0]
-        more[0] = [*last[:2], *(old + new for old, new in zip(last[2:], again[2:], strict=True))]
-        runs = runs[:-1]
+    columns = (sizes[starts], first_row + starts, lengths, *sums)
+    more = [
+        ClusterSizeRun(cluster_size=size, first_row=first, rows=rows, characters=characters, tokens=tokens)
+        for size, first, rows, characters, tokens in zip(*(column.tolist() for column in columns), strict=True)
+    ]
+    if runs and runs[-1].cluster_size == more[0].cluster_size:
+        last = runs[-1]
+        sums_of_both = {name: getattr(last, name) + getattr(more[0], name) for name in ("rows", "characters", "tokens")}
+        return [*runs[:-1], msgspec.structs.replace(last, **sums_of_both), *more[1:]]
     return runs + more

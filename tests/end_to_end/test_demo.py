@@ -219,23 +219,23 @@ def test_clean_files_are_sorted_by_cluster_size_and_hash_of_id(demo: Output, man
     assert sizes > len(manifest["files"])
 
 
-def test_run_lengths_agree_with_the_rows_of_the_file(demo: Output, manifest: dict[str, Any]) -> None:
+def test_runs_agree_with_the_rows_of_the_file(demo: Output, manifest: dict[str, Any]) -> None:
     columns = ["minhash_cluster_size", "character_count", "segment_count"]
     for files in manifest["files"].values():
         for file in files:
             rows = pq.read_table(demo.selection("main") / file["path"], columns=columns).to_pylist()
             assert len(rows) == file["rows"]
-            assert [run_[1] for run_ in file["run_lengths"]] == [
-                sum(other[2] for other in file["run_lengths"][:place]) for place in range(len(file["run_lengths"]))
+            assert [run_["first_row"] for run_ in file["runs"]] == [
+                sum(other["rows"] for other in file["runs"][:number]) for number in range(len(file["runs"]))
             ]
-            for size, first, count, characters, words in file["run_lengths"]:
-                part = rows[first : first + count]
+            for run_ in file["runs"]:
+                part = rows[run_["first_row"] : run_["first_row"] + run_["rows"]]
                 found = (
                     {row["minhash_cluster_size"] for row in part},
                     sum(row["character_count"] for row in part),
                     sum(row["segment_count"] for row in part),
                 )
-                assert found == ({size}, characters, words)
+                assert found == ({run_["cluster_size"]}, run_["characters"], run_["tokens"])
 
 
 def test_character_count_of_a_clean_row_is_the_length_of_its_text(demo: Output, manifest: dict[str, Any]) -> None:

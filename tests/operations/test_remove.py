@@ -76,7 +76,7 @@ def test_only_the_file_of_a_document_changes_and_the_books_balance(output: Outpu
         file for files in read_json(output.selection("main") / "manifest.json")["files"].values() for file in files
     ]
     (entry,) = [file for file in entries if file["path"] == victim["path"]]
-    told = sum(run[2] for run in entry["run_lengths"]), sum(run[3] for run in entry["run_lengths"])
+    told = sum(run["rows"] for run in entry["runs"]), sum(run["characters"] for run in entry["runs"])
     mine = [row for row in left if row["path"] == victim["path"]]
     assert told == (len(mine), sum(row["character_count"] for row in mine)) == (entry["rows"], entry["characters"])
     assert sum(file["rows"] for file in entries) == len(rows) - 1

@@ -84,7 +84,8 @@ def test_only_the_population_has_clusters(eligible: str, sizes: dict[str, int], 
     assert outside == {name for name, size in sizes.items() if size == 1}
     statistics = read_json(layout.selection(eligible) / "manifest.json")["cluster_statistics"]["eng_Latn"]
     size = max(sizes.values())
-    assert statistics == [[size, size, size - 2]]  # documents outside are in no cluster that rebalancing looks at
+    # documents outside are in no cluster that rebalancing looks at
+    assert statistics == [{"cluster_size": size, "documents": size, "failed": size - 2}]
     audit(layout, eligible)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ from pipeline.execution.storage import Location, readable
 from pipeline.kernels.hashing import hash64
 from pipeline.output.parts import PartWriter, order_key
 from pipeline.passes.select.columns import ORDER
+from pipeline.schema.manifests import SortKey
 
 JOURNAL = "removing.json"
 Gone = dict[str, dict[str, tuple[int, str]]]  # label -> id -> cluster size, split
@@ -33,9 +35,9 @@ def rewrite_files(
     for label in sorted(gone.keys() | come.keys()):
         files = manifest["files"].setdefault(label, [])
         parts = {split: [file for file in files if file["split"] == split] for split in ("train", "test")}
-        firsts = {split: [file["first"] for file in of_split] for split, of_split in parts.items()}
+        firsts = {split: [_key(file["first"]) for file in of_split] for split, of_split in parts.items()}
         for record_id, (size, split) in gone.get(label, {}).items():
-            for path in _files_with(parts[split], firsts[split], order_key(size, record_id)):
+            for path in _files_with(parts[split], firsts[split], _key(order_key(size, record_id))):
                 concerned[path] = label
         for path, rows in _files_for(files, label, come[label]).items() if label in come else ():
             concerned[path] = label
@@ -54,7 +56,13 @@ def rewrite_files(
     return sorted(concerned)
 
 
-def _files_with(files: list[dict[str, Any]], firsts: list[Any], key: list[Any]) -> list[str]:
+def _key(key: SortKey | dict[str, Any]) -> tuple[int, str]:
+    """A sort key as what compares."""
+    key = msgspec.convert(key, SortKey)
+    return key.cluster_size, key.id_hash
+
+
+def _files_with(files: list[dict[str, Any]], firsts: list[tuple[int, str]], key: tuple[int, str]) -> list[str]:
     """The files of a split whose range has the key: one, or two where it is the first of one."""
     places = range(max(0, bisect_left(firsts, key) - 1), bisect_right(firsts, key))
     return [files[place]["path"] for place in places]
@@ -65,7 +73,8 @@ def _files_for(files: list[dict[str, Any]], label: str, rows: pa.Table) -> dict[
     paths = []
     for row in rows.select(["id", "minhash_cluster_size", "split"]).to_pylist():
         parts = [file for file in files if file["split"] == row["split"]]
-        place = bisect_right([file["first"] for file in parts], order_key(row["minhash_cluster_size"], row["id"]))
+        key = _key(order_key(row["minhash_cluster_size"], row["id"]))
+        place = bisect_right([_key(file["first"]) for file in parts], key)
         first = f"clean/{label}/{'part' if row['split'] == 'train' else 'test'}-00000.parquet"
         paths.append(parts[max(0, place - 1)]["path"] if parts else first)
     where = pa.array(paths, pa.string())

@@ -139,8 +139,8 @@ def _publish(partial: Location, final: Location) -> None:
     move_tree(partial, final, last="manifest.json")
 
 
-def _statistics(written: list[dict[str, Any]]) -> dict[str, list[list[int]]]:
-    """Per label [cluster size, documents, documents that fail], by size: what rebalancing needs."""
+def _statistics(written: list[dict[str, Any]]) -> dict[str, list[dict[str, int]]]:
+    """By label and cluster size, documents and those that fail, as ClusterSizeStatistics: what rebalancing needs."""
     sums: dict[str, dict[int, list[int]]] = {}
     for one in written:
         for label, rows in one["statistics"].items():
@@ -148,4 +148,10 @@ def _statistics(written: list[dict[str, Any]]) -> dict[str, list[list[int]]]:
                 entry = sums.setdefault(label, {}).setdefault(size, [0, 0])
                 entry[0] += documents
                 entry[1] += failed
-    return {label: [[size, *sums[label][size]] for size in sorted(sums[label])] for label in sorted(sums)}
+    return {
+        label: [
+            {"cluster_size": size, "documents": documents, "failed": failed}
+            for size, (documents, failed) in sorted(sums[label].items())
+        ]
+        for label in sorted(sums)
+    }
