@@ -4,6 +4,8 @@ import hashlib
 import json
 from typing import Any
 
+import msgspec
+
 
 def fingerprint(settings: Any) -> str:
     """A sha256 of settings in canonical JSON, 64 hexadecimal digits.
@@ -11,7 +13,7 @@ def fingerprint(settings: Any) -> str:
     >>> fingerprint({"b": 1, "a": 2}) == fingerprint({"a": 2, "b": 1})
     True
     """
-    return hashlib.sha256(json.dumps(settings, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, ensure_ascii=False, default=msgspec.to_builtins).encode()).hexdigest()
 
 
 def differences(before: Any, after: Any, key: str = "") -> list[str]:
