@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pipeline.config.dependencies import annotate_state
 from pipeline.config.language_files import LanguageConfig, Rule
 from pipeline.config.run_settings import RunConfig
-from pipeline.execution.commit import sha256_of, write_json
+from pipeline.execution.commit import sha256_of, write_json, write_manifest
 from pipeline.execution.inline import InlineExecutor
 from pipeline.kernels.hashing import hash64
 from pipeline.output.document_index import build_document_index, url_key
@@ -28,6 +28,7 @@ from pipeline.passes.deduplicate.deduplicate import deduplicate
 from pipeline.passes.select.select import select as make_selection
 from pipeline.passes.statistics import Rules, compute_statistics
 from pipeline.schema.columns import ANNOTATED, DROPPED
+from pipeline.schema.manifests import OUTPUT_FORMAT, RunPlan
 from pipeline.text.urls import host_of, normalize_url, registered_domain
 
 GROUPS = {"aaa_Latn": "iberian", "bbb_Latn": "iberian", "ccc_Cyrl": "ccc_Cyrl"}
@@ -133,20 +134,30 @@ def annotate(root: Path, config: RunConfig, output: MadeOutput) -> None:
         pq.write_table(DROPPED.empty_table(), paths[1])
         digests = {"annotated": sha256_of(paths[0]), "dropped": sha256_of(paths[1])}
         manifest = {
+            "fingerprint": name,
             "shard": name,
             "file_path": path,
             "file_bytes": 0,
             "record_bytes": 0,
-            "gaps": [],
+            "unreadable_ranges": [],
             "records_by_type": {"response": len(documents)},
             "documents": len(documents),
             "dropped": {},
             "rows_by_label": dict(Counter(one.label for one in documents)),
+            "characters": sum(one.character_count for one in documents),
+            "runs": [len(documents)],
             "sha256": digests,
         }
         write_json(root / "annotated" / f"{name}.json", manifest)
     state = annotate_state(config)
-    write_json(root / "run.json", {"inputs": inputs, "annotate": state, "config": config.model_dump(mode="json")})
+    plan = RunPlan(
+        format=OUTPUT_FORMAT,
+        inputs=inputs,
+        annotate=state,
+        config=config.model_dump(mode="json"),
+        rule_overrides={},
+    )
+    write_manifest(root / "run.json", plan)
 
 
 def _row(shard: str, place: int, one: Document) -> dict[str, Any]:
