@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute  # pa.compute is there only once someone has imported it
@@ -26,6 +27,7 @@ from pipeline.execution.storage import Location, check_reachable, locate
 from pipeline.output.grouped_parquet import Names, SortedFiles
 from pipeline.output.output import Output
 from pipeline.output.take_downs import TAKEN_OUT
+from pipeline.schema.manifests import ClusterIndex
 
 UPDATES = ["baseline_row", "centre"]
 CHUNK_ROWS = 100_000
@@ -45,10 +47,10 @@ class Baselines:
     selections: list[str] = field(default_factory=list)  # fingerprints that select depends on
 
 
-def documents_of(cluster_index: dict[str, Any]) -> str:
+def documents_of(cluster_index: ClusterIndex) -> str:
     """Which documents an output has, in which order, as a fingerprint."""
-    rows = {group: entry["rows"] for group, entry in cluster_index["groups"].items()}
-    return fingerprint([cluster_index["shard_groups"], rows])
+    rows = {group: entry.rows for group, entry in cluster_index.groups.items()}
+    return fingerprint([cluster_index.shard_groups, rows])
 
 
 def open_baselines(config: RunConfig) -> Baselines:
@@ -91,7 +93,7 @@ def open_baselines(config: RunConfig) -> Baselines:
             baselines.signatures.append(layout.signatures(shard_group))
             baselines.decisions.append(path.parent / "decisions" / f"shard-group-{shard_group:05d}.parquet")
         baselines.outputs.append(layout)
-        baselines.documents.append(documents_of(clusters))
+        baselines.documents.append(documents_of(msgspec.convert(clusters, ClusterIndex)))
         baselines.clusters.append(clusters["fingerprint"])
         baselines.selections.append(manifest["fingerprint"])
     baselines.rows.update(rows)
