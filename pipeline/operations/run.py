@@ -1,4 +1,4 @@
-"""run, select and mix: the passes of the plan, in order, on one output folder."""
+"""run and select: the passes of the plan, in order, on one output folder."""
 
 import logging
 from collections.abc import Collection
@@ -20,17 +20,14 @@ from pipeline.execution.progress import Progress, silent
 from pipeline.execution.storage import check_reachable, locate_output
 from pipeline.execution.tasks import Executor
 from pipeline.operations.audit import audit
-from pipeline.operations.materialize import materialize
 from pipeline.output.baselines import open_baselines
 from pipeline.output.document_index import build_document_index
 from pipeline.output.layout import shard_groups
-from pipeline.output.mixtures import load_mixture, mixture_path
 from pipeline.output.output import Output
 from pipeline.passes.annotate.shards import annotate_shards, quarantined, refuse_missing
 from pipeline.passes.boilerplate.boilerplate import find_boilerplate
 from pipeline.passes.deduplicate.deduplicate import deduplicate
-from pipeline.passes.rebalance.rebalance import make_mixture, rebalance
-from pipeline.passes.rebalance.settings import MixtureSettings
+from pipeline.passes.rebalance.rebalance import rebalance
 from pipeline.passes.select.decontaminate import items_of
 from pipeline.passes.select.select import select
 from pipeline.passes.statistics import compute_statistics, resolve_rules
@@ -127,41 +124,6 @@ def reselect(config: RunConfig, layout: Output, rule_overrides: dict[str, Any], 
             executor.close()
 
 
-def make_and_write_mixture(
-    layout: Output,
-    selection: str,
-    given: dict[str, Any],
-    execution: dict[str, Any],
-    target: str | None = None,
-    shards: int | None = None,
-    seed: int = 0,
-) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Another mixture of a selection, and where `target` is given its shuffled files; what is None is as the run has
-    it.
-
-    Returns both manifests. Raises ConfigError for settings that cannot be.
-    """
-    stored = layout.config(**execution)
-    defaults = {"weights": stored.rebalance.weights, "max_repeats": stored.rebalance.max_repeats}
-    settings = MixtureSettings(**(defaults | {key: value for key, value in given.items() if value is not None}))
-    folder = layout.selection(selection)
-    written = None
-    if target:
-        check_reachable(locate_output(target))
-    elif shards:
-        raise ConfigError("--shards: is of --materialize FOLDER only")
-    with sole_run(layout.root):
-        executor = make_executor(stored.executor, stored.workers, stored.execution.task_memory_bytes)
-        try:
-            mixture = make_mixture(settings, folder, executor)
-            if target:
-                made = load_mixture(mixture_path(folder, settings.name))
-                written = materialize(made, locate_output(target), executor, seed, shards)
-        finally:
-            executor.close()
-    return mixture, written
-
-
 def _after_annotate(
     config: RunConfig, layout: Output, executor: Executor, rule_overrides: dict[str, Any], tell: Progress
 ) -> None:
@@ -184,7 +146,7 @@ def _after_annotate(
     select(config, layout, executor, rules, histograms)
     tell("select", 1, 1)
     tell("rebalance", 0, 1)
-    rebalance(config, layout, executor)
+    rebalance(config.rebalance, layout.selection(config.selection), executor)
     tell("rebalance", 1, 1)
     audit(layout, config.selection, checksums=False)
     write_report(layout, config.selection)

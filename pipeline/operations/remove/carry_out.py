@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.config.run_settings import RunConfig, SelectConfig
+from pipeline.config.run_settings import RebalanceConfig, SelectConfig
 from pipeline.errors import ConfigError
-from pipeline.execution.commit import committed, read_json, write_json
+from pipeline.execution.commit import committed, read_json, read_manifest, write_json
 from pipeline.execution.inline import InlineExecutor
 from pipeline.execution.storage import Location, matching, readable
 from pipeline.operations.remove.describe import SelectionTakeDown, decisions_of, places_of
@@ -31,6 +31,7 @@ from pipeline.passes.select.sample import bottom_k
 from pipeline.passes.select.select import fingerprint_of
 from pipeline.passes.select.write import clean_rows, split_of, texts_of
 from pipeline.report.page import write_report
+from pipeline.schema.manifests import MixtureManifest
 
 Edits = dict[int, dict[int, dict[str, Any]]]  # shard group -> place in its decisions -> column -> value
 
@@ -198,14 +199,13 @@ def _count_outcomes(folder: Location, shard_group_count: int) -> dict[str, dict[
 
 def _mixture_again(layout: Output, name: str) -> list[str]:
     """Compute mixtures again, which read no text; returns those that this command does not know how to."""
-    stored = layout.plan.config | {"selection": name, "output": str(layout.root)}
+    folder = layout.selection(name)
     stale = []
-    for path in matching(layout.selection(name) / "mixtures", "*.json"):
-        mixture = read_json(path)
-        if path.name == f"{mixture.get('weights')}.json" and "changed" not in mixture:
-            weights = {"weights": mixture["weights"], "max_repeats": mixture["settings"]["max_repeats"]}
-            settings = RunConfig.model_validate(stored | {"rebalance": stored["rebalance"] | weights})
-            rebalance(settings, layout, InlineExecutor())
+    for path in matching(folder / "mixtures", "*.json"):
+        mixture = read_manifest(path, MixtureManifest)
+        if path.name == f"{mixture.weights}.json" and mixture.changed is None:
+            settings = {"weights": mixture.weights, "max_repeats": mixture.settings.max_repeats}
+            rebalance(RebalanceConfig.model_validate(settings), folder, InlineExecutor())
         else:
             stale.append(path.name)
     return stale
