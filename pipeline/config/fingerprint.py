@@ -13,7 +13,9 @@ def fingerprint(settings: Any) -> str:
     >>> fingerprint({"b": 1, "a": 2}) == fingerprint({"a": 2, "b": 1})
     True
     """
-    return hashlib.sha256(json.dumps(settings, sort_keys=True, ensure_ascii=False, default=msgspec.to_builtins).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(settings, sort_keys=True, ensure_ascii=False, default=msgspec.to_builtins).encode()
+    ).hexdigest()
 
 
 def differences(before: Any, after: Any, key: str = "") -> list[str]:

@@ -1,5 +1,6 @@
 """`glotmill mix` as a user gives it."""
 
+import json
 import shlex
 import shutil
 import sys
@@ -121,6 +122,8 @@ def test_the_example_of_the_documentation_has_its_figures(mix: Callable[..., int
     french = [entry for entry in mixture.entries if entry.file == "clean/fra_Latn/part-00000.parquet"]
     names = ("first_row", "rows", "repeats", "characters", "tokens")
     assert len(french) == 3
+    (shown_entry,) = [json.loads(line) for line in page.splitlines() if line.startswith('{"file": ')]
+    assert shown_entry == msgspec.to_builtins(french[0])
     assert all([f"{getattr(entry, name):,}" for name in names] in rows for entry in french)
     for kind in ("none", "fineweb2", "txt360", "default"):
         assert mix("--name", kind, "--weights", kind) == 0

@@ -190,9 +190,9 @@ def sum_language(
 
 def sum_languages(totals: Iterable[LanguageTotals]) -> MixtureTotals:
     """The totals of all languages together."""
-    of_languages = list(totals)
+    languages = list(totals)
     return MixtureTotals(
-        **{name: sum(getattr(one, name) for one in of_languages) for name in MixtureTotals.__struct_fields__}
+        **{name: sum(getattr(language, name) for language in languages) for name in MixtureTotals.__struct_fields__}
     )
 
 

@@ -157,7 +157,7 @@ def find_runs(
 
 
 def _leaving(file: CleanFile, resized: ResizedRows | None, weights: Weights) -> _Leaving:
-    """Of the resized rows of a file those whose weight changes."""
+    """Of the resized rows of a file those whose weight changes; none where no row of it has another size."""
     if resized is None:
         nothing = ResizedRows(file.path, NO_NUMBERS, NO_NUMBERS, NO_NUMBERS.astype(np.uint64), NO_NUMBERS)
         return _Leaving(nothing, NO_NUMBERS, NO_NUMBERS)
