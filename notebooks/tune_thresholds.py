@@ -15,7 +15,6 @@
 
 # %%
 import os
-from pathlib import Path
 
 from pipeline.config.language_files import Rule, load_language_config
 from pipeline.operations.tune import (
@@ -26,12 +25,12 @@ from pipeline.operations.tune import (
     removal_from_histogram,
     what_if,
 )
-from pipeline.output.layout import Layout
+from pipeline.output.output import Output
 from pipeline.rules.fired import rules_fired
 
-layout = Layout(Path(os.environ.get("GLOTMILL_OUTPUT", "demo-output")))
+output = Output.open(os.environ.get("GLOTMILL_OUTPUT", "demo-output"))
 label = os.environ.get("GLOTMILL_LANGUAGE", "rus_Cyrl")
-documents = measured(layout, label)
+documents = measured(output, label)
 language = load_language_config(label)
 print(f"{label}: {documents.num_rows} documents, {len(language.active_rules())} rules")
 
@@ -42,9 +41,9 @@ print(f"{label}: {documents.num_rows} documents, {len(language.active_rules())} 
 
 # %%
 print(f"{'metric':42}" + "".join(f"{quantile:>10g}" for quantile in QUANTILES))
-quantiles = {one.metric: one for one in metric_quantiles(layout, label)}
-for one in quantiles.values():
-    print(f"{one.metric:42}" + "".join(f"{value:10g}" for value in one.values))
+quantiles = {of_metric.metric: of_metric for of_metric in metric_quantiles(output, label)}
+for metric, of_metric in quantiles.items():
+    print(f"{metric:42}" + "".join(f"{value:10g}" for value in of_metric.values))
 
 # %% [markdown]
 # ## What the rules remove now
@@ -74,8 +73,8 @@ for metric, rule in language.active_rules().items():
             continue
         thresholds = sorted({bound, *quantiles[metric].values})
         cells = [
-            f"{one.threshold:g}{'*' if one.threshold == bound else ''}: {one.removed}"
-            for one in removal_by_threshold(layout, label, metric, side, thresholds)
+            f"{removal.threshold:g}{'*' if removal.threshold == bound else ''}: {removal.removed}"
+            for removal in removal_by_threshold(output, label, metric, side, thresholds)
         ]
         print(f"{metric} {side} (* now)  " + "  ".join(cells))
 
@@ -85,8 +84,8 @@ for metric, rule in language.active_rules().items():
 # From the histograms that the run wrote, without reading a column: a range where the threshold lies inside a bin.
 
 # %%
-for one in removal_from_histogram(layout, label, "word_count", "min", [50, 100, 200, 300]):
-    print(f"word_count min {one.threshold:g}: {one.at_least} to {one.at_most} of {one.documents}")
+for removal in removal_from_histogram(output, label, "word_count", "min", [50, 100, 200, 300]):
+    print(f"word_count min {removal.threshold:g}: {removal.at_least} to {removal.at_most} of {removal.documents}")
 
 # %% [markdown]
 # ## What if
@@ -96,7 +95,7 @@ for one in removal_from_histogram(layout, label, "word_count", "min", [50, 100, 
 
 # %%
 overrides = {"rules": {"word_count": Rule(min=100).model_dump(exclude_none=True)}}
-change = what_if(layout, label, overrides)
+change = what_if(output, label, overrides)
 print(f"{change.failed_before} fail now, {change.failed_after} would fail")
 print(f"newly failing {change.newly_failed}, newly passing {change.newly_passed}")
 print(change.fired_after)

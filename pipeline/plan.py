@@ -93,7 +93,7 @@ def _select(state: RunState) -> None:
 
 
 def _rebalance(state: RunState) -> None:
-    rebalance(state.config, state.output, state.executor)
+    rebalance(state.config.rebalance, state.output.selection(state.config.selection), state.executor)
 
 
 def _audit(state: RunState) -> None:

@@ -1,11 +1,14 @@
-"""mix: how often to read what."""
+"""mix: how often a training run reads what."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli.app import Output, Selection, app, open_output, selection_of
 from pipeline.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from pipeline.schema.manifests import MixtureManifest
 
 
 @app.command("mix")
@@ -40,51 +43,56 @@ def mixture(
 
     An epoch is a pass over a language as its weights have it. Without --temperature and --token-budget each has one.
     """
-    from pipeline.operations.mix import make_and_write_mixture
+    from pipeline.errors import ConfigError
+    from pipeline.operations.mix import ShuffledFiles, mix
+    from pipeline.output.mixtures import mixture_path
+    from pipeline.schema.manifests import MixtureSettings
 
     layout = open_output(output)
-    made, written = make_and_write_mixture(
-        layout,
-        selection_of(layout, selection),
-        {
-            "name": name,
-            "weights": weights,
-            "max_repeats": max_repeats,
-            "temperature": temperature,
-            "token_budget": token_budget,
-            "max_epochs": max_epochs,
-            "languages": _epochs(language or []),
-            "tokenizer": tokenizer,
-            "updates": tuple(updates or ()),
-        },
-        {"executor": executor, "workers": workers},
-        materialize,
-        shards,
-        seed,
+    config = layout.config(executor=executor, workers=workers)
+    folder = layout.selection(selection_of(layout, selection))
+    if shards and not materialize:
+        raise ConfigError("--shards is the number of files of --materialize: give --materialize FOLDER, too")
+    settings = MixtureSettings(
+        name=name,
+        weights=weights or config.rebalance.weights,
+        max_repeats=config.rebalance.max_repeats if max_repeats is None else max_repeats,
+        temperature=temperature,
+        token_budget=token_budget,
+        max_epochs=max_epochs,
+        languages=_epochs(language or []),
+        tokenizer=tokenizer,
+        updates=updates or [],
     )
-    _print_mixture(made, token_budget)
-    typer.echo(f"Mixture      {layout.selection(selection_of(layout, selection)) / 'mixtures' / f'{name}.json'}")
-    if written:
-        size = sum(one["bytes"] for one in written["files"])
-        typer.echo(f"Parquet      {materialize}: {len(written['files'])} files, {size / 1e6:.1f} MB")
+    mixture, files = mix(
+        config, layout, folder, settings, ShuffledFiles(materialize, shards, seed) if materialize else None
+    )
+    _print_mixture(mixture)
+    typer.echo(f"Mixture      {mixture_path(folder, name)}")
+    if files:
+        size = sum(file.bytes for file in files.files)
+        typer.echo(f"Parquet      {materialize}: {len(files.files)} files, {size / 1e6:.1f} MB")
 
 
 def _epochs(assignments: list[str]) -> dict[str, float]:
     """`tur_Latn=2.0` as a mapping."""
     from pipeline.errors import ConfigError
 
-    found = {}
-    for one in assignments:
-        label, sign, value = one.partition("=")
+    epochs = {}
+    for assignment in assignments:
+        label, _, value = assignment.partition("=")
         try:
-            found[label] = float(value)
+            epochs[label] = float(value)
         except ValueError:
-            raise ConfigError(f"--language {one}: must be LABEL=EPOCHS, such as tur_Latn=2.0") from None
-    return found
+            raise ConfigError(f"--language {assignment}: must be LABEL=EPOCHS, such as tur_Latn=2.0") from None
+    return epochs
 
 
-def _print_mixture(made: dict[str, Any], token_budget: float | None) -> None:
-    estimated = made["token_counts"]["method"] == "estimate"
+def _print_mixture(mixture: "MixtureManifest") -> None:
+    """The totals by language, most tokens first, and what a budget could not spend."""
+    from pipeline.schema.manifests import EstimatedTokens
+
+    estimated = isinstance(mixture.token_counts, EstimatedTokens)
     names = (
         "language",
         "clean documents",
@@ -95,11 +103,13 @@ def _print_mixture(made: dict[str, Any], token_budget: float | None) -> None:
         "copies",
     )
     rows = []
-    for label, one in sorted(made["totals"].items(), key=lambda entry: (-entry[1]["tokens"], entry[0])):
-        numbers = (one["clean_documents"], one["documents"], one["repeated_documents"], one["tokens"])
-        rows.append([label, *map(str, numbers), f"{one['epochs']:g}", f"up to {one['most_copies']}"])
-    total = made["total"]
-    numbers = (total["clean_documents"], total["documents"], total["repeated_documents"], total["tokens"])
-    print_table(f"Mixture {made['name']}, weights {made['weights']}", names, rows, ["all", *map(str, numbers), "", ""])
-    if token_budget and total["tokens"] < 0.99 * token_budget:
-        typer.echo(f"The cap on epochs leaves {token_budget - total['tokens']:.0f} tokens of the budget unspent.")
+    for label, of_label in sorted(mixture.totals.items(), key=lambda entry: (-entry[1].tokens, entry[0])):
+        numbers = (of_label.clean_documents, of_label.documents, of_label.repeated_documents, of_label.tokens)
+        rows.append([label, *map(str, numbers), f"{of_label.epochs:g}", f"up to {of_label.most_copies}"])
+    total = mixture.total
+    numbers = (total.clean_documents, total.documents, total.repeated_documents, total.tokens)
+    title = f"Mixture {mixture.name}, weights {mixture.weights}"
+    print_table(title, names, rows, ["all", *map(str, numbers), "", ""])
+    budget = mixture.settings.token_budget
+    if budget and total.tokens < 0.99 * budget:
+        typer.echo(f"The cap on epochs leaves {budget - total.tokens:.0f} tokens of the budget unspent.")

@@ -1,22 +1,21 @@
-"""Duplicate counts and removal rates -> how often a document is repeated; token counts -> each language's
-budget.
+"""Cluster sizes and removal rates become weights, how often a document is repeated; token counts become budgets.
 
-A document that many sites copy is often a good one, up to a point: the share of documents that the rules
-remove falls with the size of the cluster and then rises again, as the largest clusters are spam and
-boilerplate. Three ways to turn this into repeat counts are here; each gives weights, a list of (start size,
-repeats) in ascending size, and `repeats_of` looks a size up. Weakness of all three: the rules' removal rate
+A document that many sites copy is often a good one, up to a point: the share of documents that the rules remove falls
+with the size of the cluster and then rises again, as the largest clusters are spam and boilerplate. This module has
+three ways to turn that into weights, a list in ascending cluster size in which `repeats_of` looks a size up, and two
+ways to share a budget of tokens among languages. The weakness of all weights is that the removal rate of the rules
 stands in for quality.
 """
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import ConfigError
 
-Weights = list[tuple[int, int]]
 FloatArray = npt.NDArray[np.float64]
 
 TAIL_SHARE = 0.001  # of the documents: the tail starts at the 99.9th percentile of their cluster sizes, as FineWeb2's
@@ -25,14 +24,26 @@ STEP_CLUSTERS = 1000.0  # neighbouring sizes are one step until it has so many c
 STEP_RATIO = 1.25  # but all its sizes are below this multiple of the first: 1, 2, 3 and 4 always stand alone
 
 
-def repeats_of(size: int, weights: Sequence[tuple[int, int]]) -> int:
-    """Look up how often a document of a cluster of `size` is repeated; 1 below the first start size.
+@dataclass(frozen=True)
+class Weight:
+    """How often documents are repeated whose clusters have this size or more, up to the next weight's."""
 
-    >>> [repeats_of(size, [(1, 1), (3, 2), (10, 1)]) for size in (1, 2, 3, 9, 10, 5000)]
+    from_cluster_size: int
+    repeats: int
+
+
+Weights = list[Weight]
+"""Weights in ascending order of cluster size."""
+
+
+def repeats_of(size: int, weights: Sequence[Weight]) -> int:
+    """Look up how often a document of a cluster of `size` is repeated; 1 below the first weight's size.
+
+    >>> [repeats_of(size, [Weight(1, 1), Weight(3, 2), Weight(10, 1)]) for size in (1, 2, 3, 9, 10, 5000)]
     [1, 1, 2, 2, 1, 1]
     """
-    position = bisect_right(weights, size, key=lambda entry: entry[0])
-    return weights[position - 1][1] if position else 1
+    position = bisect_right(weights, size, key=lambda weight: weight.from_cluster_size)
+    return weights[position - 1].repeats if position else 1
 
 
 def fineweb2_weights(
@@ -55,7 +66,8 @@ def fineweb2_weights(
     Raises ConfigError if lengths differ or `max_repeats` is below 1. Source: FineWeb2, misc/rehydration;
     arXiv:2506.20920, section on rehydration.
 
-    >>> fineweb2_weights([1, 2, 3, 4, 5], [60, 40, 30, 30, 40], 6, 70, 50, 3)
+    >>> weights = fineweb2_weights([1, 2, 3, 4, 5], [60, 40, 30, 30, 40], 6, 70, 50, 3)
+    >>> [(weight.from_cluster_size, weight.repeats) for weight in weights]
     [(1, 1), (2, 2), (6, 1)]
     """
     _check_repeats(max_repeats)
@@ -73,7 +85,7 @@ def fineweb2_weights(
     smooth: FloatArray = np.convolve(raw, np.ones(5) / 5, "same").astype(np.float64)
     smooth[:2] = raw[:2]
     smooth[-2:] = raw[-2:]
-    return _run_lengths([*sizes, tail_threshold], np.round(smooth)[: rates.size])
+    return _where_repeats_change([*sizes, tail_threshold], np.round(smooth)[: rates.size])
 
 
 def txt360_weights() -> Weights:
@@ -81,7 +93,7 @@ def txt360_weights() -> Weights:
 
     Source: TxT360 (LLM360), upsampling recipe. Its first two rows both name 5; here 5 counts as the lower.
     """
-    return [(1, 1), (2, 3), (6, 5), (101, 8), (1001, 10)]
+    return [Weight(1, 1), Weight(2, 3), Weight(6, 5), Weight(101, 8), Weight(1001, 10)]
 
 
 def default_weights(
@@ -106,7 +118,8 @@ def default_weights(
 
     Raises ConfigError if `max_repeats` is below 1, ValueError if the counts contradict each other.
 
-    >>> default_weights([1, 2, 3, 4], [90000, 20000, 9000, 4000], [63000, 8000, 2700, 2800], 3)
+    >>> weights = default_weights([1, 2, 3, 4], [90000, 20000, 9000, 4000], [63000, 8000, 2700, 2800], 3)
+    >>> [(weight.from_cluster_size, weight.repeats) for weight in weights]
     [(1, 1), (2, 2), (3, 3), (4, 1)]
     """
     _check_repeats(max_repeats)
@@ -120,31 +133,31 @@ def default_weights(
     if np.any(members <= 0) or np.any(failed < 0) or np.any(failed > members):
         raise ValueError("each size needs documents, and between 0 and all of them removed")
     if size.size == 0:
-        return [(1, 1)]
+        return [Weight(1, 1)]
     clusters, bad = members / size, failed / size  # (k,) float64, in clusters
     reached = np.cumsum(members[::-1])[::-1]  # documents in clusters of this size or more
     tail = int(np.flatnonzero(reached >= TAIL_SHARE * reached[0])[-1])
-    starts = _steps(size[:tail], clusters[:tail]) + [tail]  # (steps,) places in size; the last is the tail
+    starts = _steps(size[:tail], clusters[:tail]) + [tail]  # (steps,) positions in size; the last is the tail
     clusters, bad = np.add.reduceat(clusters, starts), np.add.reduceat(bad, starts)
     global_rate = float(bad.sum() / clusters.sum())
     gain = global_rate - bad / clusters
     chance = STANDARD_ERRORS * np.sqrt(global_rate * (1 - global_rate) / clusters)
     sure = unimodal_fit(np.maximum(gain - chance, np.minimum(gain, 0)), clusters)
     if sure.max() <= 1e-12:  # all sizes alike
-        return [(1, 1)]
+        return [Weight(1, 1)]
     top = np.isclose(sure, sure.max(), rtol=1e-9, atol=0)
     best_gain = float(np.average(gain[top], weights=clusters[top]))
     repeats = np.round(1 + (max_repeats - 1) * np.clip(sure / best_gain, 0, 1))
-    return _run_lengths([1, *(int(size[start]) for start in starts[1:])], repeats)
+    return _where_repeats_change([1, *(int(size[start]) for start in starts[1:])], repeats)
 
 
 def _steps(size: npt.NDArray[np.int64], clusters: FloatArray) -> list[int]:
-    """Where each step begins: (k,) sizes, ascending, and their clusters -> places in them."""
+    """Where each step begins: (k,) sizes, ascending, and their clusters -> positions in them."""
     starts: list[int] = []
     filled = STEP_CLUSTERS
-    for place, count in enumerate(clusters.tolist()):
-        if filled >= STEP_CLUSTERS or size[place] >= STEP_RATIO * size[starts[-1]]:
-            starts.append(place)
+    for position, count in enumerate(clusters.tolist()):
+        if filled >= STEP_CLUSTERS or size[position] >= STEP_RATIO * size[starts[-1]]:
+            starts.append(position)
             filled = 0.0
         filled += count
     return starts
@@ -190,8 +203,8 @@ def _fill(
     max_epochs: float,
     share_of: Callable[[float], float],
 ) -> dict[str, float]:
-    """Give languages shares of the budget up to their caps, in ascending order of cap by share: no second
-    round."""
+    """Give languages shares of the budget up to their caps, in ascending order of cap by share, so that one round
+    is enough."""
     shares = {name: share_of(tokens) for name, tokens in tokens_by_language.items() if tokens > 0}
     fullness = {
         name: max_epochs * tokens_by_language[name] / share if share > 0 else np.inf for name, share in shares.items()
@@ -253,12 +266,12 @@ def _pool(blocks: list[tuple[float, float, int]]) -> float:
     return weight_a * weight_b / weight * (mean_a - mean_b) ** 2
 
 
-def _run_lengths(starts: Sequence[int], repeats: npt.NDArray[np.float64]) -> Weights:
-    """Keep each start size at which the repeats change; both are cut to the shorter."""
+def _where_repeats_change(sizes: Sequence[int], repeats: npt.NDArray[np.float64]) -> Weights:
+    """A weight for each of the ascending sizes at which the repeats change; both are cut to the shorter."""
     weights: Weights = []
-    for start, count in zip(starts, repeats.tolist(), strict=False):
-        if not weights or weights[-1][1] != int(count):
-            weights.append((int(start), int(count)))
+    for size, count in zip(sizes, repeats.tolist(), strict=False):
+        if not weights or weights[-1].repeats != int(count):
+            weights.append(Weight(int(size), int(count)))
     return weights
 
 

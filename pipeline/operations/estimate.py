@@ -1,4 +1,7 @@
-"""plan --estimate: annotate a sample of shards into a scratch folder and scale by input bytes."""
+"""estimate: what annotating all inputs would take, from a sample of them (`glotmill plan --estimate`).
+
+The sampled shards are annotated into a scratch folder; time and bytes are scaled by the bytes of the inputs.
+"""
 
 import hashlib
 import resource
@@ -17,13 +20,13 @@ REQUESTS_MAX = 50
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a whole annotate pass would take, from the sampled shards."""
+    """What a whole annotate pass would take, scaled from the sampled shards."""
 
     sampled_shards: int
-    sampled_bytes: int
+    sampled_bytes: int  # of input
     core_hours: float
     documents: int
-    bytes_by_folder: dict[str, int]
+    bytes_by_folder: dict[str, int]  # of output
 
 
 def estimate(config: RunConfig, inputs: list[str], sample: int) -> Estimate:
@@ -56,12 +59,12 @@ def estimate(config: RunConfig, inputs: list[str], sample: int) -> Estimate:
 def total_bytes(inputs: list[str]) -> int:
     """Bytes of all inputs together; of many URLs a sample is asked, and the rest taken to be like it."""
     locations = [locate(path) for path in inputs]
-    remote = [one for one in locations if isinstance(one, ObjectPath)]
-    local = sum(one.stat().st_size for one in locations if isinstance(one, Path))
+    remote = [location for location in locations if isinstance(location, ObjectPath)]
+    local = sum(location.stat().st_size for location in locations if isinstance(location, Path))
     if not remote:
         return local
     asked = remote[:: -(-len(remote) // REQUESTS_MAX)]
-    return local + round(sum(one.stat().st_size for one in asked) * len(remote) / len(asked))
+    return local + round(sum(location.stat().st_size for location in asked) * len(remote) / len(asked))
 
 
 def _cpu_seconds() -> float:

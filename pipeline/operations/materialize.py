@@ -1,42 +1,40 @@
-"""materialize: a mixture as shuffled Parquet files, by scatter and gather.
+"""materialize: a mixture as shuffled Parquet files, written by scatter and gather (`operations/shuffle.py`).
 
-Copy c of r of a document stands at (c + u) / r of the whole, u in [0, 1) being a hash of its id and the seed. So the
-order is a full shuffle, the copies of a document lie 1 / r of the whole apart, and a row's place depends on nothing
-else: not on workers, tasks or shard groups. Scatter tasks read rows of clean parts and write a sorted run each; gather
-writes one file a shard from its rows in all runs. Where there are more shards or runs than a file or a task should
-have, regroup stands between, in ranges of shards. No task holds much more than `task_characters` of text or a shard.
+The folder gets `data/train-*.parquet`, a card that `datasets` reads, and at the end manifest.json, once all rows were
+counted again. While that is under way it has a file `unfinished`, so that only what is ours is ever deleted.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import xxhash
 
 from pipeline.config.fingerprint import fingerprint
 from pipeline.errors import AuditError, ConfigError
-from pipeline.execution.commit import committed, finished_json, sha256_of, write_json
+from pipeline.execution.commit import committed, finished, write_json, write_manifest
 from pipeline.execution.storage import Location, names, readable, remove_tree
 from pipeline.execution.tasks import Executor, run_all
-from pipeline.output.grouped_parquet import SortedFiles
+from pipeline.operations.shuffle import (
+    GatheredShard,
+    GatherTask,
+    RegroupTask,
+    ScatterTask,
+    Shuffle,
+    gather,
+    regroup,
+    scatter,
+)
 from pipeline.output.layout import filled
-from pipeline.output.mixtures import Entry, Mixture, read_entries
+from pipeline.output.mixtures import Mixture, RepeatedRows
 from pipeline.report.templates import render
 from pipeline.schema.columns import CLEAN_FIRST
+from pipeline.schema.manifests import MaterializedMixture, MixtureTotals
 
 FORMAT = 1
-ORDER = [("position", "ascending"), ("id", "ascending"), ("copy", "ascending")]
-MARK = "unfinished"  # lies in the folder until it is done, so that only what is ours is ever deleted
-ROW_GROUP_ROWS = 10_000
-DICTIONARY = ["dump", "language", "language_script", "file_path"]
+UNFINISHED = "unfinished"
 
 
 @dataclass(frozen=True)
@@ -57,227 +55,155 @@ def materialize(
     seed: int = 0,
     shards: int | None = None,
     sizes: Sizes | None = None,
-) -> dict[str, Any]:
-    """Write the mixture to `target`: `data/train-*.parquet`, a card that `datasets` reads, and manifest.json at the
-    end.
+) -> MaterializedMixture:
+    """Write the mixture to `target` in `shards` files, by default of about `shard_characters` each.
 
     Returns the manifest; a finished one of the same mixture, seed and shards is kept. Raises ConfigError where `target`
     holds something else or shards would be too large, AuditError when a row was lost or doubled.
     """
     sizes = sizes or Sizes()
-    total = mixture.manifest["total"]
-    shards = shards or max(1, -(-total["characters"] // sizes.shard_characters))
-    _check(total, shards, sizes)
-    entries = list(mixture.entries())
-    key = fingerprint([FORMAT, mixture.manifest["selection"], [[*one] for one in entries], seed, shards])
-    if (manifest := finished_json(target / "manifest.json", key)) is not None:
+    total = mixture.manifest.total
+    shards = shards or max(1, -(-total.characters // sizes.shard_characters))
+    _check_shards(total, shards, sizes)
+    wanted = list(mixture.rows())
+    key = _fingerprint(mixture, wanted, seed, shards)
+    if (manifest := finished(target / "manifest.json", MaterializedMixture, key)) is not None:
         return manifest
     _begin(target)
-    span = -(-shards // sizes.fanout)  # shards of a range
-    tasks = _tasks(entries, sizes.task_characters)
-    jobs = [
-        (mixture.folder, target / "runs" / f"{n:06d}.parquet", one, seed, shards, span) for n, one in enumerate(tasks)
+    shuffle = Shuffle(seed, shards, shards_of_range=-(-shards // sizes.fanout))
+    scattered = [
+        ScatterTask(mixture.folder, rows, target / "runs" / f"{number:06d}.parquet", shuffle)
+        for number, rows in enumerate(_cut_into_tasks(wanted, sizes.task_characters))
     ]
-    checksum = sum(run_all(executor, scatter, jobs)) % 2**64
-    runs = [[job[1] for job in jobs]] * -(-shards // span)
-    if span > 1 or len(jobs) > sizes.open_files:
-        runs = _regroup(executor, target, runs, shards, span, total["characters"], sizes)
-    empty = _schema(mixture.folder / entries[0].file).empty_table()
-    parts = [target / "data" / f"train-{n:05d}-of-{shards:05d}.parquet" for n in range(shards)]
-    written = run_all(executor, gather, [(runs[n // span], part, n, empty) for n, part in enumerate(parts)])
-    _audit(mixture, written, checksum)
+    checksum = sum(run_all(executor, scatter, scattered)) % 2**64
+    runs = [[task.target for task in scattered]] * shuffle.ranges
+    if shuffle.shards_of_range > 1 or len(scattered) > sizes.open_files:
+        runs = _regroup(executor, target, runs, shuffle, _runs_of_range(runs, total, sizes))
+    empty = _empty_run(mixture.folder / wanted[0].file)
+    gathered = run_all(
+        executor,
+        gather,
+        [
+            GatherTask(
+                runs=runs[shard // shuffle.shards_of_range],
+                target=target / "data" / f"train-{shard:05d}-of-{shards:05d}.parquet",
+                shard=shard,
+                empty=empty,
+            )
+            for shard in range(shards)
+        ],
+    )
+    _audit(mixture, gathered, checksum)
     remove_tree(target / "runs")
-    manifest = {
-        "fingerprint": key,
-        "mixture": mixture.manifest["name"],
-        "selection": mixture.manifest["selection"],
-        "settings": mixture.manifest["settings"],
-        "token_counts": mixture.manifest["token_counts"],
-        "seed": seed,
-        "totals": mixture.manifest["totals"],
-        "total": total,
-        "files": [one["file"] for one in written],
-    }
+    manifest = _manifest(mixture, key, seed, gathered)
     with committed(target / "README.md") as path:
-        path.write_text(render("mixture_card.md.j2", manifest, trim_blocks=True), encoding="utf-8")
-    write_json(target / "manifest.json", manifest)
-    (target / MARK).unlink()
+        card = render("mixture_card.md.j2", msgspec.to_builtins(manifest), trim_blocks=True)
+        path.write_text(card, encoding="utf-8")
+    write_manifest(target / "manifest.json", manifest)
+    (target / UNFINISHED).unlink()
     return manifest
+
+
+def _fingerprint(mixture: Mixture, wanted: Sequence[RepeatedRows], seed: int, shards: int) -> str:
+    """Of everything that the files depend on."""
+    rows = [[part.file, part.first_row, part.rows, part.repeats, part.characters] for part in wanted]
+    return fingerprint([FORMAT, mixture.manifest.selection, rows, seed, shards])
+
+
+def _manifest(mixture: Mixture, key: str, seed: int, gathered: Sequence[GatheredShard]) -> MaterializedMixture:
+    return MaterializedMixture(
+        fingerprint=key,
+        mixture=mixture.manifest.name,
+        selection=mixture.manifest.selection,
+        settings=mixture.manifest.settings,
+        token_counts=mixture.manifest.token_counts,
+        seed=seed,
+        totals=mixture.manifest.totals,
+        total=mixture.manifest.total,
+        files=[shard.file for shard in gathered],
+    )
 
 
 def _begin(target: Location) -> None:
     """Take an empty folder, or clear what a killed materialization left there."""
-    if (others := names(target)) and (MARK not in others or "manifest.json" in others):
+    if (others := names(target)) and (UNFINISHED not in others or "manifest.json" in others):
         raise ConfigError(f"{target}: holds something else ({others[0]}); name an empty folder")
-    write_json(target / MARK, {})
+    write_json(target / UNFINISHED, {})
     for folder in ("data", "runs"):
         remove_tree(target / folder)
 
 
-def _schema(path: Location) -> pa.Schema:
-    """Of a run, from a clean part."""
+def _empty_run(path: Location) -> pa.Table:
+    """A run without rows, with the columns of a clean file and those that scatter adds."""
     with pq.ParquetFile(readable(path)) as file:
         fields = [file.schema_arrow.field(name) for name in CLEAN_FIRST]
     added = [("copy", pa.int32()), ("position", pa.uint64()), ("range", pa.string())]
-    return pa.schema([*fields, *(pa.field(name, kind) for name, kind in added)])
+    return pa.schema([*fields, *(pa.field(name, kind) for name, kind in added)]).empty_table()
 
 
-def _check(total: dict[str, int], shards: int, sizes: Sizes) -> None:
-    least = -(-total["characters"] // sizes.largest_shard_characters)
-    if not total["repeated_documents"]:
-        raise ConfigError("the mixture has no document")
-    if not least <= shards <= total["repeated_documents"]:
-        most = total["repeated_documents"]
-        raise ConfigError(f"--shards {shards}: must be from {max(1, least)} (memory) to {most} (documents)")
+def _check_shards(total: MixtureTotals, shards: int, sizes: Sizes) -> None:
+    fewest = max(1, -(-total.characters // sizes.largest_shard_characters))
+    most = total.repeated_documents
+    if not most:
+        raise ConfigError("the mixture has no document, so there is nothing to write; look at its epochs and budget")
+    if not fewest <= shards <= most:
+        raise ConfigError(f"--shards {shards}: must be from {fewest} (memory) to {most} (documents)")
 
 
-def _tasks(entries: Sequence[Entry], capacity: int) -> list[list[Entry]]:
-    """Entries for each scatter task, in order; one with more text than a task may hold is cut by rows."""
-    pieces = (one for entry in entries for one in _cut(entry, capacity))
-    return filled(pieces, lambda one: one.characters * one.repeats, capacity)
+def _cut_into_tasks(wanted: Sequence[RepeatedRows], capacity: int) -> list[list[RepeatedRows]]:
+    """The rows of each scatter task, in order; those with more text than a task may hold are cut."""
+    parts = (part for rows in wanted for part in _cut(rows, capacity))
+    return filled(parts, lambda part: part.characters * part.repeats, capacity)
 
 
-def _cut(entry: Entry, capacity: int) -> Iterator[Entry]:
-    count = min(entry.rows, max(1, -(-entry.characters * entry.repeats // capacity)))
-    places = [entry.rows * number // count for number in range(count + 1)]
-    for first, end in zip(places, places[1:], strict=False):
-        share = entry.characters * (end - first) // entry.rows
-        yield Entry(entry.file, entry.first_row + first, end - first, entry.repeats, share)
+def _cut(rows: RepeatedRows, capacity: int) -> Iterator[RepeatedRows]:
+    count = min(rows.rows, max(1, -(-rows.characters * rows.repeats // capacity)))
+    cuts = [rows.rows * number // count for number in range(count + 1)]
+    for first, end in zip(cuts, cuts[1:], strict=False):
+        yield rows.part(rows.first_row + first, rows.first_row + end, rows.characters * (end - first) // rows.rows)
 
 
-def scatter(folder: Location, target: Location, entries: list[Entry], seed: int, shards: int, span: int) -> int:
-    """Write a run: rows and their copies, sorted by range and position. Returns a sum over positions, for the audit."""
-    tables = []
-    for path, here in groupby(entries, key=attrgetter("file")):
-        for rows, repeats in read_entries(folder / path, list(here), CLEAN_FIRST):
-            tables += [_copies(rows.filter(pa.array(repeats == one)), int(one), seed) for one in np.unique(repeats)]
-    table = pa.concat_tables(tables)
-    _write_run(table, target, shards, span)
-    return int(table["position"].to_numpy().sum())  # wraps modulo 2**64
-
-
-def _copies(table: pa.Table, repeats: int, seed: int) -> pa.Table:
-    """Each row `repeats` times, with `copy` and `position` (uint64, of 2**64)."""
-    hashes = np.array([xxhash.xxh64_intdigest(one.encode(), seed) for one in table["id"].to_pylist()], dtype=np.uint64)
-    # (c * 2**64 + hash) / repeats, without leaving 64 bits
-    starts = np.array([(copy << 64) // repeats for copy in range(repeats)], dtype=np.uint64)
-    positions = (starts[None, :] + (hashes // np.uint64(repeats))[:, None]).reshape(-1)  # (rows * repeats,)
-    copies = np.tile(np.arange(repeats, dtype=np.int32), table.num_rows)
-    table = table.take(pa.array(np.repeat(np.arange(table.num_rows), repeats)))
-    return table.append_column("copy", pa.array(copies)).append_column("position", pa.array(positions))
-
-
-def shard_of(positions: npt.NDArray[np.uint64], shards: int) -> npt.NDArray[np.uint64]:
-    """floor(position / 2**64 * shards), by the upper 32 bits.
-
-    >>> shard_of(np.array([0, 2**63 - 1, 2**63, 2**64 - 1], np.uint64), 4).tolist()
-    [0, 1, 2, 3]
-    """
-    return ((positions >> np.uint64(32)) * np.uint64(shards)) >> np.uint64(32)
-
-
-def _write_run(table: pa.Table, target: Location, shards: int, span: int) -> None:
-    """Rows sorted, with row groups of their own for each range of `span` shards."""
-    order = pc.sort_indices(table.select([name for name, _ in ORDER]), ORDER)
-    ranges = shard_of(table["position"].to_numpy()[order], shards) // np.uint64(span)
-    starts = np.flatnonzero(np.append(True, ranges[1:] != ranges[:-1]))
-    ends = np.append(starts[1:], table.num_rows)
-    table = table.append_column("range", pa.nulls(table.num_rows, pa.string()))
-    with (
-        committed(target) as path,
-        pq.ParquetWriter(path, table.schema, compression="lz4", use_dictionary=[*DICTIONARY, "range"]) as writer,
-    ):
-        for start, end in zip(starts, ends, strict=True):
-            name = pa.repeat(_name(ranges[start]), end - start)
-            rows = table.take(order[start:end]).set_column(table.num_columns - 1, "range", name)
-            writer.write_table(rows, row_group_size=end - start)
-
-
-def _name(number: int) -> str:
-    return f"{number:06d}"
+def _runs_of_range(runs: Sequence[Sequence[Location]], total: MixtureTotals, sizes: Sizes) -> int:
+    """How many of the runs a regroup task reads: few enough to be open at a time, with no more text than a task may
+    hold."""
+    count = len(runs[0])
+    tasks = max(-(-count // sizes.open_files), -(-total.characters // len(runs) // sizes.task_characters))
+    return -(-count // tasks)
 
 
 def _regroup(
-    executor: Executor,
-    target: Location,
-    runs: list[list[Location]],
-    shards: int,
-    span: int,
-    characters: int,
-    sizes: Sizes,
+    executor: Executor, target: Location, runs: list[list[Location]], shuffle: Shuffle, runs_of_task: int
 ) -> list[list[Location]]:
     """For each range a few runs with row groups by shard, of many runs with row groups by range."""
-    ranges = len(runs)
-    count = max(-(-len(runs[0]) // sizes.open_files), -(-characters // ranges // sizes.task_characters))
-    size = -(-len(runs[0]) // count)
-    jobs = []
+    tasks = [
+        RegroupTask(
+            runs=of_range[start : start + runs_of_task],
+            target=target / "runs" / f"range-{number:06d}" / f"{start:06d}.parquet",
+            range_number=number,
+            shuffle=shuffle,
+        )
+        for number, of_range in enumerate(runs)
+        for start in range(0, len(of_range), runs_of_task)
+    ]
     regrouped: list[list[Location]] = [[] for _ in runs]
-    for number, one in enumerate(runs):
-        for start in range(0, len(one), size):
-            path = target / "runs" / f"range-{number:06d}" / f"{start:06d}.parquet"
-            jobs.append((one[start : start + size], path, number, shards))
-            regrouped[number].append(path)
-    there = run_all(executor, regroup, jobs)
-    empty = {job[1] for job, rows in zip(jobs, there, strict=True) if not rows}
+    for task, rows in zip(tasks, run_all(executor, regroup, tasks), strict=True):
+        if rows:
+            regrouped[task.range_number].append(task.target)
     for path in runs[0]:
         path.unlink()
-    return [[path for path in one if path not in empty] for one in regrouped]
+    return regrouped
 
 
-def regroup(runs: list[Location], target: Location, number: int, shards: int) -> int:
-    """The rows of one range of many runs as one run, by shard. Returns the rows; without any there is no file."""
-    table = _range(runs, number)
-    if table is None:
-        return 0
-    _write_run(table.drop_columns(["range"]), target, shards, 1)
-    return int(table.num_rows)
-
-
-def _range(runs: list[Location], number: int) -> pa.Table | None:
-    name = _name(number)
-    with SortedFiles(runs, "range") as files:
-        if name not in files.values():
-            return None
-        return files.read(name, files.files[0].schema_arrow.names)
-
-
-def gather(runs: list[Location], target: Location, shard: int, empty: pa.Table) -> dict[str, Any]:
-    """Write one shard; returns its entry of the manifest, rows by label and the sum over positions.
-
-    With few documents and many shards one can be without rows: it is written, too, so that `-of-` in its name holds.
-    """
-    table = _range(runs, shard) or empty
-    order = pc.sort_indices(table.select([name for name, _ in ORDER]), ORDER)
-    checksum = int(table["position"].to_numpy().sum())  # wraps modulo 2**64
-    table = table.drop_columns(["position", "range"])
-    with committed(target) as path:
-        with pq.ParquetWriter(
-            path,
-            table.schema,
-            compression="zstd",
-            compression_level=3,
-            write_page_index=True,
-            use_dictionary=DICTIONARY,
-        ) as writer:
-            for start in range(0, table.num_rows, ROW_GROUP_ROWS):  # a second copy of a row group, not of the shard
-                rows = table.take(order[start : start + ROW_GROUP_ROWS]).combine_chunks()
-                writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
-        size, digest = path.stat().st_size, sha256_of(path)
-    labels = pc.value_counts(pc.binary_join_element_wise(table["language"], table["language_script"], "_"))
-    return {
-        "file": {"path": f"data/{target.name}", "rows": table.num_rows, "bytes": size, "sha256": digest},
-        "rows": {one["values"]: one["counts"] for one in labels.to_pylist()},
-        "checksum": checksum,
-    }
-
-
-def _audit(mixture: Mixture, written: list[dict[str, Any]], checksum: int) -> None:
+def _audit(mixture: Mixture, gathered: Sequence[GatheredShard], checksum: int) -> None:
+    """Raises AuditError unless the shards have as many rows of each language as the mixture, at the positions that
+    scatter gave."""
     rows: Counter[str] = Counter()
-    for one in written:
-        rows.update(one["rows"])
-    wanted = {label: one["repeated_documents"] for label, one in mixture.manifest["totals"].items()}
-    for label in sorted(wanted):
-        if rows[label] != wanted[label]:
-            raise AuditError(f"{label}: {rows[label]} documents were written, the mixture has {wanted[label]}")
-    if sum(one["checksum"] for one in written) % 2**64 != checksum:
+    for shard in gathered:
+        rows.update(shard.rows_by_label)
+    for label, totals in sorted(mixture.manifest.totals.items()):
+        if rows[label] != totals.repeated_documents:
+            raise AuditError(
+                f"{label}: {rows[label]} documents were written, the mixture has {totals.repeated_documents}"
+            )
+    if sum(shard.checksum for shard in gathered) % 2**64 != checksum:
         raise AuditError("documents were exchanged between scatter and gather")

@@ -1,47 +1,44 @@
-"""mix: another data mixture of a selection, and on request its files, shuffled."""
+"""mix: another mixture of a finished selection, and where asked for its texts as shuffled files."""
 
-from typing import Any
+from dataclasses import dataclass
 
-from pipeline.errors import ConfigError
+from pipeline.config.run_settings import RunConfig
 from pipeline.execution.executors import make_executor
 from pipeline.execution.lock import sole_run
-from pipeline.execution.storage import check_reachable, locate_output
+from pipeline.execution.storage import Location, check_reachable, locate_output
 from pipeline.operations.materialize import materialize
-from pipeline.output.mixtures import load_mixture, mixture_path
+from pipeline.output.mixtures import Mixture
 from pipeline.output.output import Output
 from pipeline.passes.rebalance.rebalance import make_mixture
-from pipeline.passes.rebalance.settings import MixtureSettings
+from pipeline.schema.manifests import MaterializedMixture, MixtureManifest, MixtureSettings
 
 
-def make_and_write_mixture(
-    output: Output,
-    selection: str,
-    given: dict[str, Any],
-    execution: dict[str, Any],
-    target: str | None = None,
-    shards: int | None = None,
-    seed: int = 0,
-) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Make a mixture of a selection, and where `target` is given its shuffled files; what is None is as the run has it.
+@dataclass(frozen=True)
+class ShuffledFiles:
+    """Where the texts of a mixture are written, in how many files (None: by their size), and the seed of the order."""
 
-    Returns both manifests. Raises ConfigError for settings that cannot be.
+    folder: str
+    shards: int | None = None
+    seed: int = 0
+
+
+def mix(
+    config: RunConfig, output: Output, selection: Location, settings: MixtureSettings, files: ShuffledFiles | None
+) -> tuple[MixtureManifest, MaterializedMixture | None]:
+    """Write a mixture of the selection in the folder `selection` of `output`, and its shuffled files if any are wanted.
+
+    Of the config only what says where tasks run is read. Returns both manifests. Raises ConfigError for settings that
+    cannot be and for a folder that cannot be written, BusyError when another run has the output.
     """
-    stored = output.config(**execution)
-    defaults = {"weights": stored.rebalance.weights, "max_repeats": stored.rebalance.max_repeats}
-    settings = MixtureSettings(**(defaults | {key: value for key, value in given.items() if value is not None}))
-    folder = output.selection(selection)
-    written = None
-    if target:
-        check_reachable(locate_output(target))
-    elif shards:
-        raise ConfigError("--shards: is of --materialize FOLDER only")
+    target = locate_output(files.folder) if files else None
+    if target is not None:
+        check_reachable(target)
     with sole_run(output.root):
-        executor = make_executor(stored.executor, stored.workers, stored.execution.task_memory_bytes)
+        executor = make_executor(config.executor, config.workers, config.execution.task_memory_bytes)
         try:
-            mixture = make_mixture(settings, folder, executor)
-            if target:
-                made = load_mixture(mixture_path(folder, settings.name))
-                written = materialize(made, locate_output(target), executor, seed, shards)
+            mixture = make_mixture(settings, selection, executor)
+            if files is None or target is None:
+                return mixture, None
+            return mixture, materialize(Mixture(selection, mixture), target, executor, files.seed, files.shards)
         finally:
             executor.close()
-    return mixture, written

@@ -1,6 +1,7 @@
-"""Look at thresholds without a run: quantiles of stored metrics and what rules would remove. Reads no text.
+"""tune: look at thresholds without a run, as quantiles of stored metrics and what rules would remove. Reads no text.
 
-Everything here works on the metric columns of `annotated/`, before deduplication, as the first step of select does.
+Everything is of the metric columns of `annotated/`, so of all measured documents before deduplication, as the first
+step of select sees them. `notebooks/tune_thresholds.py` shows how to use it.
 """
 
 from collections import Counter
@@ -10,10 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.config.language_files import LanguageConfig, Rule, load_language_config
-from pipeline.config.run_settings import RunConfig
 from pipeline.errors import InputError
 from pipeline.output import measurements
 from pipeline.output.output import Output
@@ -38,7 +39,7 @@ class Quantiles:
 
 
 @dataclass(frozen=True)
-class TakeDownReport:
+class ThresholdRemoval:
     """What one bound on one metric removes, of all documents of the language."""
 
     threshold: float
@@ -63,7 +64,10 @@ class RemovalRange:
 
 @dataclass(frozen=True)
 class WhatIf:
-    """Documents that fail with the rules of the language files, and with overrides laid over them."""
+    """Documents that fail with the rules of the language files, and with overrides laid over them.
+
+    `fired_before` and `fired_after` count the documents for which each rule fires, most first.
+    """
 
     documents: int
     failed_before: int
@@ -74,60 +78,60 @@ class WhatIf:
     fired_after: dict[str, int]
 
 
-def measured(layout: Output, label: str) -> pa.Table:
+def measured(output: Output, label: str) -> pa.Table:
     """Numeric metric columns of every document of a language, and its perplexity percentile.
 
     Raises InputError where the run has no document of that language.
     """
-    shards = [manifest.shard for manifest in layout.manifests() if label in manifest.rows_by_label]
+    shards = [manifest.shard for manifest in output.manifests() if label in manifest.rows_by_label]
     if not shards:
-        raise InputError(f"{layout.root}: no document with the label {label}")
-    models, marked = _run_config(layout).models, has_boilerplate(layout)
-    tables = [measurements.measured(layout, shard, models, boilerplate=marked) for shard in shards]
-    return pa.concat_tables([one.filter(pa.compute.equal(one["label"], label)) for one in tables]).select(MEASURED)
+        raise InputError(f"{output.root}: the run has no document of the language {label}")
+    models, marked = output.config().models, has_boilerplate(output)
+    tables = [measurements.measured(output, shard, models, boilerplate=marked) for shard in shards]
+    of_label = [table.filter(pa.compute.equal(table["label"], label)) for table in tables]
+    return pa.concat_tables(of_label).select(MEASURED)
 
 
-def metric_quantiles(layout: Output, label: str) -> list[Quantiles]:
+def metric_quantiles(output: Output, label: str) -> list[Quantiles]:
     """Quantiles of each metric that is defined for any document of the language, in column order."""
-    table = measured(layout, label)
-    found = []
+    table = measured(output, label)
+    quantiles = []
     for name in table.column_names:
-        values = values_of(table, name)
-        values = values[~np.isnan(values)]
+        values = _defined_values(table, name)
         if len(values):
             at = np.quantile(values, QUANTILES).round(4)
-            found.append(Quantiles(name, len(values), tuple(float(value) for value in at)))
-    return found
+            quantiles.append(Quantiles(name, len(values), tuple(float(value) for value in at)))
+    return quantiles
 
 
 def removal_by_threshold(
-    layout: Output, label: str, metric: str, side: Side, thresholds: Sequence[float]
-) -> list[TakeDownReport]:
+    output: Output, label: str, metric: str, side: Side, thresholds: Sequence[float]
+) -> list[ThresholdRemoval]:
     """What a rule with this one bound removes, for each threshold; other rules play no part.
 
     Raises InputError for a metric that is not measured.
     """
-    table = measured(layout, label)
+    table = measured(output, label)
     if metric not in table.column_names:
         raise InputError(f"{metric}: no such metric; choose from {', '.join(table.column_names)}")
-    found = []
+    removals = []
     for threshold in thresholds:
         rule = Rule(min=threshold) if side == "min" else Rule(max=threshold)
         _, failed = rules_fired(table, LanguageConfig(name=label, label=label, rules={metric: rule}))
-        found.append(TakeDownReport(float(threshold), int(failed.sum()), table.num_rows))
-    return found
+        removals.append(ThresholdRemoval(float(threshold), int(failed.sum()), table.num_rows))
+    return removals
 
 
 def removal_from_histogram(
-    layout: Output, label: str, metric: str, side: Side, thresholds: Sequence[float]
+    output: Output, label: str, metric: str, side: Side, thresholds: Sequence[float]
 ) -> list[RemovalRange]:
-    """What a rule with this one bound removes, from the histograms that the run wrote: no column is read.
+    """What a rule with this one bound removes, from the histograms that the run wrote, without reading a column.
 
     `removal_by_threshold` is exact where this gives a range. Raises InputError for an unknown metric or label.
     """
-    counts = (read_statistics(layout) | measured_boilerplate(layout)).get((label, metric))
+    counts = (read_statistics(output) | measured_boilerplate(output)).get((label, metric))
     if counts is None:
-        raise InputError(f"{layout.root}: no histogram of {metric} for {label}")
+        raise InputError(f"{output.root}: no histogram of {metric} for {label}")
     documents = int(counts.sum())
     return [
         RemovalRange(float(threshold), *removed_range(metric, counts, side, threshold), documents)
@@ -135,14 +139,15 @@ def removal_from_histogram(
     ]
 
 
-def what_if(layout: Output, label: str, overrides: Mapping[str, Any]) -> WhatIf:
-    """How many documents fail if `overrides`, such as `{"rules": {"word_count": {"min": 100}}}`, are laid on.
+def what_if(output: Output, label: str, overrides: Mapping[str, Any]) -> WhatIf:
+    """How many documents fail if `overrides` are laid over the rules.
 
+    An override is such as `{"rules": {"word_count": {"min": 100}}}`.
     The rules before are those of the run's language files, not those of a selection made with --set.
     """
-    table = measured(layout, label)
-    names_before, before = rules_fired(table, _rules(layout, label, {}, table))
-    names_after, after = rules_fired(table, _rules(layout, label, overrides, table))
+    table = measured(output, label)
+    names_before, before = rules_fired(table, _rules(output, label, {}, table))
+    names_after, after = rules_fired(table, _rules(output, label, overrides, table))
     return WhatIf(
         documents=table.num_rows,
         failed_before=int(before.sum()),
@@ -154,25 +159,28 @@ def what_if(layout: Output, label: str, overrides: Mapping[str, Any]) -> WhatIf:
     )
 
 
-def _rules(layout: Output, label: str, overrides: Mapping[str, Any], table: pa.Table) -> LanguageConfig:
-    """A language's rules, percentiles taken from the documents of the table, as `compute_statistics.resolve_rules`
-    does."""
-    config = _run_config(layout)
+def _rules(output: Output, label: str, overrides: Mapping[str, Any], table: pa.Table) -> LanguageConfig:
+    """The rules of a language, with percentile bounds as numbers, which come from the documents of the table.
+
+    `resolve_rules` of the pass statistics does the same from histograms.
+    """
+    config = output.config()
     folder = Path(config.language_configs) if config.language_configs else None
     language = load_language_config(label, folder, overrides)
-    notes = []
+    bounds = []
     for metric, side, percentile in percentile_bounds(language):
-        values = np.sort(values_of(table, metric))
-        values = values[~np.isnan(values)]
-        enough = len(values) >= config.select.percentile_documents
-        value = float(values[rank_of(percentile, len(values)) - 1]) if enough else None
-        notes.append(Bound(label, metric, side, percentile, len(values), value))
-    return bounded(language, notes)
+        values = np.sort(_defined_values(table, metric))
+        has_enough = len(values) >= config.select.percentile_documents
+        value = float(values[rank_of(percentile, len(values)) - 1]) if has_enough else None
+        bounds.append(Bound(label, metric, side, percentile, len(values), value))
+    return bounded(language, bounds)
+
+
+def _defined_values(table: pa.Table, metric: str) -> npt.NDArray[np.float64]:
+    """The values of a metric, without the documents for which it is undefined."""
+    values = values_of(table, metric)
+    return values[~np.isnan(values)]
 
 
 def _count(fired: list[list[str]]) -> dict[str, int]:
     return dict(Counter(name for names in fired for name in names).most_common())
-
-
-def _run_config(layout: Output) -> RunConfig:
-    return layout.config()

@@ -266,3 +266,130 @@ class TakeDown(Manifest, frozen=True):
 
     keep_another: bool  # clusters may keep another document in place of one that was taken out
     requests: list[TakeDownRequest]
+
+
+# ---------------------------------------------------------------------------------------------------- mixtures
+
+
+class MixtureSettings(Manifest, frozen=True):
+    """What a mixture is made from.
+
+    An epoch is a pass over a language as its weights have it. Without `temperature` and `token_budget` every language
+    has one. `token_budget` alone is shared by UniMax, with `temperature` in proportion to tokens ** (1 / temperature);
+    temperature alone shares as many tokens as the weights give. A language that shares tokens gets at most
+    `max_epochs`.
+    """
+
+    name: str
+    weights: str = "default"  # default, fineweb2, txt360 or none
+    max_repeats: int = 10  # copies of the best cluster size
+    temperature: float | None = None
+    token_budget: float | None = None
+    max_epochs: float | None = None
+    languages: dict[str, float] = {}  # epochs of some languages, which count against the budget first; 0 leaves one out
+    tokenizer: str | None = None  # path of a tokenizer.json that tokens are counted with
+    updates: list[str] = []  # outputs made over this one, oldest first: cluster sizes are those of the last
+
+
+class CountedTokens(Manifest, frozen=True, tag_field="method", tag="tokenizer"):
+    """Tokens were counted with a file of the `tokenizers` library."""
+
+    file: str
+    sha256: str
+    special_tokens: bool
+
+
+class EstimatedTokens(Manifest, frozen=True, tag_field="method", tag="estimate"):
+    """Tokens were estimated from characters."""
+
+    formula: str
+    characters_per_token: dict[str, float]  # by label
+
+
+class SizeWeight(Manifest, frozen=True):
+    """How often documents are repeated whose clusters have this size or more, up to the next weight's."""
+
+    from_cluster_size: int
+    repeats: int
+
+
+class MixtureTotals(Manifest, frozen=True):
+    """What the training split of a selection has (`clean_`), and what a pass over a mixture of it reads."""
+
+    clean_documents: int
+    clean_tokens: int
+    documents: int  # that are read at least once
+    repeated_documents: int  # with their copies, as characters and tokens
+    characters: int
+    tokens: int
+
+
+class LanguageTotals(MixtureTotals, frozen=True):
+    """The totals of a language, its epochs, and how often its most repeated document is read."""
+
+    epochs: float
+    most_copies: int
+
+
+class MixtureEntry(Manifest, frozen=True, omit_defaults=True):
+    """Consecutive rows of a file of clean/ that are read equally often; characters and tokens are of one copy."""
+
+    file: str  # relative to the selection
+    first_row: int
+    rows: int
+    repeats: int
+    characters: int  # without those of the changed rows, as tokens
+    tokens: int
+    changed_rows: int = 0  # of these rows, those that the file of changed rows lists with repeats of their own
+
+
+class ChangedRows(Manifest, frozen=True):
+    """The Parquet file, beside the mixture, of rows that do not follow the entry in which they stand."""
+
+    file: str
+    rows: int
+    sha256: str
+
+
+class MixtureManifest(Manifest, frozen=True, omit_defaults=True):
+    """`mixtures/<name>.json`: which rows of clean/ a training run reads, and how often.
+
+    `updates` and `changed` are absent where cluster sizes are those of the selection itself.
+    """
+
+    format: int  # OUTPUT_FORMAT; a mixture can be read without its output's run.json
+    name: str
+    settings: MixtureSettings
+    weights: str
+    selection: str  # fingerprint
+    row_group_rows: int  # of the files of clean/
+    token_counts: CountedTokens | EstimatedTokens
+    weights_by_label: dict[str, list[SizeWeight]]
+    totals: dict[str, LanguageTotals]
+    total: MixtureTotals
+    entries: list[MixtureEntry]  # by label, file and row; no row is in two
+    updates: list[str] = []  # fingerprints of the clusters of later outputs
+    changed: ChangedRows | None = None
+
+
+class MaterializedFile(Manifest, frozen=True):
+    """One shuffled file of a materialized mixture."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class MaterializedMixture(Manifest, frozen=True):
+    """`manifest.json` of a materialized mixture. It exists when all files do and their rows were counted again."""
+
+    fingerprint: str
+    mixture: str  # name
+    selection: str  # fingerprint
+    settings: MixtureSettings
+    token_counts: CountedTokens | EstimatedTokens
+    seed: int
+    totals: dict[str, LanguageTotals]
+    total: MixtureTotals
+    files: list[MaterializedFile]

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from scipy.optimize import isotonic_regression
 
 from pipeline.dedup.weights import (
+    Weight,
+    Weights,
     default_weights,
     fineweb2_weights,
     repeats_of,
@@ -20,6 +22,12 @@ from pipeline.dedup.weights import (
     unimodal_fit,
 )
 from pipeline.errors import ConfigError
+
+
+def pairs(weights: Weights) -> list[tuple[int, int]]:
+    """(cluster size, repeats) of each weight."""
+    return [(weight.from_cluster_size, weight.repeats) for weight in weights]
+
 
 REHYDRATION = Path(__file__).parents[2].parent / "shared" / "data" / "fineweb2" / "rehydration"
 
@@ -39,7 +47,7 @@ def test_published_rates_give_the_published_weights_of_every_language():
                 rates["global_removal_rate"],
                 int(max_repeats),
             )
-            assert dict(computed) == {int(size): count for size, count in weights.items()}, path.stem
+            assert dict(pairs(computed)) == {int(size): count for size, count in weights.items()}, path.stem
             compared += 1
     assert compared >= 100
 
@@ -63,7 +71,7 @@ def test_published_rates_give_the_published_weights_of_every_language():
     ],
 )
 def test_the_published_procedure_with_its_quirks(arguments, expected):
-    assert fineweb2_weights(*arguments) == expected
+    assert pairs(fineweb2_weights(*arguments)) == expected
 
 
 def test_txt360_repeats_by_its_table():
@@ -72,7 +80,7 @@ def test_txt360_repeats_by_its_table():
 
 
 def test_a_size_below_the_first_start_counts_once():
-    assert repeats_of(3, [(4, 7)]) == 1
+    assert repeats_of(3, [Weight(4, 7)]) == 1
     assert repeats_of(3, []) == 1
 
 
@@ -86,19 +94,19 @@ def hump(clusters):
 def test_much_evidence_gives_the_whole_hump():
     # global rate (10 * .7 + .4 + .3 + .4 + .7) / 14 = .62857; gain of .4 is .22857 / .32857 = .696 of the best
     expected = [(1, 1), (2, 7), (3, 10), (4, 7), (5, 1)]
-    assert default_weights(*hump(10**6), max_repeats=10) == expected
+    assert pairs(default_weights(*hump(10**6), max_repeats=10)) == expected
 
 
 def test_little_evidence_stays_near_one():
     # 20 clusters: two standard errors are 2 * sqrt(.62857 * .37143 / 20) = .2161; of the gains .2286 and .3286 (the
     # best) remain .0125 and .1125: 1 + 9 * .0125 / .3286 = 1.34 and 4.08
-    assert default_weights(*hump(20), max_repeats=10) == [(1, 1), (3, 4), (4, 1)]
-    assert default_weights(*hump(1), max_repeats=10) == [(1, 1)]
+    assert pairs(default_weights(*hump(20), max_repeats=10)) == [(1, 1), (3, 4), (4, 1)]
+    assert pairs(default_weights(*hump(1), max_repeats=10)) == [(1, 1)]
 
 
 def test_clusters_count_once_whatever_their_size():
     # by cluster g = (100 * .5 + 100 * .1) / 200 = .3; by document it would be .136, and size 10 not far below it
-    assert default_weights([1, 10], [10**5, 10**6], [5 * 10**4, 10**5], 3) == [(1, 1), (10, 3)]
+    assert pairs(default_weights([1, 10], [10**5, 10**6], [5 * 10**4, 10**5], 3)) == [(1, 1), (10, 3)]
 
 
 def test_sizes_that_one_in_a_thousand_documents_reach_are_one_tail():
@@ -107,7 +115,7 @@ def test_sizes_that_one_in_a_thousand_documents_reach_are_one_tail():
     clusters = np.array([8_000_000, 2_200_000, 10_000 / 110, 10])
     rates = np.array([0.8, 0.2, 1.0, 0.0])
     weights = default_weights(sizes, sizes * clusters, sizes * clusters * rates, 5)
-    assert weights == [(1, 1), (2, 5), (110, 1)]
+    assert pairs(weights) == [(1, 1), (2, 5), (110, 1)]
     assert repeats_of(250, weights) == repeats_of(10**6, weights) == 1
 
 
@@ -162,7 +170,7 @@ def test_a_rare_size_with_a_lucky_rate_does_not_lower_the_others():
         np.array([6.3e6, 8e5, 3.6e5, 0]),
     )
     before = default_weights(sizes[:3], documents[:3], removed[:3], 10)
-    assert before == [(1, 1), (2, 10)]
+    assert pairs(before) == [(1, 1), (2, 10)]
     lucky = default_weights(sizes, documents, removed, 10)
     assert [repeats_of(size, lucky) for size in (1, 2, 3)] == [1, 10, 10]
 
@@ -176,10 +184,10 @@ def test_giant_clusters_that_are_removed_count_once():
 
 
 def test_nothing_to_tell_sizes_apart_gives_one():
-    assert default_weights([], [], [], 5) == [(1, 1)]
-    assert default_weights([1], [100], [50], 5) == [(1, 1)]
-    assert default_weights([1, 2, 3], [100, 100, 99], [50, 50, 49.5], 5) == [(1, 1)]
-    assert default_weights(*hump(1000), max_repeats=1) == [(1, 1)]
+    assert pairs(default_weights([], [], [], 5)) == [(1, 1)]
+    assert pairs(default_weights([1], [100], [50], 5)) == [(1, 1)]
+    assert pairs(default_weights([1, 2, 3], [100, 100, 99], [50, 50, 49.5], 5)) == [(1, 1)]
+    assert pairs(default_weights(*hump(1000), max_repeats=1)) == [(1, 1)]
 
 
 counts = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 5000), st.floats(0, 1)), min_size=1, max_size=25)
@@ -191,14 +199,14 @@ def test_repeats_rise_and_then_fall_within_the_cap(rows, max_repeats):
     documents = sizes * np.array([clusters for _, clusters, _ in rows])
     removed = documents * np.array([rate for _, _, rate in rows])
     weights = default_weights(sizes, documents, removed, max_repeats)
-    repeats = [count for _, count in weights]
-    assert weights[0][0] == 1
-    assert all(start < following for (start, _), (following, _) in pairwise(weights))
+    starts, repeats = zip(*pairs(weights), strict=True)
+    assert starts[0] == 1
+    assert all(start < following for start, following in pairwise(starts))
     assert min(repeats) >= 1
     assert max(repeats) <= max_repeats
     peak = repeats.index(max(repeats))
-    assert repeats[: peak + 1] == sorted(repeats[: peak + 1])
-    assert repeats[peak:] == sorted(repeats[peak:], reverse=True)
+    assert list(repeats[: peak + 1]) == sorted(repeats[: peak + 1])
+    assert list(repeats[peak:]) == sorted(repeats[peak:], reverse=True)
 
 
 @given(counts, st.integers(2, 12))

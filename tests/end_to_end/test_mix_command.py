@@ -1,17 +1,21 @@
 """`glotmill mix` as a user gives it."""
 
+import json
 import shlex
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.cli.main import main
-from pipeline.execution.commit import read_json
+from pipeline.execution.commit import read_manifest
+from pipeline.output.mixtures import mixture_path
 from pipeline.output.output import Output
+from pipeline.schema.manifests import MaterializedMixture, MixtureManifest, MixtureSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,6 +28,10 @@ def output(demo: Output, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(demo.selection("main"), folder / "selections" / "main")
     shutil.copy(demo.run, folder / "run.json")
     return folder
+
+
+def mixture_of(output: Path, name: str) -> MixtureManifest:
+    return read_manifest(mixture_path(output / "selections" / "main", name), MixtureManifest)
 
 
 @pytest.fixture
@@ -48,21 +56,23 @@ def test_a_budget_an_override_and_files(
     files = tmp_path / "files"
     assert mix(*options, "--language", "fra_Latn=0.5", "--materialize", str(files), "--shards", "2") == 0
     shown = capsys.readouterr().out
-    made = read_json(output / "selections" / "main" / "mixtures" / "even.json")
-    assert made["settings"] == {
-        "name": "even",
-        "weights": "txt360",
-        "max_repeats": 10,
-        "temperature": None,
-        "token_budget": 400_000.0,
-        "max_epochs": 3.0,
-        "languages": {"fra_Latn": 0.5},
-        "tokenizer": None,
-    }
-    assert made["total"]["tokens"] == pytest.approx(400_000, rel=0.02)
-    assert made["totals"]["fra_Latn"]["epochs"] == 0.5
-    rows = sum(pq.read_metadata(files / one["path"]).num_rows for one in read_json(files / "manifest.json")["files"])
-    assert rows == made["total"]["repeated_documents"]
+    mixture = mixture_of(output, "even")
+    assert mixture.settings == MixtureSettings(
+        name="even",
+        weights="txt360",
+        max_repeats=10,
+        temperature=None,
+        token_budget=400_000.0,
+        max_epochs=3.0,
+        languages={"fra_Latn": 0.5},
+        tokenizer=None,
+        updates=[],
+    )
+    assert mixture.total.tokens == pytest.approx(400_000, rel=0.02)
+    assert mixture.totals["fra_Latn"].epochs == 0.5
+    written = read_manifest(files / "manifest.json", MaterializedMixture)
+    rows = sum(pq.read_metadata(files / file.path).num_rows for file in written.files)
+    assert rows == mixture.total.repeated_documents
     assert f"{rows} " in shown
     assert "fra_Latn" in shown
     assert f"{files}: 2 files" in shown
@@ -71,9 +81,9 @@ def test_a_budget_an_override_and_files(
 
 def test_what_is_not_said_is_as_the_run_had_it(mix: Callable[..., int], output: Path) -> None:
     assert mix("--name", "again") == 0
-    mixtures = output / "selections" / "main" / "mixtures"
-    again, default = read_json(mixtures / "again.json"), read_json(mixtures / "default.json")
-    assert again | {"name": "default", "settings": default["settings"]} == default
+    again, default = mixture_of(output, "again"), mixture_of(output, "default")
+    assert msgspec.structs.replace(again, name="default", settings=default.settings) == default
+    assert msgspec.structs.replace(again.settings, name="default") == default.settings
 
 
 def test_mistakes_are_one_line_and_exit_code_2(
@@ -81,7 +91,10 @@ def test_mistakes_are_one_line_and_exit_code_2(
 ) -> None:
     for options, message in (
         (["--language", "fra_Latn"], "glotmill: --language fra_Latn: must be LABEL=EPOCHS, such as tur_Latn=2.0\n"),
-        (["--shards", "3"], "glotmill: --shards: is of --materialize FOLDER only\n"),
+        (
+            ["--shards", "3"],
+            "glotmill: --shards is the number of files of --materialize: give --materialize FOLDER, too\n",
+        ),
         (["--materialize", "http://there.example/x"], "http://there.example/x: cannot be written"),
     ):
         assert mix(*options) == 2
@@ -95,20 +108,24 @@ def test_the_example_of_the_documentation_has_its_figures(mix: Callable[..., int
     page = (ROOT / "docs" / "mixtures.md").read_text(encoding="utf-8")
     line = next(line for line in page.splitlines() if line.startswith("$ glotmill mix demo-output"))
     assert mix(*shlex.split(line)[4:]) == 0
-    made = read_json(output / "selections" / "main" / "mixtures" / "even.json")
+    mixture = mixture_of(output, "even")
     columns = ("clean_documents", "clean_tokens", "documents", "repeated_documents", "tokens")
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in page.splitlines() if row.startswith("| ")]
-    shown = {row[0]: row[1:] for row in rows if row[0] in made["totals"] or row[0] == "all 32"}
+    shown = {row[0]: row[1:] for row in rows if row[0] in mixture.totals or row[0] == "all 32"}
     assert len(shown) == 7
     for label, cells in shown.items():
-        total = made["total"] if label == "all 32" else made["totals"][label]
-        assert cells[:5] == [f"{total[name]:,}" for name in columns], label
+        total = mixture.total if label == "all 32" else mixture.totals[label]
+        assert cells[:5] == [f"{getattr(total, name):,}" for name in columns], label
         if label != "all 32":
-            assert cells[5:] == [f"{total['epochs']:g}", f"up to {total['most_copies']}"]
-    french = [one for one in made["entries"] if one["file"] == "clean/fra_Latn/part-00000.parquet"]
+            language = mixture.totals[label]
+            assert cells[5:] == [f"{language.epochs:g}", f"up to {language.most_copies}"]
+    french = [entry for entry in mixture.entries if entry.file == "clean/fra_Latn/part-00000.parquet"]
     names = ("first_row", "rows", "repeats", "characters", "tokens")
-    assert all([f"{one[name]:,}" for name in names] in rows for one in french)
+    assert len(french) == 3
+    (shown_entry,) = [json.loads(line) for line in page.splitlines() if line.startswith('{"file": ')]
+    assert shown_entry == msgspec.to_builtins(french[0])
+    assert all([f"{getattr(entry, name):,}" for name in names] in rows for entry in french)
     for kind in ("none", "fineweb2", "txt360", "default"):
         assert mix("--name", kind, "--weights", kind) == 0
-        total = read_json(output / "selections" / "main" / "mixtures" / f"{kind}.json")["total"]
-        assert f"{total['repeated_documents']:,}" == next(row[2] for row in rows if row[0] == f"`{kind}`")
+        total = mixture_of(output, kind).total
+        assert f"{total.repeated_documents:,}" == next(row[2] for row in rows if row[0] == f"`{kind}`")

@@ -7,18 +7,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import ConfigError, InputError
-from pipeline.execution.commit import read_json, write_json
+from pipeline.execution.commit import read_manifest, write_manifest
 from pipeline.execution.inline import InlineExecutor
 from pipeline.operations.read_mixture import read_mix
 from pipeline.output.mixtures import mixture_path
 from pipeline.output.output import Output
 from pipeline.passes.rebalance.rebalance import make_mixture
-from pipeline.passes.rebalance.settings import MixtureSettings
+from pipeline.schema.manifests import MixtureManifest, MixtureSettings, SelectionManifest
 from tests.outputs import copy_of_selection
 
 FEW = ("fra_Latn", "tel_Telu")
@@ -29,7 +30,7 @@ def mixture(demo: Output, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A mixture with up to 15 copies and a fraction, of a copy of the demo's selection."""
     folder = copy_of_selection(demo, tmp_path_factory.mktemp("reader") / "main")
     languages = {"fra_Latn": 2.5, "zho_Hani": 0.0, "eng_Latn": 0.4}
-    make_mixture(MixtureSettings("read", "txt360", languages=languages), folder, InlineExecutor())
+    make_mixture(MixtureSettings(name="read", weights="txt360", languages=languages), folder, InlineExecutor())
     path = mixture_path(folder, "read")
     assert isinstance(path, Path)
     return path
@@ -37,12 +38,12 @@ def mixture(demo: Output, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def wanted(path: Path) -> Counter[str]:
     """How often the mixture has each id."""
-    found: Counter[str] = Counter()
-    for entry in read_json(path)["entries"]:
-        table = pq.read_table(path.parent.parent / entry["file"], columns=["id"])
-        for one in table["id"].to_pylist()[entry["first_row"] : entry["first_row"] + entry["rows"]]:
-            found[one] += entry["repeats"]
-    return found
+    copies: Counter[str] = Counter()
+    for entry in read_manifest(path, MixtureManifest).entries:
+        table = pq.read_table(path.parent.parent / entry.file, columns=["id"])
+        for record_id in table["id"].to_pylist()[entry.first_row : entry.first_row + entry.rows]:
+            copies[record_id] += entry.repeats
+    return copies
 
 
 def ids(reader: Any) -> list[str]:
@@ -132,9 +133,10 @@ def test_what_cannot_be_read_is_refused(mixture: Path, tmp_path: Path) -> None:
     folder = tmp_path / "main"
     shutil.copytree(mixture.parent.parent, folder)
     copy = folder / "mixtures" / "read.json"
-    changed = read_json(copy)
-    changed["entries"][0]["rows"] += 1000
-    write_json(copy, changed)
+    manifest = read_manifest(copy, MixtureManifest)
+    first, *others = manifest.entries
+    longer = msgspec.structs.replace(first, rows=first.rows + 1000)
+    write_manifest(copy, msgspec.structs.replace(manifest, entries=[longer, *others]))
     with pytest.raises(InputError, match=r"4 rows, the mixture names 10\d\d; make the mixture again"):
         ids(read_mix(copy))
 
@@ -152,10 +154,10 @@ def test_a_mix_in_a_bucket_is_read_as_from_a_folder(bucket: str, mixture: Path, 
     target = locate_output(f"{bucket}/reader/main")
     folder = mixture.parent.parent
     copy = tmp_path / "main"
-    labels = read_json(folder / "manifest.json")["files"]
+    labels = read_manifest(folder / "manifest.json", SelectionManifest).files
     shutil.copytree(folder, copy)
     few = dict.fromkeys(labels, 0.0) | {"fra_Latn": 1.5, "tel_Telu": 2.0}
-    make_mixture(MixtureSettings("read", "txt360", languages=few), copy, InlineExecutor())
+    make_mixture(MixtureSettings(name="read", weights="txt360", languages=few), copy, InlineExecutor())
     here = ids(read_mix(copy / "mixtures" / "read.json", block_rows=10))
     for name in ("manifest.json", "mixtures/read.json", *(f"clean/{label}/part-00000.parquet" for label in FEW)):
         place = target

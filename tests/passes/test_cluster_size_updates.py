@@ -1,4 +1,4 @@
-"""Mixes of an earlier output have the cluster sizes that later outputs changed."""
+"""Mixtures of an earlier output have the cluster sizes that later outputs changed."""
 
 from collections import Counter
 from pathlib import Path
@@ -10,15 +10,16 @@ import pytest
 
 from pipeline.dedup.weights import repeats_of, txt360_weights
 from pipeline.errors import ConfigError, InputError
-from pipeline.execution.commit import read_json
+from pipeline.execution.commit import read_manifest
 from pipeline.execution.inline import InlineExecutor
 from pipeline.operations.materialize import Sizes, materialize
 from pipeline.operations.read_mixture import read_mix
 from pipeline.output.mixtures import load_mixture, mixture_path
 from pipeline.output.output import Output
-from pipeline.passes.rebalance.cluster_size_updates import open_later_outputs, resize
+from pipeline.passes.rebalance.cluster_size_updates import read_current_sizes
+from pipeline.passes.rebalance.later_outputs import open_later_outputs
 from pipeline.passes.rebalance.rebalance import make_mixture
-from pipeline.passes.rebalance.settings import MixtureSettings
+from pipeline.schema.manifests import ClusterSizeStatistics, MixtureManifest, MixtureSettings, SelectionManifest
 from tests.worlds import GROUPS, Document, MadeOutput, expected, sizes_over, write
 
 INLINE = InlineExecutor()
@@ -61,7 +62,7 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def mixed(roots: list[Path], *updates: int, **settings: Any) -> Path:
     folder = roots[0] / "selections" / "main"
     given = {"name": "tested", "weights": "txt360"} | settings
-    make_mixture(MixtureSettings(**given, updates=tuple(str(roots[one]) for one in updates)), folder, INLINE)
+    make_mixture(MixtureSettings(**given, updates=[str(roots[number]) for number in updates]), folder, INLINE)
     path = mixture_path(folder, "tested")
     assert isinstance(path, Path)
     return path
@@ -87,76 +88,82 @@ def test_a_document_is_read_as_often_as_its_cluster_of_now_says(updates: tuple[i
     assert copies_read(path) == wanted
     if updates:
         assert wanted != copies_wanted(len(updates) - 1)
-    totals = read_json(path)["total"]
-    lengths = {one.id: one.character_count for one in grown()[0].documents}
-    assert totals["documents"] == len(wanted)
-    assert totals["repeated_documents"] == wanted.total()
-    assert totals["characters"] == sum(lengths[one] * copies for one, copies in wanted.items())
-    assert read_json(path)["format"] == (3 if updates else 2)
+    mixture = read_manifest(path, MixtureManifest)
+    lengths = {document.id: document.character_count for document in grown()[0].documents}
+    assert mixture.total.documents == len(wanted)
+    assert mixture.total.repeated_documents == wanted.total()
+    assert mixture.total.characters == sum(lengths[record_id] * copies for record_id, copies in wanted.items())
+    assert len(mixture.updates) == len(updates)
+    assert (mixture.changed is not None) == any(entry.changed_rows for entry in mixture.entries) == bool(updates)
 
 
 def test_materialized_shards_have_the_copies_of_now(roots: list[Path], tmp_path: Path) -> None:
     path = mixed(roots, 1, 2)
     sizes = Sizes(task_characters=1000)
     written = materialize(load_mixture(path), tmp_path / "mixture", INLINE, shards=3, sizes=sizes)
-    tables = [pq.read_table(tmp_path / "mixture" / file["path"], columns=["id"]) for file in written["files"]]
+    tables = [pq.read_table(tmp_path / "mixture" / file.path, columns=["id"]) for file in written.files]
     assert Counter(one for table in tables for one in table["id"].to_pylist()) == copies_wanted(2)
 
 
 @pytest.mark.parametrize("epochs", [0.0, 0.3, 1.5, 2.25])
 def test_fractions_of_epochs_keep_their_total(epochs: float, roots: list[Path]) -> None:
     path = mixed(roots, 1, 2, languages=dict.fromkeys(GROUPS, epochs))
-    mixture = read_json(path)
+    mixture = read_manifest(path, MixtureManifest)
     once = copies_wanted(2)
     read = copies_read(path) if epochs else Counter()
     assert abs(read.total() - epochs * once.total()) <= 0.5 * len(GROUPS)
     assert {one for one in once if not int(epochs * once[one]) <= read[one] <= int(epochs * once[one]) + 1} == set()
-    assert mixture["total"]["repeated_documents"] == read.total()
-    assert mixture["total"]["documents"] == len(read)
+    assert mixture.total.repeated_documents == read.total()
+    assert mixture.total.documents == len(read)
     lengths = {one.id: one.character_count for one in grown()[0].documents}
-    assert mixture["total"]["characters"] == sum(lengths[one] * copies for one, copies in read.items())
+    assert mixture.total.characters == sum(lengths[one] * copies for one, copies in read.items())
 
 
 def test_statistics_by_size_are_as_of_now(roots: list[Path]) -> None:
     folder = roots[0] / "selections" / "main"
-    manifest = read_json(folder / "manifest.json")
+    manifest = read_manifest(folder / "manifest.json", SelectionManifest)
     outputs = grown()
-    later = open_later_outputs(Output(roots[0]), [str(one) for one in roots[1:]])
-    found, _ = resize(INLINE, folder, later, manifest)
+    later = open_later_outputs(Output(roots[0]), [str(root) for root in roots[1:]])
+    current = read_current_sizes(INLINE, folder, later, manifest)
     sizes = sizes_over(outputs)
     counts: Counter[tuple[str, int, bool]] = Counter()
     for one in outputs[0].documents:
         counts[one.label, sizes[GROUPS[one.label], one.id], one.fails()] += 1
     wanted = {
         label: [
-            [size, counts[label, size, False] + counts[label, size, True], counts[label, size, True]]
+            ClusterSizeStatistics(
+                cluster_size=size,
+                documents=counts[label, size, False] + counts[label, size, True],
+                failed=counts[label, size, True],
+            )
             for size in sorted({size for one, size, _ in counts if one == label})
         ]
         for label in GROUPS
     }
-    assert found == wanted
+    assert current.statistics == wanted
 
 
 def test_tokens_of_moved_rows_are_counted(roots: list[Path], tmp_path: Path) -> None:
     tokenizers = pytest.importorskip("tokenizers")
     one = tokenizers.Tokenizer(tokenizers.models.BPE({"x": 0, "?": 1}, [], unk_token="?"))
     one.save(str(tmp_path / "tokenizer.json"))  # a token a character of these documents
-    mixture = read_json(mixed(roots, 1, 2, tokenizer=str(tmp_path / "tokenizer.json"), languages={"aaa_Latn": 1.5}))
-    assert mixture["total"]["tokens"] == mixture["total"]["characters"]
+    path = mixed(roots, 1, 2, tokenizer=str(tmp_path / "tokenizer.json"), languages={"aaa_Latn": 1.5})
+    mixture = read_manifest(path, MixtureManifest)
+    assert mixture.total.tokens == mixture.total.characters
 
 
 def test_outputs_that_were_not_made_over_each_other_are_refused(roots: list[Path], tmp_path: Path) -> None:
     write(tmp_path / "branch", MadeOutput([[Document("<urn:branch>")]]), roots[:1])
     with pytest.raises(ConfigError, match="was not made over those before it"):
         make_mixture(
-            MixtureSettings("tested", updates=(str(roots[1]), str(tmp_path / "branch"))),
+            MixtureSettings(name="tested", updates=[str(roots[1]), str(tmp_path / "branch")]),
             roots[0] / "selections" / "main",
             INLINE,
         )
     with pytest.raises(ConfigError, match="was not made over this output"):
-        make_mixture(MixtureSettings("tested", updates=(str(roots[1]),)), roots[2] / "selections" / "main", INLINE)
+        make_mixture(MixtureSettings(name="tested", updates=[str(roots[1])]), roots[2] / "selections" / "main", INLINE)
     with pytest.raises(ConfigError, match="no finished output"):
-        make_mixture(MixtureSettings("tested", updates=(str(tmp_path),)), roots[0] / "selections" / "main", INLINE)
+        make_mixture(MixtureSettings(name="tested", updates=[str(tmp_path)]), roots[0] / "selections" / "main", INLINE)
 
 
 def test_another_file_of_changed_rows_is_refused(roots: list[Path]) -> None:

@@ -1,29 +1,40 @@
-"""Mixes: exact totals, fractions, budgets, tokens, materialized shards."""
+"""Mixtures: exact totals, fractions, budgets, tokens, materialized shards."""
 
 import json
 import re
 import shutil
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import ConfigError, InputError, ModelError
-from pipeline.execution.commit import read_json, sha256_of, write_json
+from pipeline.execution.commit import read_manifest, sha256_of, write_manifest
 from pipeline.execution.executors import make_executor
 from pipeline.execution.inline import InlineExecutor
 from pipeline.execution.storage import locate, locate_output, readable
-from pipeline.operations.materialize import Sizes, gather, materialize
+from pipeline.operations.materialize import Sizes, materialize
+from pipeline.operations.shuffle import gather
 from pipeline.output.mixtures import load_mixture, mixture_path
 from pipeline.output.output import Output
 from pipeline.passes.rebalance.rebalance import make_mixture
-from pipeline.passes.rebalance.settings import MixtureSettings
 from pipeline.passes.rebalance.tokens import characters_per_token
+from pipeline.schema.manifests import (
+    CleanFile,
+    ClusterSizeRun,
+    CountedTokens,
+    MaterializedMixture,
+    MixtureManifest,
+    MixtureSettings,
+    MixtureTotals,
+    SelectionManifest,
+    SortKey,
+)
 from tests.outputs import copy_of_selection
 
 INLINE = InlineExecutor()
@@ -47,22 +58,27 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def made(selection: Path, name: str = "tested", **settings: Any) -> dict[str, Any]:
+def made(selection: Path, name: str = "tested", **settings: Any) -> MixtureManifest:
     return make_mixture(MixtureSettings(name=name, **settings), selection, INLINE)
 
 
-def rows_of(selection: Path, mixture: dict[str, Any], columns: list[str]) -> list[tuple[str, int, dict[str, Any]]]:
+def rows_of(selection: Path, mixture: MixtureManifest, columns: list[str]) -> list[tuple[str, int, dict[str, Any]]]:
     """(label, repeats, row) of every row that the mixture names, read the obvious way."""
-    found = []
-    for entry in mixture["entries"]:
-        table = pq.read_table(selection / entry["file"], columns=columns)
-        part = table.slice(entry["first_row"], entry["rows"])
-        assert part.num_rows == entry["rows"]
-        found += [(Path(entry["file"]).parent.name, entry["repeats"], row) for row in part.to_pylist()]
-    return found
+    rows = []
+    for entry in mixture.entries:
+        table = pq.read_table(selection / entry.file, columns=columns)
+        part = table.slice(entry.first_row, entry.rows)
+        assert part.num_rows == entry.rows
+        rows += [(Path(entry.file).parent.name, entry.repeats, row) for row in part.to_pylist()]
+    return rows
 
 
-MIXES: list[dict[str, Any]] = [
+def files_of(selection: Path) -> dict[str, list[CleanFile]]:
+    """The files of clean/ by label."""
+    return read_manifest(selection / "manifest.json", SelectionManifest).files
+
+
+MIXTURES: list[dict[str, Any]] = [
     {"weights": "none"},
     {"weights": "txt360"},
     {"weights": "fineweb2", "max_repeats": 5},
@@ -72,23 +88,23 @@ MIXES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("settings", MIXES, ids=str)
+@pytest.mark.parametrize("settings", MIXTURES, ids=str)
 def test_totals_are_exact_and_no_row_is_named_twice(selection: Path, settings: dict[str, Any]) -> None:
     mixture = made(selection, **settings)
     rows = rows_of(selection, mixture, ["id", "text", "minhash_cluster_size"])
     assert len({row["id"] for _, _, row in rows}) == len(rows)
-    for label, total in mixture["totals"].items():
-        here = [(repeats, row) for one, repeats, row in rows if one == label]
-        assert total["documents"] == len(here)
-        assert total["repeated_documents"] == sum(repeats for repeats, _ in here)
-        assert total["characters"] == sum(repeats * len(row["text"]) for repeats, row in here)
-        entries = [one for one in mixture["entries"] if Path(one["file"]).parent.name == label]
-        assert total["tokens"] == sum(one["tokens"] * one["repeats"] for one in entries)
-        assert [one["tokens"] for one in entries] == [
-            round(one["characters"] / characters_per_token(label)) for one in entries
+    for label, total in mixture.totals.items():
+        of_label = [(repeats, row) for label_of_row, repeats, row in rows if label_of_row == label]
+        assert total.documents == len(of_label)
+        assert total.repeated_documents == sum(repeats for repeats, _ in of_label)
+        assert total.characters == sum(repeats * len(row["text"]) for repeats, row in of_label)
+        entries = [entry for entry in mixture.entries if Path(entry.file).parent.name == label]
+        assert total.tokens == sum(entry.tokens * entry.repeats for entry in entries)
+        assert [entry.tokens for entry in entries] == [
+            round(entry.characters / characters_per_token(label)) for entry in entries
         ]
-    for key in ("documents", "repeated_documents", "characters", "tokens"):
-        assert mixture["total"][key] == sum(one[key] for one in mixture["totals"].values())
+    for name in MixtureTotals.__struct_fields__:
+        assert getattr(mixture.total, name) == sum(getattr(total, name) for total in mixture.totals.values())
 
 
 def test_copies_follow_the_size_of_the_cluster(selection: Path) -> None:
@@ -101,44 +117,65 @@ def test_copies_follow_the_size_of_the_cluster(selection: Path) -> None:
 
 
 def test_a_fraction_is_a_prefix_of_each_cluster_size_and_rounding_does_not_add_up(selection: Path) -> None:
-    files = read_json(selection / "manifest.json")["files"]
+    files = files_of(selection)
     for label in ("fra_Latn", "deu_Latn", "eng_Latn"):
-        weights = "txt360"
-        rows = sum(run[2] * (1 if run[0] == 1 else 3 if run[0] <= 5 else 5)
-                   for file in files[label] for run in file["run_lengths"])  # fmt: skip
+        runs = [run for file in files[label] for run in file.runs]
+        rows = sum(run.rows * (1 if run.cluster_size == 1 else 3 if run.cluster_size <= 5 else 5) for run in runs)
+        starts = {run.first_row for run in runs}
         for epochs in (0.1, 0.37, 1.5, 2.0, 3.21):
-            mixture = made(selection, weights=weights, languages={label: epochs})
-            assert abs(mixture["totals"][label]["repeated_documents"] - epochs * rows) <= 0.5 + 1e-6
-            assert mixture["totals"][label]["epochs"] == epochs
-            starts = {run[1] for file in files[label] for run in file["run_lengths"]}
-            entries = [one for one in mixture["entries"] if Path(one["file"]).parent.name == label]
-            more = {one["first_row"]: one["repeats"] for one in entries}
-            for one in entries:  # what does not begin a run is the rest of one, with a copy less
-                if one["first_row"] not in starts:
-                    assert more[max(start for start in starts if start < one["first_row"])] == one["repeats"] + 1
-        assert made(selection, weights="none", languages={label: 1.0})["totals"][label]["documents"] == sum(
-            file["rows"] for file in files[label]
-        )
+            mixture = made(selection, weights="txt360", languages={label: epochs})
+            assert abs(mixture.totals[label].repeated_documents - epochs * rows) <= 0.5 + 1e-6
+            assert mixture.totals[label].epochs == epochs
+            entries = [entry for entry in mixture.entries if Path(entry.file).parent.name == label]
+            repeats = {entry.first_row: entry.repeats for entry in entries}
+            for entry in entries:  # what does not begin a run is the rest of one, with a copy less
+                if entry.first_row not in starts:
+                    assert repeats[max(start for start in starts if start < entry.first_row)] == entry.repeats + 1
+        once = made(selection, weights="none", languages={label: 1.0})
+        assert once.totals[label].documents == sum(file.rows for file in files[label])
 
 
 def synthetic(folder: Path, documents: dict[str, int]) -> Path:
     """A selection of singletons, 42.3 characters each: 10 tokens of English by the estimate's table."""
-    manifest: dict[str, Any] = {
-        "fingerprint": "f",
-        "files": {},
-        "cluster_statistics": {},
-        "select": {"row_group_rows": 9},
-    }
+    files = {}
     for label, rows in documents.items():
         path = f"clean/{label}/part-00000.parquet"
         (folder / path).parent.mkdir(parents=True)
         lengths = np.where(np.arange(rows) % 10 < 3, 43, 42)
         ids = [f"{label}-{number}" for number in range(rows)]
         pq.write_table(pa.table({"id": ids, "character_count": lengths}), folder / path)
-        runs = [[1, 0, rows, int(lengths.sum()), 0]]
-        file = {"path": path, "split": "train", "rows": rows, "sha256": label * 4, "characters": int(lengths.sum())}
-        manifest["files"][label] = [file | {"run_lengths": runs}]
-    write_json(folder / "manifest.json", manifest)
+        characters = int(lengths.sum())
+        run = ClusterSizeRun(cluster_size=1, first_row=0, rows=rows, characters=characters, tokens=0)
+        file = CleanFile(
+            path=path,
+            split="train",
+            rows=rows,
+            bytes=0,
+            sha256=label * 4,
+            characters=characters,
+            removed_characters=0,
+            removed_documents=0,
+            first=SortKey(cluster_size=1, id_hash="0" * 16),
+            runs=[run],
+        )
+        files[label] = [file]
+    manifest = SelectionManifest(
+        fingerprint="f",
+        settings="s",
+        take_downs=[],
+        shards="g",
+        selection="main",
+        outcomes={},
+        rules_fired={},
+        cluster_statistics={},
+        files=files,
+        language_configs={},
+        percentiles=[],
+        missing=[],
+        boilerplate=None,
+        select={"row_group_rows": 9},
+    )
+    write_manifest(folder / "manifest.json", manifest)
     return folder
 
 
@@ -148,13 +185,13 @@ def test_a_budget_is_shared_as_unimax_says(tmp_path: Path) -> None:
     folder = synthetic(tmp_path, {"eng_Latn": 100, "xxa_Xxxx": 1000, "xxb_Xxxx": 10_000})
     rate = characters_per_token("xxa_Xxxx") / 4.23  # these have more tokens than English has
     mixture = made(folder, weights="none", token_budget=60_000.0)
-    tokens = {label: total["tokens"] for label, total in mixture["totals"].items()}
+    tokens = {label: total.tokens for label, total in mixture.totals.items()}
     assert tokens == pytest.approx({"eng_Latn": 4000, "xxa_Xxxx": 28_000, "xxb_Xxxx": 28_000}, abs=20)
-    assert mixture["totals"]["eng_Latn"]["epochs"] == 4
-    assert mixture["totals"]["xxa_Xxxx"]["epochs"] == pytest.approx(2.8 * rate, rel=1e-3)
-    assert mixture["totals"]["xxa_Xxxx"]["most_copies"] == 2
+    assert mixture.totals["eng_Latn"].epochs == 4
+    assert mixture.totals["xxa_Xxxx"].epochs == pytest.approx(2.8 * rate, rel=1e-3)
+    assert mixture.totals["xxa_Xxxx"].most_copies == 2
     fixed = made(folder, weights="none", token_budget=60_000.0, languages={"eng_Latn": 10.0})
-    assert [one["tokens"] for one in fixed["totals"].values()] == pytest.approx([10_000, 25_000, 25_000], abs=20)
+    assert [total.tokens for total in fixed.totals.values()] == pytest.approx([10_000, 25_000, 25_000], abs=20)
     with pytest.raises(ConfigError, match="--token-budget 9000: the languages given with --language take 10000 tokens"):
         made(folder, weights="none", token_budget=9_000.0, languages={"eng_Latn": 10.0})
 
@@ -162,22 +199,22 @@ def test_a_budget_is_shared_as_unimax_says(tmp_path: Path) -> None:
 def test_a_budget_above_what_the_cap_allows_gives_every_language_the_cap(tmp_path: Path) -> None:
     folder = synthetic(tmp_path, {"eng_Latn": 300, "deu_Latn": 20})
     mixture = made(folder, weights="none", token_budget=1e9, max_epochs=5.0)
-    assert {label: one["epochs"] for label, one in mixture["totals"].items()} == {"eng_Latn": 5, "deu_Latn": 5}
-    assert mixture["total"]["repeated_documents"] == 5 * 320
+    assert {label: total.epochs for label, total in mixture.totals.items()} == {"eng_Latn": 5, "deu_Latn": 5}
+    assert mixture.total.repeated_documents == 5 * 320
 
 
 def test_temperature_one_changes_nothing_and_a_higher_one_evens(selection: Path) -> None:
     plain = made(selection, weights="txt360")
     same = made(selection, weights="txt360", temperature=1.0)
-    assert same["entries"] == plain["entries"]
+    assert same.entries == plain.entries
     even = made(selection, weights="txt360", temperature=3.0)
     before, after = (
-        np.array([one["tokens"] for one in mixture["totals"].values()], dtype=float) for mixture in (plain, even)
+        np.array([total.tokens for total in mixture.totals.values()], dtype=float) for mixture in (plain, even)
     )
     assert after.sum() == pytest.approx(before.sum(), rel=0.02)
-    cap = np.array([one["epochs"] for one in even["totals"].values()]) < 4
+    below_cap = np.array([total.epochs for total in even.totals.values()]) < 4
     # in proportion to tokens ** (1 / 3), as far as the cap and whole documents allow
-    big = cap & (after > 15_000)
+    big = below_cap & (after > 15_000)
     ratio = after[big] / before[big] ** (1 / 3)
     assert big.sum() >= 10
     assert ratio.max() / ratio.min() < 1.15
@@ -185,18 +222,18 @@ def test_temperature_one_changes_nothing_and_a_higher_one_evens(selection: Path)
 
 def test_tokens_are_counted_for_every_document_and_kept(selection: Path, tokenizer: Path) -> None:
     mixture = made(selection, weights="txt360", languages={"eng_Latn": 1.4}, tokenizer=str(tokenizer))
-    for label, total in mixture["totals"].items():
-        rows = [(repeats, row["text"]) for one, repeats, row in rows_of(selection, mixture, ["text"]) if one == label]
-        assert total["tokens"] == sum(repeats * len(text.split()) for repeats, text in rows), label
-    for entry in mixture["entries"][:20]:
-        texts = pq.read_table(selection / entry["file"])["text"].to_pylist()
-        texts = texts[entry["first_row"] : entry["first_row"] + entry["rows"]]
-        assert entry["tokens"] == sum(len(text.split()) for text in texts)
-    assert mixture["token_counts"] == {
-        "method": "tokenizer", "file": "tokenizer.json", "sha256": sha256_of(tokenizer), "special_tokens": False
-    }  # fmt: skip
+    rows = rows_of(selection, mixture, ["text"])
+    for label, total in mixture.totals.items():
+        texts = [(repeats, row["text"]) for label_of_row, repeats, row in rows if label_of_row == label]
+        assert total.tokens == sum(repeats * len(text.split()) for repeats, text in texts), label
+    for entry in mixture.entries[:20]:
+        column = pq.read_table(selection / entry.file)["text"].to_pylist()
+        part = column[entry.first_row : entry.first_row + entry.rows]
+        assert entry.tokens == sum(len(text.split()) for text in part)
+    counted = CountedTokens(file="tokenizer.json", sha256=sha256_of(tokenizer), special_tokens=False)
+    assert mixture.token_counts == counted
     kept = sorted((selection / "mixtures" / "tokens").rglob("*.parquet"))
-    assert len(kept) == len(mixture["totals"])
+    assert len(kept) == len(mixture.totals)
     times = [path.stat().st_mtime_ns for path in kept]
     assert made(selection, weights="txt360", languages={"eng_Latn": 1.4}, tokenizer=str(tokenizer)) == mixture
     assert [path.stat().st_mtime_ns for path in kept] == times
@@ -236,12 +273,21 @@ def test_a_file_that_is_no_tokenizer_is_refused(selection: Path, tmp_path: Path)
 def test_a_mix_of_a_selection_that_was_made_again_is_refused(selection: Path, tmp_path: Path) -> None:
     made(selection)
     shutil.copytree(selection, tmp_path / "main")
-    manifest = read_json(selection / "manifest.json")
-    write_json(tmp_path / "main" / "manifest.json", manifest | {"fingerprint": "another"})
+    manifest = read_manifest(selection / "manifest.json", SelectionManifest)
+    write_manifest(tmp_path / "main" / "manifest.json", msgspec.structs.replace(manifest, fingerprint="another"))
     with pytest.raises(InputError, match="the selection was made again since"):
         load_mixture(mixture_path(tmp_path / "main", "tested"))
     with pytest.raises(InputError, match="no such mixture"):
         load_mixture(mixture_path(selection, "absent"))
+
+
+def test_a_mixture_of_another_format_is_refused(selection: Path) -> None:
+    mixture = made(selection, "other")
+    path = mixture_path(selection, "other")
+    write_manifest(path, msgspec.structs.replace(mixture, format=mixture.format + 1))
+    with pytest.raises(InputError, match="written by another version; make the mixture again with `glotmill mix`"):
+        load_mixture(path)
+    path.unlink()
 
 
 FEW = {"fra_Latn": 2.5, "eng_Latn": 0.4, "jpn_Jpan": 1.0, "spa_Latn": 2.0, "hin_Deva": 1.0}
@@ -249,20 +295,20 @@ FEW = {"fra_Latn": 2.5, "eng_Latn": 0.4, "jpn_Jpan": 1.0, "spa_Latn": 2.0, "hin_
 
 def many(selection: Path) -> MixtureSettings:
     """Five languages, up to 12 copies, a fraction."""
-    labels = read_json(selection / "manifest.json")["files"]
-    return MixtureSettings("many", "txt360", languages=dict.fromkeys(labels, 0.0) | FEW)
+    languages = dict.fromkeys(files_of(selection), 0.0) | FEW
+    return MixtureSettings(name="many", weights="txt360", languages=languages)
 
 
-def many_copies(selection: Path) -> dict[str, Any]:
+def many_copies(selection: Path) -> MixtureManifest:
     return make_mixture(many(selection), selection, INLINE)
 
 
 def written_rows(target: Any, columns: list[str]) -> pa.Table:
-    files = read_json(target / "manifest.json")["files"]
-    return pa.concat_tables([pq.read_table(readable(target / one["path"]), columns=columns) for one in files])
+    files = read_manifest(target / "manifest.json", MaterializedMixture).files
+    return pa.concat_tables([pq.read_table(readable(target / file.path), columns=columns) for file in files])
 
 
-def expected(selection: Path, mixture: dict[str, Any]) -> Counter[tuple[str, int]]:
+def expected(selection: Path, mixture: MixtureManifest) -> Counter[tuple[str, int]]:
     """(id, copy) of every row that a materialized mixture has."""
     return Counter(
         (row["id"], copy) for _, repeats, row in rows_of(selection, mixture, ["id"]) for copy in range(repeats)
@@ -278,10 +324,10 @@ def test_nothing_is_lost_or_doubled_and_texts_are_those_of_clean(selection: Path
     assert all(
         texts[id] == text for id, text in zip(*(table[name].to_pylist() for name in ("id", "text")), strict=True)
     )
-    assert manifest["total"] == mixture["total"]
-    for one in manifest["files"]:
-        path = tmp_path / "out" / one["path"]
-        assert (path.stat().st_size, sha256_of(path)) == (one["bytes"], one["sha256"])
+    assert manifest.total == mixture.total
+    for file in manifest.files:
+        path = tmp_path / "out" / file.path
+        assert (path.stat().st_size, sha256_of(path)) == (file.bytes, file.sha256)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "data", "manifest.json"]
     again = materialize(load_mixture(mixture_path(selection, "many")), tmp_path / "out", INLINE, shards=4)
     assert again == manifest
@@ -308,7 +354,7 @@ def test_copies_lie_equally_far_apart_and_languages_are_mixed(selection: Path, t
         assert here.min() < 0.15
         assert here.max() > 0.85
     other = materialize(load_mixture(mixture_path(selection, "many")), tmp_path / "seed", INLINE, seed=1, shards=4)
-    assert other["total"]["repeated_documents"] == len(ids)
+    assert other.total.repeated_documents == len(ids)
     assert written_rows(tmp_path / "seed", ["id"])["id"].to_pylist() != ids
 
 
@@ -331,16 +377,15 @@ def test_small_tasks_few_ranges_and_few_open_files_give_the_same_bytes(selection
 
 
 def test_a_shard_without_documents_is_a_file_without_rows(selection: Path, tmp_path: Path) -> None:
-    labels = read_json(selection / "manifest.json")["files"]
-    made(selection, "few", weights="none", languages=dict.fromkeys(labels, 0.0) | {"tel_Telu": 1.0})
+    made(selection, "few", weights="none", languages=dict.fromkeys(files_of(selection), 0.0) | {"tel_Telu": 1.0})
     for sizes in (None, SMALL):
         target = tmp_path / str(sizes is None)
         manifest = materialize(
             load_mixture(mixture_path(selection, "few")), target, INLINE, shards=3, seed=1, sizes=sizes
         )
-        assert sum(one["rows"] for one in manifest["files"]) == 3
-        assert min(one["rows"] for one in manifest["files"]) == 0
-        schemas = {str(pq.read_schema(target / one["path"])) for one in manifest["files"]}
+        assert sum(file.rows for file in manifest.files) == 3
+        assert min(file.rows for file in manifest.files) == 0
+        schemas = {str(pq.read_schema(target / file.path)) for file in manifest.files}
         assert len(schemas) == 1
 
 
@@ -355,7 +400,8 @@ def test_workers_of_ray_write_what_inline_writes(
         shutil.rmtree(selection / "mixtures" / "tokens", ignore_errors=True)
         executor = make_executor(kind, count, 2**28)
         try:
-            make_mixture(replace(many(selection), name="rayed", tokenizer=str(tokenizer)), selection, executor)
+            settings = msgspec.structs.replace(many(selection), name="rayed", tokenizer=str(tokenizer))
+            make_mixture(settings, selection, executor)
             target = tmp_path / kind
             materialize(load_mixture(mixture_path(selection, "rayed")), target, executor, shards=5, sizes=SMALL)
         finally:
@@ -391,7 +437,7 @@ def test_a_mix_in_a_bucket_is_that_of_a_folder(bucket: str, selection: Path, tmp
 def test_too_many_or_too_few_shards_are_refused(selection: Path, tmp_path: Path) -> None:
     mixture = made(selection)
     opened = load_mixture(mixture_path(selection, "tested"))
-    most = mixture["total"]["repeated_documents"]
+    most = mixture.total.repeated_documents
     with pytest.raises(ConfigError, match=rf"--shards {most + 1}: must be from 1 .* to {most}"):
         materialize(opened, tmp_path / "out", INLINE, shards=most + 1)
     with pytest.raises(ConfigError, match=r"--shards 1: must be from \d+ \(memory\)"):
@@ -435,7 +481,7 @@ def test_datasets_loads_a_materialized_mix_by_its_card(
     mixture = many_copies(selection)
     materialize(load_mixture(mixture_path(selection, "many")), tmp_path / "out", INLINE, shards=3)
     loaded = datasets.load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache"))
-    assert loaded.num_rows == mixture["total"]["repeated_documents"]
+    assert loaded.num_rows == mixture.total.repeated_documents
     assert loaded["id"][:] == written_rows(tmp_path / "out", ["id"])["id"].to_pylist()
 
 

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.config.run_settings import RunConfig, SelectConfig
+from pipeline.config.run_settings import RebalanceConfig, SelectConfig
 from pipeline.errors import ConfigError
-from pipeline.execution.commit import committed, read_json, write_manifest
+from pipeline.execution.commit import committed, read_manifest, write_manifest
 from pipeline.execution.inline import InlineExecutor
 from pipeline.execution.storage import matching, readable
 from pipeline.operations.remove.describe import SelectionTakeDown, decision_rows
@@ -35,7 +35,7 @@ from pipeline.passes.select.sample import bottom_k
 from pipeline.passes.select.select import fingerprint_of
 from pipeline.passes.select.write import clean_rows, split_of, texts_of
 from pipeline.report.page import write_report
-from pipeline.schema.manifests import SelectionManifest
+from pipeline.schema.manifests import MixtureManifest, SelectionManifest
 from pipeline.schema.outcomes import Outcome
 
 
@@ -270,14 +270,13 @@ def _count_outcomes(folder: SelectionFolder, shard_group_count: int) -> dict[str
 
 def _make_mixtures_again(output: Output, name: str) -> list[str]:
     """Compute mixtures again, which read no text; returns those that this command does not know how to."""
-    stored = output.plan.config | {"selection": name, "output": str(output.root)}
+    folder = output.selection(name)
     stale = []
-    for path in matching(output.selection(name) / "mixtures", "*.json"):
-        mixture = read_json(path)
-        if path.name == f"{mixture.get('weights')}.json" and "changed" not in mixture:
-            weights = {"weights": mixture["weights"], "max_repeats": mixture["settings"]["max_repeats"]}
-            settings = RunConfig.model_validate(stored | {"rebalance": stored["rebalance"] | weights})
-            rebalance(settings, output, InlineExecutor())
+    for path in matching(folder / "mixtures", "*.json"):
+        mixture = read_manifest(path, MixtureManifest)
+        if path.name == f"{mixture.weights}.json" and mixture.changed is None:
+            settings = {"weights": mixture.weights, "max_repeats": mixture.settings.max_repeats}
+            rebalance(RebalanceConfig.model_validate(settings), folder, InlineExecutor())
         else:
             stale.append(path.name)
     return stale

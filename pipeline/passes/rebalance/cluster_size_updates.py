@@ -1,16 +1,16 @@
-"""updates: the cluster sizes that later outputs changed, applied to a selection of an earlier one.
+"""The cluster sizes that later outputs changed, applied to a selection of an earlier one.
 
-An output that was made over others writes, for each of their documents whose cluster has grown, its place among the
-earlier documents of its group and the size of now (`clusters/size_updates/`). Here these become two things that a
-mixture needs: statistics by cluster size as of now, and rows of clean/ whose size is another than the one they are
-sorted by.
+A mixture needs two things of them: the statistics by cluster size as of now, and the rows of clean/ whose cluster has
+another size than the one by which they are sorted. Tasks by shard group find the documents whose cluster has grown;
+tasks by file of clean/ find the rows in which these stand.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -18,16 +18,17 @@ import pyarrow.parquet as pq
 from pipeline.config.fingerprint import fingerprint
 from pipeline.errors import ConfigError
 from pipeline.execution.commit import committed, read_manifest
-from pipeline.execution.storage import Location, check_reachable, locate, readable, remove_tree
+from pipeline.execution.storage import Location, readable, remove_tree
 from pipeline.execution.tasks import Executor, run_all
 from pipeline.kernels.hashing import hash64
-from pipeline.output.baselines import fingerprint_of_documents
 from pipeline.output.grouped_parquet import SortedFiles
 from pipeline.output.output import Output
-from pipeline.schema.manifests import ClusterIndex
+from pipeline.passes.rebalance.later_outputs import Integers, LaterOutput
+from pipeline.schema.manifests import ClusterIndex, ClusterSizeStatistics, SelectionManifest, SortKey
+from pipeline.schema.outcomes import Outcome
 
-FILTERED = ["group", "label", "id", "outcome", "failed", "is_eligible", "minhash_cluster_size"]
-RUN = pa.schema(
+DECISION_COLUMNS = ["group", "label", "id", "outcome", "failed", "is_eligible", "minhash_cluster_size"]
+RESIZED = pa.schema(  # documents whose cluster has grown, sorted by the first three columns
     [
         ("label", pa.string()),
         ("minhash_cluster_size", pa.int64()),
@@ -36,222 +37,251 @@ RUN = pa.schema(
         ("size", pa.int64()),  # of now
     ]
 )
-UNSORTED = [name for name in RUN.names if name != "id_hash"]
-OLD_SIZE, ID_HASH = 1, 2  # columns of a run
-MOST = 2**64
+FROM_DECISIONS = [name for name in RESIZED.names if name != "id_hash"]
+BEYOND_HASHES = 2**64
 ROW_GROUP_ROWS = 100_000
-Statistics = dict[str, list[list[int]]]  # label -> [cluster size, documents, documents that fail], by size
+Statistics = dict[str, list[ClusterSizeStatistics]]
+"""By label, in ascending cluster size."""
 
 
 @dataclass(frozen=True)
-class LaterOutput:
-    """An output made over ours: its cluster index, and how many documents of each group come before ours in it."""
+class ResizedRows:
+    """Rows of one clean file whose cluster has another size now than the one by which they are sorted.
 
-    layout: Output
-    fingerprint: str
-    tasks: dict[str, int]  # group -> its file of updates
-    before: dict[str, int]
+    All arrays are of one length, in the order of the file.
+    """
 
-    def sizes(self, group: str, first: int, rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """(place, size) of those of our documents `first` to `first + rows` of a group whose cluster has grown."""
-        start = self.before.get(group, 0) + first
-        path = self.layout.cluster_size_updates(self.tasks[group]) if group in self.tasks else None
-        if path is None or not path.exists():
-            return
-        with pq.ParquetFile(readable(path)) as file:
-            columns = [file.schema_arrow.get_field_index(name) for name in ("group", "baseline_row")]
-            for number in range(file.num_row_groups):
-                metadata = file.metadata.row_group(number)
-                groups, places = (metadata.column(column).statistics for column in columns)
-                if groups.min == group and places.min < start + rows and places.max >= start:
-                    table = file.read_row_group(number, columns=["baseline_row", "size"])
-                    place = table["baseline_row"].to_numpy() - start
-                    here = (place >= 0) & (place < rows)
-                    yield place[here], table["size"].to_numpy()[here]
+    path: str  # relative to the selection
+    rows: Integers  # ascending
+    sizes: Integers  # of now
+    id_hashes: npt.NDArray[np.uint64]
+    characters: Integers
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> "ResizedRows":
+        """Those rows of which `mask` is true."""
+        return ResizedRows(self.path, self.rows[mask], self.sizes[mask], self.id_hashes[mask], self.characters[mask])
 
 
-class Resized(NamedTuple):
-    """Rows of one clean file whose cluster has another size now than the one they stand under; all of one length."""
+@dataclass(frozen=True)
+class CurrentSizes:
+    """A selection as of now: its statistics, and by label the rows of its training files that have another size."""
 
+    statistics: Statistics
+    rows: dict[str, list[ResizedRows]]
+
+
+@dataclass(frozen=True)
+class ResizeTask:
+    """A shard group of a selection, and the later outputs that say which of its documents have another size."""
+
+    decisions: Location
+    rows_before: dict[str, int]  # documents of each group in the shard groups before
+    later_outputs: Sequence[LaterOutput]
+    target: Location  # of its kept documents with another size, as RESIZED
+
+
+@dataclass(frozen=True)
+class FindRowsTask:
+    """A clean file, and the files with the documents of another size, of which some stand in it."""
+
+    folder: Location  # of the selection
     path: str
-    rows: np.ndarray  # ascending
-    sizes: np.ndarray  # of now
-    id_hashes: np.ndarray
-    characters: np.ndarray
+    label: str
+    resized: list[Location]
+    first: SortKey  # of the file
+    end: SortKey | None  # the first of the next file of the label
 
 
-def open_later_outputs(layout: Output, paths: Iterable[str]) -> list[LaterOutput]:
-    """The outputs at `paths`, oldest first. Raises ConfigError for one that was not made over ours and those before."""
-    known = [fingerprint_of_documents(read_manifest(layout.cluster_index, ClusterIndex))]
-    found = []
-    for text in paths:
-        later = Output(locate(text))
-        check_reachable(later.root)
-        if not later.cluster_index.exists():
-            raise ConfigError(f"--updates {text}: no finished output; name folders that `run` has ended")
-        index = read_manifest(later.cluster_index, ClusterIndex)
-        if missing := [one for one in known if one not in index.baseline]:
-            raise ConfigError(
-                f"--updates {text}: was not made over {'this output' if missing[0] == known[0] else 'those before it'} "
-                "as it is now: its sizes do not count all documents; name outputs that have this one and each other as "
-                "`baseline`, oldest first"
-            )
-        before: dict[str, int] = {}
-        for rows in index.baseline_rows[: index.baseline.index(known[0])]:
-            for group, count in rows.items():
-                before[group] = before.get(group, 0) + count
-        tasks = {group: entry.task for group, entry in index.groups.items()}
-        found.append(LaterOutput(later, index.fingerprint, tasks, before))
-        known.append(fingerprint_of_documents(index))
-    return found
-
-
-def resize(
-    executor: Executor, folder: Location, later: Sequence[LaterOutput], manifest: dict[str, Any]
-) -> tuple[Statistics, dict[str, list[Resized]]]:
-    """The statistics of a selection as of now, and by label the rows of its training files that have another size; of
-    no later outputs, what the manifest says, and none.
+def read_current_sizes(
+    executor: Executor, folder: Location, later_outputs: Sequence[LaterOutput], manifest: SelectionManifest
+) -> CurrentSizes:
+    """The selection in `folder` with the cluster sizes of the last later output; without any, what its manifest says.
 
     Tasks by shard group hold a row group of decisions and the changed documents of their shard group, tasks by file the
-    ids of a file; the result has 32 bytes a row.
+    ids of a file; the result has 32 bytes a row. Raises ConfigError for a selection of other shards than the clusters.
     """
-    if not later:
-        return manifest["cluster_statistics"], {}
-    layout = Output(folder.parent.parent)
-    index = read_manifest(layout.cluster_index, ClusterIndex)
-    if manifest["shards"] != fingerprint(index.shard_groups):
+    if not later_outputs:
+        return CurrentSizes(manifest.cluster_statistics, {})
+    index = read_manifest(Output(folder.parent.parent).cluster_index, ClusterIndex)
+    if manifest.shards != fingerprint(index.shard_groups):
         raise ConfigError(f"{folder}: of other shards than the clusters; make the selection again")
     scratch = folder / "mixtures" / "resized"
     remove_tree(scratch)
-    groups = {group: entry.rows for group, entry in index.groups.items()}
-    runs = [scratch / f"shard-group-{shard_group:05d}.parquet" for shard_group in range(len(index.shard_groups))]
-    moves = run_all(
-        executor, resize_shard_group, [(folder, n, groups, later, path) for n, path in enumerate(runs)]
-    )  # fmt: skip
-    jobs = []
-    for label, files in manifest["files"].items():
-        training = [file for file in files if file["split"] == "train"]
-        for file, after in zip(training, [*training[1:], None], strict=True):
-            jobs.append((folder, runs, label, file["path"], file["first"], after["first"] if after else None))
-    found: dict[str, list[Resized]] = {}
-    for job, resized in zip(jobs, run_all(executor, find_resized, jobs), strict=True):
+    resize_tasks = [
+        ResizeTask(
+            decisions=folder / "decisions" / f"shard-group-{number:05d}.parquet",
+            rows_before={group: sum(entry.rows[:number]) for group, entry in index.groups.items()},
+            later_outputs=later_outputs,
+            target=scratch / f"shard-group-{number:05d}.parquet",
+        )
+        for number in range(len(index.shard_groups))
+    ]
+    changes = run_all(executor, resize_shard_group, resize_tasks)
+    find_tasks = _find_tasks(folder, manifest, [task.target for task in resize_tasks])
+    rows: dict[str, list[ResizedRows]] = {}
+    for task, resized in zip(find_tasks, run_all(executor, find_rows, find_tasks), strict=True):
         if len(resized.rows):
-            found.setdefault(job[2], []).append(resized)
+            rows.setdefault(task.label, []).append(resized)
     remove_tree(scratch)
-    return _moved(manifest["cluster_statistics"], moves), found
+    return CurrentSizes(_changed_statistics(manifest.cluster_statistics, changes), rows)
 
 
-def _moved(statistics: Statistics, moves: Iterable[list[list[Any]]]) -> Statistics:
-    sums = {
-        label: {size: [documents, failed] for size, documents, failed in rows} for label, rows in statistics.items()
+def _find_tasks(folder: Location, manifest: SelectionManifest, resized: list[Location]) -> list[FindRowsTask]:
+    tasks = []
+    for label, files in manifest.files.items():
+        training = [file for file in files if file.split == "train"]
+        for file, following in zip(training, [*training[1:], None], strict=True):
+            end = following.first if following else None
+            tasks.append(FindRowsTask(folder, file.path, label, resized, file.first, end))
+    return tasks
+
+
+def _changed_statistics(statistics: Statistics, changes: Iterable[Statistics]) -> Statistics:
+    """Statistics with changes added, without the sizes of which no document is left."""
+    counts = {
+        label: {size.cluster_size: (size.documents, size.failed) for size in statistics[label]} for label in statistics
     }
-    for of_shard_group in moves:
-        for label, size, documents, failed in of_shard_group:
-            entry = sums.setdefault(label, {}).setdefault(size, [0, 0])
-            entry[0] += documents
-            entry[1] += failed
-    return {label: [[size, *one] for size, one in sorted(sizes.items()) if one[0]] for label, sizes in sums.items()}
+    for of_shard_group in changes:
+        for label, sizes in of_shard_group.items():
+            of_label = counts.setdefault(label, {})
+            for size in sizes:
+                documents, failed = of_label.get(size.cluster_size, (0, 0))
+                of_label[size.cluster_size] = documents + size.documents, failed + size.failed
+    return {
+        label: [
+            ClusterSizeStatistics(cluster_size=size, documents=documents, failed=failed)
+            for size, (documents, failed) in sorted(of_label.items())
+            if documents
+        ]
+        for label, of_label in counts.items()
+    }
 
 
-def resize_shard_group(
-    folder: Location, shard_group: int, groups: dict[str, list[int]], later: Sequence[LaterOutput], target: Location
-) -> list[list[Any]]:
-    """Write the kept documents of a shard group whose cluster has grown, by label; returns what moves in the
-    statistics, rows of (label, size, documents, documents that fail), negative where they leave."""
-    changed = []
+def resize_shard_group(task: ResizeTask) -> Statistics:
+    """Write the kept documents of a shard group whose cluster has grown, by label.
+
+    Returns what this changes in the statistics; the numbers of a size that documents leave are negative.
+    """
+    changes = []
     kept = []
-    done: dict[str, int] = {}
-    with pq.ParquetFile(readable(folder / "decisions" / f"shard-group-{shard_group:05d}.parquet")) as file:
+    rows_read: dict[str, int] = {}
+    with pq.ParquetFile(readable(task.decisions)) as file:
         for number in range(file.num_row_groups):
-            table = file.read_row_group(number, columns=FILTERED)
+            table = file.read_row_group(number, columns=DECISION_COLUMNS)
             group = table["group"][0].as_py()
-            first = sum(groups[group][:shard_group]) + done.get(group, 0)
-            done[group] = done.get(group, 0) + table.num_rows
+            first_row = task.rows_before[group] + rows_read.get(group, 0)
+            rows_read[group] = rows_read.get(group, 0) + table.num_rows
             size = table["minhash_cluster_size"].to_numpy().copy()
-            for one in later:
-                for rows, sizes in one.sizes(group, first, table.num_rows):
+            for later in task.later_outputs:
+                for rows, sizes in later.sizes(group, first_row, table.num_rows):
                     size[rows] = sizes
             table = table.append_column("size", pa.array(size))
             table = table.filter(pc.not_equal(table["size"], table["minhash_cluster_size"]))
-            counted = table.filter(table["is_eligible"])
-            for column, sign in (("minhash_cluster_size", -1), ("size", 1)):
-                changed.append(
-                    pa.table(
-                        {
-                            "label": counted["label"],
-                            "size": counted[column],
-                            "documents": pa.array(np.full(counted.num_rows, sign)),
-                            "failed": pc.multiply(counted["failed"].cast(pa.int64()), sign),
-                        }
-                    )
-                )
-            kept.append(table.filter(pc.equal(table["outcome"], "kept")).select(UNSORTED))
-    with committed(target) as path:
+            changes += _changes_by_document(table.filter(table["is_eligible"]))
+            kept.append(table.filter(pc.equal(table["outcome"], Outcome.KEPT)).select(FROM_DECISIONS))
+    with committed(task.target) as path:
         _write_by_label(path, kept)
-    if not changed:
-        return []
-    sums = pa.concat_tables(changed).group_by(["label", "size"]).aggregate([("documents", "sum"), ("failed", "sum")])
-    return [list(row.values()) for row in sums.select(["label", "size", "documents_sum", "failed_sum"]).to_pylist()]
+    return _sum_changes(changes)
 
 
-def _write_by_label(path: Any, tables: list[pa.Table]) -> None:
-    table = pa.concat_tables([RUN.empty_table().select(UNSORTED), *tables])
-    hashes = pa.array([hash64(one) for one in table["id"].to_pylist()], pa.uint64())
-    table = table.append_column("id_hash", hashes).select(RUN.names).cast(RUN)
+def _changes_by_document(table: pa.Table) -> list[pa.Table]:
+    """For each document that it leaves its old size, and that it comes to its new one."""
+    return [
+        pa.table(
+            {
+                "label": table["label"],
+                "size": table[column],
+                "documents": pa.array(np.full(table.num_rows, sign)),
+                "failed": pc.multiply(table["failed"].cast(pa.int64()), sign),
+            }
+        )
+        for column, sign in (("minhash_cluster_size", -1), ("size", 1))
+    ]
+
+
+def _sum_changes(changes: list[pa.Table]) -> Statistics:
+    if not changes:
+        return {}
+    sums = pa.concat_tables(changes).group_by(["label", "size"]).aggregate([("documents", "sum"), ("failed", "sum")])
+    by_label: Statistics = {}
+    for row in sums.to_pylist():
+        change = ClusterSizeStatistics(
+            cluster_size=row["size"], documents=row["documents_sum"], failed=row["failed_sum"]
+        )
+        by_label.setdefault(row["label"], []).append(change)
+    return by_label
+
+
+def _write_by_label(path: Path, tables: list[pa.Table]) -> None:
+    """Write rows as RESIZED, in row groups of one label each."""
+    table = pa.concat_tables([RESIZED.empty_table().select(FROM_DECISIONS), *tables])
+    hashes = pa.array([hash64(record_id) for record_id in table["id"].to_pylist()], pa.uint64())
+    table = table.append_column("id_hash", hashes).select(RESIZED.names).cast(RESIZED)
     table = table.sort_by([(name, "ascending") for name in ("label", "minhash_cluster_size", "id_hash")])
-    with pq.ParquetWriter(path, RUN, compression="lz4") as writer:
+    with pq.ParquetWriter(path, RESIZED, compression="lz4") as writer:
         for label in sorted(set(table["label"].to_pylist())):
             writer.write_table(table.filter(pc.equal(table["label"], label)), row_group_size=ROW_GROUP_ROWS)
 
 
-def find_resized(
-    folder: Location, runs: list[Location], label: str, path: str, first: list[Any], end: list[Any] | None
-) -> Resized:
-    """The rows of a clean file among the changed documents; `first` and `end` are the first keys of it and the next."""
-    parts = []
-    low, high = _key(first), _key(end) if end is not None else None
-    with SortedFiles(runs, "label") as runs_:
-        for file, found in zip(runs_.files, runs_.row_groups, strict=True):
-            for number in found.get(label, []):
-                metadata = file.metadata.row_group(number)
-                sizes, hashes = (metadata.column(column).statistics for column in (OLD_SIZE, ID_HASH))
-                one_size = sizes.min == sizes.max
-                if (sizes.max, hashes.max if one_size else MOST) < low or (
-                    high is not None and (sizes.min, hashes.min if one_size else 0) > high
-                ):
-                    continue
-                table = file.read_row_group(number)
-                here = ~_before(table, low)
-                if high is not None:  # a row with the key of the next file's first can stand in either
-                    here &= _before(table, high) | _has(table, high)
-                parts.append(table.filter(pa.array(here)))
-    empty = np.empty(0, np.int64)
-    changed = pa.concat_tables(parts) if parts else None
-    if changed is None or not changed.num_rows:
-        return Resized(path, empty, empty, empty.astype(np.uint64), empty)
-    clean = pq.read_table(readable(folder / path), columns=["id", "character_count"])
-    place = pc.index_in(clean["id"], changed["id"].combine_chunks()).to_numpy(zero_copy_only=False)
-    rows = np.flatnonzero(~np.isnan(place))
-    place = place[rows].astype(np.int64)
-    return Resized(
-        path,
+def find_rows(task: FindRowsTask) -> ResizedRows:
+    """The rows of a clean file among the documents whose cluster has grown."""
+    candidates = _read_candidates(task)
+    if candidates is None or not candidates.num_rows:
+        empty = np.empty(0, np.int64)
+        return ResizedRows(task.path, empty, empty, empty.astype(np.uint64), empty)
+    clean = pq.read_table(readable(task.folder / task.path), columns=["id", "character_count"])
+    position = pc.index_in(clean["id"], candidates["id"].combine_chunks()).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(~np.isnan(position))
+    position = position[rows].astype(np.int64)
+    return ResizedRows(
+        task.path,
         rows,
-        changed["size"].to_numpy()[place],
-        changed["id_hash"].to_numpy()[place],
+        candidates["size"].to_numpy()[position],
+        candidates["id_hash"].to_numpy()[position],
         clean["character_count"].to_numpy()[rows],
     )
 
 
-def _key(first: list[Any]) -> tuple[int, int]:
-    return first[0], int(first[1], 16)
+def _read_candidates(task: FindRowsTask) -> pa.Table | None:
+    """The documents of another size that, by their sort key, can stand in the file of a task."""
+    tables = []
+    low, high = _comparable(task.first), _comparable(task.end) if task.end is not None else None
+    size_column, hash_column = RESIZED.get_field_index("minhash_cluster_size"), RESIZED.get_field_index("id_hash")
+    with SortedFiles(task.resized, "label") as resized:
+        for file, row_groups in zip(resized.files, resized.row_groups, strict=True):
+            for number in row_groups.get(task.label, []):
+                metadata = file.metadata.row_group(number)
+                sizes, hashes = (metadata.column(column).statistics for column in (size_column, hash_column))
+                is_of_one_size = sizes.min == sizes.max
+                if (sizes.max, hashes.max if is_of_one_size else BEYOND_HASHES) < low or (
+                    high is not None and (sizes.min, hashes.min if is_of_one_size else 0) > high
+                ):
+                    continue
+                table = file.read_row_group(number)
+                inside = ~_is_before(table, low)
+                if high is not None:  # a row with the key of the next file's first can stand in either
+                    inside &= _is_before(table, high) | _has_key(table, high)
+                tables.append(table.filter(pa.array(inside)))
+    return pa.concat_tables(tables) if tables else None
 
 
-def _before(table: pa.Table, key: tuple[int, int]) -> np.ndarray:
-    size, hashed = table[OLD_SIZE].to_numpy(), table[ID_HASH].to_numpy()
-    before: np.ndarray = (size < key[0]) | ((size == key[0]) & (hashed < np.uint64(key[1])))
+Key = tuple[int, int]
+
+
+def _comparable(key: SortKey) -> Key:
+    """A sort key as cluster size and hash, which compare as the rows are sorted."""
+    return key.cluster_size, int(key.id_hash, 16)
+
+
+def _is_before(table: pa.Table, key: Key) -> npt.NDArray[np.bool_]:
+    """Which rows of a table as RESIZED are sorted before a key, (n,)."""
+    size, id_hash = table["minhash_cluster_size"].to_numpy(), table["id_hash"].to_numpy()
+    before: npt.NDArray[np.bool_] = (size < key[0]) | ((size == key[0]) & (id_hash < np.uint64(key[1])))
     return before
 
 
-def _has(table: pa.Table, key: tuple[int, int]) -> np.ndarray:
-    has: np.ndarray = (table[OLD_SIZE].to_numpy() == key[0]) & (table[ID_HASH].to_numpy() == np.uint64(key[1]))
-    return has
+def _has_key(table: pa.Table, key: Key) -> npt.NDArray[np.bool_]:
+    """Which rows of a table as RESIZED have a key, (n,)."""
+    size, id_hash = table["minhash_cluster_size"].to_numpy(), table["id_hash"].to_numpy()
+    same: npt.NDArray[np.bool_] = (size == key[0]) & (id_hash == np.uint64(key[1]))
+    return same

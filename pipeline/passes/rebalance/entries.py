@@ -1,159 +1,205 @@
 """What a mixture lists: pieces of runs with their repeats, characters and tokens, and totals by language."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.execution.commit import committed, sha256_of
 from pipeline.execution.storage import Location
-from pipeline.execution.tasks import Executor
 from pipeline.output.mixtures import mixture_path
 from pipeline.passes.rebalance.epochs import EPOCHS_DECIMALS
-from pipeline.passes.rebalance.runs import Moved, Run
-from pipeline.passes.rebalance.tokens import ESTIMATE, Ranges, TokenizerFile, characters_per_token, sum_ranges
+from pipeline.passes.rebalance.runs import FileRun, MovedRows, MovedRun, Run
+from pipeline.passes.rebalance.tokens import (
+    ESTIMATE,
+    FileRanges,
+    RowRange,
+    TextCounter,
+    TextCounts,
+    TokenizerFile,
+    characters_per_token,
+)
+from pipeline.schema.manifests import (
+    ChangedRows,
+    CleanFile,
+    CountedTokens,
+    EstimatedTokens,
+    LanguageTotals,
+    MixtureEntry,
+    MixtureTotals,
+)
 
 
-def pieces_of(runs: list[Run], epochs: float) -> list[tuple[int, int, int, int]]:
-    """(number of the run, first of its rows, rows, repeats): a run in one piece, or a prefix with one copy more and the
-    rest.
+@dataclass(frozen=True)
+class Piece:
+    """Rows of a run that are read `repeats` times, which can be 0; `first` counts from the run's first row."""
+
+    run: Run
+    first: int
+    rows: int
+    repeats: int
+
+
+@dataclass(frozen=True)
+class MovedPiece:
+    """Moved rows that are read `repeats` times, which can be 0."""
+
+    moved_rows: MovedRows
+    repeats: int
+
+
+@dataclass(frozen=True)
+class _Amount:
+    """Documents that are read `repeats` times; characters and tokens are those of one copy of all."""
+
+    documents: int
+    repeats: int
+    characters: int
+    tokens: int
+
+
+def cut_runs(runs: Iterable[Run], epochs: float) -> list[Piece]:
+    """The pieces of the runs of a language: a run in one piece, or a prefix with one copy more and the rest.
 
     What is rounded off at one run is added to the next, so that many short runs do not add up to a wrong total.
     """
     pieces = []
     due = 0.0
     taken = 0
-    for number, run in enumerate(runs):
+    for run in runs:
         copies = round(run.weight * epochs, EPOCHS_DECIMALS)
         whole = int(copies)
         due += (copies - whole) * run.rows
         more = min(run.rows, int(due + 0.5) - taken)
         taken += more
-        for first, rows, repeats in ((0, more, whole + 1), (more, run.rows - more, whole)):
-            if rows and repeats:
-                pieces.append((number, first, rows, repeats))
+        for piece in (Piece(run, 0, more, whole + 1), Piece(run, more, run.rows - more, whole)):
+            if piece.rows:
+                pieces.append(piece)
     return pieces
 
 
-def entries_of(
-    manifest: dict[str, Any],
-    runs: dict[str, list[Run]],
-    pieces: dict[str, list[tuple[int, int, int, int]]],
-    executor: Executor,
-    folder: Location,
-    tokenizer: TokenizerFile | None,
-) -> dict[str, list[dict[str, Any]]]:
-    """What the manifest lists: pieces with their characters and tokens, of one copy. Only cut runs are looked up."""
-    cut: dict[str, list[tuple[int, int]]] = {}
-    for label, ones in pieces.items():
-        for number, first, rows, _ in ones:
-            run = runs[label][number]
-            if run.file and rows < run.rows:
-                cut.setdefault(run.file, []).extend(run.ranges(first, rows))
-    known = {file["path"]: file for ones in manifest["files"].values() for file in ones}
-    wanted = [Ranges(path, known[path]["sha256"], known[path]["characters"], cut[path]) for path in sorted(cut)]
-    sums = sum_ranges(executor, folder, wanted, tokenizer)
-    found = {
-        (one.path, first): numbers
-        for one, many in zip(wanted, sums, strict=True)
-        for (first, _), numbers in zip(one.ranges, many, strict=True)
+def list_entries(
+    files: Mapping[str, Sequence[CleanFile]], pieces: Mapping[str, Sequence[Piece]], counter: TextCounter
+) -> dict[str, list[MixtureEntry]]:
+    """The entries of each language: pieces of files that are read, with the characters and tokens of one copy.
+
+    What the run does not say, the counts of a part of it, is read from the files.
+    """
+    read = {
+        label: [(piece.run, piece) for piece in of_label if isinstance(piece.run, FileRun) and piece.repeats]
+        for label, of_label in pieces.items()
     }
-    entries: dict[str, list[dict[str, Any]]] = {}
-    for label, ones in pieces.items():
-        entries[label] = []
-        for number, first, rows, repeats in ones:
-            run = runs[label][number]
-            if not run.file:
-                continue
-            characters, tokens = run.characters, run.tokens
-            if rows < run.rows:
-                numbers = [found[run.file, place] for place, _ in run.ranges(first, rows)]
-                characters, tokens = (sum(column) for column in zip(*numbers, strict=True))
-            if not tokenizer:
-                tokens = characters / characters_per_token(label)
-            start, end = run.place(first), run.place(first + rows)
-            entry = {
-                "file": run.file,
-                "first_row": start,
-                "rows": end - start,
-                "repeats": repeats,
-                "characters": characters,
-                "tokens": round(tokens),
-            }
-            entries[label].append(entry | ({"changed": end - start - rows} if end - start > rows else {}))
-    return entries
+    parts: dict[str, list[RowRange]] = {}
+    for run, piece in (pair for of_label in read.values() for pair in of_label):
+        if piece.rows < run.rows:
+            parts.setdefault(run.file, []).extend(run.ranges(piece.first, piece.rows))
+    counts = _count_parts(files, parts, counter)
+    return {
+        label: [_entry(run, piece, counts, None if counter.tokenizer else label) for run, piece in of_label]
+        for label, of_label in read.items()
+    }
 
 
-def moved_entries(
-    runs: list[Run], pieces: list[tuple[int, int, int, int]], moved: dict[int, Moved]
-) -> list[tuple[dict[str, Any], Moved]]:
-    """As `_entries`, of the rows that moved, with the rows; those of no copy, too."""
-    entries = []
-    for number, rows_of_run in moved.items():
-        mine = [piece[1:] for piece in pieces if piece[0] == number]
-        read = sum(rows for _, rows, _ in mine)
-        mine += [(read, runs[number].rows - read, 0)] if read < runs[number].rows else []
-        for first, rows, repeats in mine:
-            here = rows_of_run.slice(first, rows)
-            sums = {"characters": int(here.characters.sum()), "tokens": round(float(here.tokens.sum()))}
-            entries.append(({"rows": rows, "repeats": repeats} | sums, here))
-    return entries
+def _count_parts(
+    files: Mapping[str, Sequence[CleanFile]], parts: Mapping[str, list[RowRange]], counter: TextCounter
+) -> dict[tuple[str, int], TextCounts]:
+    """The counts of ranges of rows, by path and first row."""
+    by_path = {file.path: file for of_label in files.values() for file in of_label}
+    wanted = [FileRanges(path, by_path[path].sha256, by_path[path].characters, parts[path]) for path in sorted(parts)]
+    return {
+        (file.path, rows.first_row): counts
+        for file, of_file in zip(wanted, counter.count(wanted), strict=True)
+        for rows, counts in zip(file.ranges, of_file, strict=True)
+    }
 
 
-def write_changed(
-    folder: Location, name: str, changed: Mapping[str, list[tuple[dict[str, Any], Moved]]]
-) -> dict[str, Any]:
-    """Write `mixtures/<name>.changed.parquet`, a row for each row that does not follow its entry, by file and row."""
-    pieces = [piece for of_label in changed.values() for piece in of_label]
+def _entry(
+    run: FileRun, piece: Piece, counts: Mapping[tuple[str, int], TextCounts], estimated: str | None
+) -> MixtureEntry:
+    """The entry of a piece; tokens are estimated where a language is given for it."""
+    characters, tokens = run.characters, run.tokens
+    if piece.rows < run.rows:
+        of_ranges = [counts[run.file, rows.first_row] for rows in run.ranges(piece.first, piece.rows)]
+        characters = sum(count.characters for count in of_ranges)
+        tokens = sum(count.tokens for count in of_ranges)
+    if estimated:
+        tokens = characters / characters_per_token(estimated)
+    start, end = run.file_row(piece.first), run.file_row(piece.first + piece.rows)
+    return MixtureEntry(
+        file=run.file,
+        first_row=start,
+        rows=end - start,
+        repeats=piece.repeats,
+        characters=characters,
+        tokens=round(tokens),
+        changed_rows=end - start - piece.rows,
+    )
+
+
+def moved_pieces(pieces: Iterable[Piece]) -> list[MovedPiece]:
+    """The pieces of moved rows; those of no copy, too, as the entry in which the rows stand does not hold for them."""
+    return [
+        MovedPiece(piece.run.moved_rows.slice(piece.first, piece.rows), piece.repeats)
+        for piece in pieces
+        if isinstance(piece.run, MovedRun)
+    ]
+
+
+def write_changed_rows(folder: Location, name: str, pieces: Sequence[MovedPiece]) -> ChangedRows:
+    """Write `mixtures/<name>.changed.parquet`: each row that does not follow its entry, with its repeats and
+    characters, by file and row."""
+    moved = [(piece.repeats, piece.moved_rows) for piece in pieces]
     table = pa.table(
         {
-            "file": pa.array([file for _, one in pieces for file in one.file], pa.string()),
-            "row": pa.array([row for _, one in pieces for row in one.row], pa.int64()),
-            "repeats": pa.array([told["repeats"] for told, one in pieces for _ in one.file], pa.int32()),
-            "characters": pa.array([count for _, one in pieces for count in one.characters], pa.int64()),
+            "file": pa.array([file for _, rows in moved for file in rows.files], pa.string()),
+            "row": pa.array([row for _, rows in moved for row in rows.file_rows], pa.int64()),
+            "repeats": pa.array([repeats for repeats, rows in moved for _ in rows.files], pa.int32()),
+            "characters": pa.array([count for _, rows in moved for count in rows.row_characters], pa.int64()),
         }
     ).sort_by([("file", "ascending"), ("row", "ascending")])
     path = mixture_path(folder, name).with_name(f"{name}.changed.parquet")
     with committed(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
         digest = sha256_of(temporary)
-    return {"file": path.name, "rows": table.num_rows, "sha256": digest}
+    return ChangedRows(file=path.name, rows=table.num_rows, sha256=digest)
 
 
-SUMMED = ("clean_documents", "clean_tokens", "documents", "repeated_documents", "characters", "tokens")
+def sum_language(
+    runs: Sequence[Run], entries: Sequence[MixtureEntry], moved: Sequence[MovedPiece], epochs: float
+) -> LanguageTotals:
+    """The totals of a language, of its runs and of what is read of them."""
+    amounts = [
+        _Amount(entry.rows - entry.changed_rows, entry.repeats, entry.characters, entry.tokens) for entry in entries
+    ]
+    for piece in moved:
+        rows = piece.moved_rows
+        amounts.append(_Amount(rows.rows, piece.repeats, rows.characters, round(rows.tokens)))
+    return LanguageTotals(
+        clean_documents=sum(run.rows for run in runs),
+        clean_tokens=round(sum(run.tokens for run in runs)),
+        documents=sum(amount.documents for amount in amounts if amount.repeats),
+        repeated_documents=sum(amount.documents * amount.repeats for amount in amounts),
+        characters=sum(amount.characters * amount.repeats for amount in amounts),
+        tokens=sum(amount.tokens * amount.repeats for amount in amounts),
+        epochs=epochs,
+        most_copies=max((amount.repeats for amount in amounts), default=0),
+    )
 
 
-def total_of(runs: list[Run], entries: list[dict[str, Any]], epochs: float) -> dict[str, Any]:
-    """Totals of a language; `clean_` is what the selection has, the rest what a pass over the mixture reads."""
-    return {
-        "clean_documents": sum(run.rows for run in runs),
-        "clean_tokens": round(sum(run.tokens for run in runs)),
-        "documents": sum(_documents(one) for one in entries if one["repeats"]),
-        "repeated_documents": sum(_documents(one) * one["repeats"] for one in entries),
-        "characters": sum(one["characters"] * one["repeats"] for one in entries),
-        "tokens": sum(one["tokens"] * one["repeats"] for one in entries),
-        "epochs": epochs,
-        "most_copies": max((one["repeats"] for one in entries), default=0),
-    }
+def sum_languages(totals: Iterable[LanguageTotals]) -> MixtureTotals:
+    """The totals of all languages together."""
+    languages = list(totals)
+    return MixtureTotals(
+        **{name: sum(getattr(language, name) for language in languages) for name in MixtureTotals.__struct_fields__}
+    )
 
 
-def _documents(entry: dict[str, Any]) -> int:
-    documents: int = entry["rows"] - entry.get("changed", 0)
-    return documents
-
-
-def how_counted(tokenizer: TokenizerFile | None, runs: Mapping[str, Any]) -> dict[str, Any]:
+def describe_token_counts(tokenizer: TokenizerFile | None, labels: Iterable[str]) -> CountedTokens | EstimatedTokens:
+    """How the tokens of these languages were counted, for the manifest."""
     if tokenizer:
-        return {
-            "method": "tokenizer",
-            "file": Path(tokenizer.path).name,
-            "sha256": tokenizer.sha256,
-            "special_tokens": False,
-        }
-    return {
-        "method": "estimate",
-        "formula": ESTIMATE,
-        "characters_per_token": {label: characters_per_token(label) for label in sorted(runs)},
-    }
+        return CountedTokens(file=Path(tokenizer.path).name, sha256=tokenizer.sha256, special_tokens=False)
+    return EstimatedTokens(
+        formula=ESTIMATE, characters_per_token={label: characters_per_token(label) for label in sorted(labels)}
+    )

@@ -1,17 +1,18 @@
-"""Tokens of clean documents: counted with a file of the `tokenizers` library, else estimated from characters.
+"""Characters and tokens of rows of clean files: tokens are counted with a tokenizer, or estimated from characters.
 
-Counts are of the text alone, without special tokens. They are kept beside the mixtures, a file for each clean part and
+Counts are of the text alone, without special tokens. They are kept beside the mixtures, a file for each clean file and
 tokenizer, so that the next mixture with the same tokenizer reads numbers and no text.
 """
 
 import os
 import tomllib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ from pipeline.execution.tasks import Executor, run_all
 from pipeline.output.layout import filled
 
 TASK_CHARACTERS = 64_000_000  # of the files that one task reads, about
-BATCH_ROWS = 1000  # texts that are given to the tokenizer at a time
+CHUNK_ROWS = 1000  # texts that are given to the tokenizer at a time
 ESTIMATE = "characters / characters_per_token, of the language, else its script (characters_per_token.toml)"
 
 
@@ -50,15 +51,19 @@ def characters_per_token(label: str) -> float:
     return float(table["languages"].get(label, table["scripts"].get(script, table["other"])))
 
 
-class TokenizerFile(NamedTuple):
-    """A file that was loaded once and works; tasks load it again by path, so all nodes need it."""
+@dataclass(frozen=True)
+class TokenizerFile:
+    """A tokenizer.json that was loaded once and works; tasks load it again by path, so all nodes need it there."""
 
     path: str
     sha256: str
 
 
 def check_tokenizer(path: str) -> TokenizerFile:
-    """Raises ConfigError where the library is missing, ModelError where the file is absent or no tokenizer."""
+    """Load a tokenizer to see that it works.
+
+    Raises ConfigError where the library is missing, ModelError where the file is absent or no tokenizer.
+    """
     if not find_spec("tokenizers"):
         raise ConfigError(f"--tokenizer {path}: the library `tokenizers` is not installed; install the extra `mix`")
     if not Path(path).is_file():
@@ -83,55 +88,93 @@ def _tokenizer(path: str) -> Any:
     return tokenizer
 
 
-class Ranges(NamedTuple):
-    """Rows of one clean file whose characters and tokens are wanted: (first row, rows) each."""
+@dataclass(frozen=True)
+class RowRange:
+    """Consecutive rows of a file."""
+
+    first_row: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class FileRanges:
+    """Ranges of rows of one clean file whose characters and tokens are wanted."""
 
     path: str  # relative to the selection
     sha256: str
     characters: int  # of the whole file
-    ranges: list[tuple[int, int]]
+    ranges: list[RowRange]
 
 
-def sum_ranges(
-    executor: Executor, folder: Location, files: Sequence[Ranges], tokenizer: TokenizerFile | None
-) -> list[list[tuple[int, int]]]:
-    """(characters, tokens) of every range of every file, exactly; tokens are 0 without a tokenizer."""
-    tasks = filled(files, lambda one: one.characters, TASK_CHARACTERS)
-    results = run_all(executor, sum_ranges_of, [(folder, task, tokenizer) for task in tasks])
-    return [sums for task in results for sums in task]
+@dataclass(frozen=True)
+class TextCounts:
+    """Characters (code points) and tokens of some rows; tokens are 0 where no tokenizer counted them."""
+
+    characters: int
+    tokens: int
 
 
-def sum_ranges_of(
-    folder: Location, files: Sequence[Ranges], tokenizer: TokenizerFile | None
-) -> list[list[tuple[int, int]]]:
-    """See sum_ranges; counts tokens where that was not done before."""
-    found = []
-    for one in files:
-        characters = _characters(folder / one.path)
-        tokens = _tokens(folder, one, tokenizer) if tokenizer else np.zeros_like(characters)
-        found.append([(int(characters[a : a + n].sum()), int(tokens[a : a + n].sum())) for a, n in one.ranges])
-    return found
+@dataclass(frozen=True)
+class CountTask:
+    """What `count_files` counts: ranges of rows of some files of the selection in `folder`."""
+
+    folder: Location
+    files: list[FileRanges]
+    tokenizer: TokenizerFile | None
 
 
-def _characters(path: Location) -> npt.NDArray[np.int64]:
+@dataclass(frozen=True)
+class TextCounter:
+    """Counts characters and tokens of rows of the selection in `folder`; without a tokenizer only characters."""
+
+    executor: Executor
+    folder: Location
+    tokenizer: TokenizerFile | None
+
+    def count(self, files: Sequence[FileRanges]) -> list[list[TextCounts]]:
+        """The exact counts of every range of every file, in the order given."""
+        chunks = filled(files, lambda file: file.characters, TASK_CHARACTERS)
+        tasks = [CountTask(self.folder, chunk, self.tokenizer) for chunk in chunks]
+        return [counts for of_task in run_all(self.executor, count_files, tasks) for counts in of_task]
+
+
+def count_files(task: CountTask) -> list[list[TextCounts]]:
+    """The counts of every range of every file of a task; tokens of a file are counted where that was not done before.
+
+    In memory are two numbers for each row of a file and the texts of 1,000 rows.
+    """
+    counts = []
+    for file in task.files:
+        characters = _read_characters(task.folder / file.path)
+        tokens = _tokens_of_rows(task.folder, file, task.tokenizer) if task.tokenizer else np.zeros_like(characters)
+        ends = [(rows.first_row, rows.first_row + rows.rows) for rows in file.ranges]
+        counts.append(
+            [TextCounts(int(characters[first:end].sum()), int(tokens[first:end].sum())) for first, end in ends]
+        )
+    return counts
+
+
+def _read_characters(path: Location) -> npt.NDArray[np.int64]:
     column = pq.read_table(readable(path), columns=["character_count"])["character_count"]
     return column.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
 
 
-def _tokens(folder: Location, file: Ranges, tokenizer: TokenizerFile) -> npt.NDArray[np.int64]:
+def _tokens_of_rows(folder: Location, file: FileRanges, tokenizer: TokenizerFile) -> npt.NDArray[np.int64]:
+    """The tokens of every row of a file, from the counts kept beside the mixtures or counted now, (n,) int64."""
     kept = folder / "mixtures" / "tokens" / tokenizer.sha256[:16] / f"{file.sha256[:16]}.parquet"
     if not kept.exists():
-        table = pa.table({"tokens": pa.array(_count(folder / file.path, tokenizer.path), pa.int32())})
+        table = pa.table({"tokens": pa.array(_count_tokens(folder / file.path, tokenizer.path), pa.int32())})
         with committed(kept) as path:
             pq.write_table(table, path, compression="zstd")
     return pq.read_table(readable(kept))["tokens"].to_numpy().astype(np.int64)  # type: ignore[no-any-return]
 
 
-def _count(path: Location, tokenizer_path: str) -> list[int]:
+def _count_tokens(path: Location, tokenizer_path: str) -> list[int]:
     tokenizer = _tokenizer(tokenizer_path)
     counts: list[int] = []
     with pq.ParquetFile(readable(path), pre_buffer=True) as file:
-        for batch in file.iter_batches(BATCH_ROWS, columns=["text"]):
-            texts = batch.column("text").to_pylist()
-            counts += [len(one.ids) for one in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+        for chunk in file.iter_batches(CHUNK_ROWS, columns=["text"]):
+            texts = chunk.column("text").to_pylist()
+            encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+            counts += [len(encoding.ids) for encoding in encodings]
     return counts
