@@ -89,7 +89,7 @@ def words_of(path: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def importer() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("import_fineweb2", ROOT / "scripts" / "import_fineweb2.py")
+    spec = importlib.util.spec_from_file_location("import_fineweb2", ROOT / "dev" / "import_fineweb2.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
