@@ -51,7 +51,7 @@ same-bytes: $(VENV)/.ready
 	$(BIN)/python dev/same_bytes.py --base "$(BASE)"
 
 lmplz:
-	bash scripts/build_lmplz.sh
+	bash dev/build_lmplz.sh
 
 clean:
 	rm -rf $(VENV) build demo-output *.egg-info

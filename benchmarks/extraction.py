@@ -20,11 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.gold import GoldPage, load_kinds, load_pages, snippet_counts, token_scores
+from benchmarks.gold import snippet_counts, token_scores
 from pipeline.text.main_text import choose
 from pipeline.text.main_text.assembly import assemble, table_rows
 from pipeline.text.main_text.extractors import extract
-from scripts.train_extractor import Example, examples, train
+from pipeline.training.extractor_trees import Example, examples, train
+from pipeline.training.gold_pages import GoldPage, load_kinds, load_pages
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "extraction.md"
 FOLDS = 5

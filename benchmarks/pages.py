@@ -38,8 +38,7 @@ def html_of(path: Path) -> Iterator[str]:
 def texts_of_pages(path: Path) -> Iterator[str]:
     """Extracted text of each response that has any, not repaired."""
     for page in html_of(path):
-        text, _ = extract(page)
-        if text:
+        if text := extract(page).text:
             yield text
 
 

@@ -10,11 +10,11 @@ words    the published numbers over datatrove's words: differs only where a metr
 icu      the published numbers over ICU's words: what the segmenter changes
 shipped  the rules of --language-configs over ICU's words: what a run with that folder does
 
-Languages are those that lid.176 names; a language without YAML or tokenizer is left out and named.
+Languages are those that lid.176 names; a language without YAML or tokenizer is left out and named. The tokenizers are
+in the extra `datatrove-words`.
 """
 
 import argparse
-import importlib.util
 import tempfile
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -26,6 +26,7 @@ from datatrove.data import Document
 from datatrove.pipeline.filters import FineWebQualityFilter, GopherQualityFilter, GopherRepetitionFilter
 
 from benchmarks.pages import texts_of_pages
+from dev import import_fineweb2
 from pipeline.config.language_files import LanguageConfig, load_language_config
 from pipeline.config.reading import LANGUAGE_CONFIGS
 from pipeline.errors import ConfigError
@@ -36,18 +37,7 @@ from pipeline.text.metrics.view import TextView
 from pipeline.text.repair import clean, repair_encoding
 from pipeline.text.words.segmenters import segmenter_for
 
-ROOT = Path(__file__).resolve().parents[1]
 LABEL_RULES = ("language_score", "script_fraction")  # FineWeb-2 cuts by score before; the text is the same
-
-
-def importer() -> Any:
-    """scripts/import_fineweb2.py as a module."""
-    spec = importlib.util.spec_from_file_location("import_fineweb2", ROOT / "scripts" / "import_fineweb2.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def filters_of(config: dict[str, Any], language: str) -> list[Any]:
@@ -106,7 +96,6 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=60, help="documents of a language")
     parser.add_argument("--language-configs", type=Path, default=LANGUAGE_CONFIGS)
     arguments = parser.parse_args()
-    scripts = importer()
     texts: dict[str, list[str]] = defaultdict(list)
     for path in arguments.warcs:
         found = [clean(repair_encoding(text)[0]).strip() for text in texts_of_pages(path)]
@@ -119,9 +108,9 @@ def main() -> None:
     left_out: dict[str, str] = {}
     print("language   documents  dropped there   words     icu  shipped")
     for label in sorted(texts):
-        theirs = scripts.LANGUAGES.get(label, (label,))[0]
+        theirs = import_fineweb2.LANGUAGES.get(label, (label,))[0]
         path = arguments.configs / f"{theirs}.yml"
-        if label not in scripts.LANGUAGES or not path.exists():
+        if label not in import_fineweb2.LANGUAGES or not path.exists():
             left_out[label] = "no YAML"
             continue
         try:
@@ -131,8 +120,8 @@ def main() -> None:
             continue
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
         with tempfile.TemporaryDirectory() as folder:
-            Path(folder, "default.toml").write_text(scripts.FIXED, encoding="utf-8")
-            rendered = scripts.render_published(label, config, "FineWeb-2", "")
+            Path(folder, "default.toml").write_text(import_fineweb2.FIXED, encoding="utf-8")
+            rendered = import_fineweb2.render_published(label, config, "FineWeb-2", "")
             Path(folder, f"{label}.toml").write_text(rendered, encoding="utf-8")
             published = load_language_config(label, Path(folder))
         shipped = load_language_config(label, arguments.language_configs)
@@ -155,7 +144,8 @@ def main() -> None:
                     reasons[way, reason or f"ours only: {answers[way][0]}"] += 1
         total += counts
         print_line(label, counts)
-    print_line("all", total)
+    if total["documents"]:
+        print_line("all", total)
     for way in ways:
         found_here = {reason: count for (one, reason), count in reasons.most_common() if one == way}
         print(f"differ by {way}: " + ", ".join(f"{reason} {count}" for reason, count in found_here.items()))

@@ -1,6 +1,6 @@
 """Train, import and calibrate language models for perplexity: reference text in, a model's folder out.
 
-`train` needs KenLM's `lmplz` and `build_binary` (scripts/build_lmplz.sh, or `make lmplz`). Files are UTF-8
+`train` needs KenLM's `lmplz` and `build_binary` (dev/build_lmplz.sh, or `make lmplz`). Files are UTF-8
 with a line a paragraph and a blank line between documents; without blank lines each line is a document. One
 document in ten, by the hash of its text, is held out and gives the percentiles of perplexity. The same text
 gives the same folder, byte for byte.

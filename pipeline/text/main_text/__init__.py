@@ -1,8 +1,8 @@
 """Main text of a page: tokenise (HTML to blocks), measure (blocks to features), trees (features to a probability),
 assemble (kept blocks to text). One pass each, no document tree, no state: a page's text depends on the page alone.
 
-The trees were trained by `scripts/train_extractor.py` on pages with reference text; `docs/extraction.md` has what they
-reach and how to train them again.
+The trees were trained by `pipeline/training/extractor_trees.py` on pages with reference text; `docs/extraction.md` has
+what they reach and how to train them again.
 """
 
 from dataclasses import replace

@@ -1,6 +1,6 @@
 """Gradient-boosted trees as plain arrays: loaded from a file of figures, evaluated by a compiled loop.
 
-The file is written by `scripts/train_extractor.py`; no library of trees is needed to use it.
+The file is written by `pipeline/training/extractor_trees.py`; no library of trees is needed to use it.
 
 No block walks down a tree: which way it takes cannot be foreseen, and a processor that guesses wrong at every second
 node spends its time on that. Instead each node is asked of all blocks at once, and takes the leaves below its lower

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from resiliparse.parse.html import HTMLTree, NodeType, traverse_dom
 
-from benchmarks.gold import GOLD, OTHERS, WARC, load_kinds, load_pages
 from pipeline.text.main_text import MODEL, Forest, main_text, read_declared, tokenise
 from pipeline.text.main_text import vocabulary as v
 from pipeline.text.main_text.extractors import EXTRACTORS, extract
 from pipeline.text.main_text.features import NAMES, measure
 from pipeline.text.main_text.trees import SETTLED, SETTLED_AFTER, TILE
+from pipeline.training.gold_pages import GOLD, OTHERS, WARC, load_kinds, load_pages
 from tests.text.main_text.obvious_features import obvious_features
 
 UNREAD = frozenset(
@@ -354,7 +354,7 @@ def test_pages_with_a_main_text_have_one_and_most_pages_of_links_forms_and_error
 @pytest.mark.skipif(not WARC.is_dir(), reason="shared data are absent")
 def test_training_again_on_the_same_pages_gives_the_same_bytes(tmp_path: object) -> None:
     pytest.importorskip("lightgbm")
-    from scripts.train_extractor import examples, train
+    from pipeline.training.extractor_trees import examples, train
 
     chosen = examples(load_pages(("gold-trafilatura-dev",))[:12] + load_pages(("gold-misc-dev",))[:12])
     for name in ("a", "b"):

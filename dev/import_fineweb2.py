@@ -1,12 +1,12 @@
 """FineWeb-2's language configs as ours: its YAML files in, lang_configs/<label>.toml out.
 
-python scripts/import_fineweb2.py FOLDER_OF_YAML [--output lang_configs] [--date YYYY-MM-DD] [--published]
+    python dev/import_fineweb2.py FOLDER_OF_YAML [--output lang_configs] [--date YYYY-MM-DD] [--published]
 
 Names become ours and values that switch a rule off there (-1; 0 as a falsy value or a vacuous minimum) become
 `off = true`. Languages whose YAML is not in the folder come from TABLE: figures of the same repository.
-Stop words are not imported: its lists hold punctuation, English and topical words (see derive_stop_words.py).
-With --published every number is as published, stop words too, and a default.toml goes beside them: for comparing,
-and for recipes/fineweb2.toml.
+Stop words are not imported, because its lists hold punctuation, English and topical words; lists are made by
+pipeline/training/stop_words.py. With --published every number is as published, stop words too, and a default.toml goes
+beside them: for comparing, and for recipes/fineweb2.toml.
 """
 
 import argparse
@@ -159,7 +159,7 @@ def rules_of(config: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 # What FineWeb-2's script has for every language (its YAML files hold the rest), and the lower clamp of its score.
 FIXED = """\
-# FineWeb-2's rules for any language. Written by scripts/import_fineweb2.py --published.
+# FineWeb-2's rules for any language. Written by dev/import_fineweb2.py --published.
 name = "any language"
 
 [provenance]
@@ -203,7 +203,7 @@ def render(label: str, config: dict[str, Any], source: str, date: str) -> str:
     rules = rules_of(config)
     model = "lid.176, as here" if english else "GlotLID v3; scores of lid.176 differ"
     lines = [
-        "# Written by scripts/import_fineweb2.py; what is not here is as in default.toml.",
+        "# Written by dev/import_fineweb2.py; what is not here is as in default.toml.",
         f'name = "{name}"',
         "",
         "[provenance]",
@@ -233,7 +233,8 @@ def render(label: str, config: dict[str, Any], source: str, date: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    """Write a file for each language that the folder or TABLE has."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="FineWeb-2's configs/")
     parser.add_argument("--output", type=Path, default=Path("lang_configs"))
     parser.add_argument("--date", default="2026-11-23", help="date of the import")

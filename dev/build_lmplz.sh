@@ -1,7 +1,7 @@
 #!/bin/sh
 # Build KenLM's lmplz, build_binary and query, which `pipeline.training.language_models` calls to train language models.
 #
-#   scripts/build_lmplz.sh [BUILD_FOLDER]        (or: make lmplz)
+#   dev/build_lmplz.sh [BUILD_FOLDER]        (or: make lmplz)
 #
 # BUILD_FOLDER is build/kenlm of this repository unless given; the programs go to BUILD_FOLDER/bin, where
 # `pipeline.training.language_models` looks (it also looks in $GLOTMILL_LMPLZ_DIR and on the PATH). The source is the sdist of the

@@ -1,6 +1,9 @@
 """Stop words from reference text: the words of a language that make up a large enough share of its text.
 
-python scripts/derive_stop_words.py TEXT_REF UDHR_JSONL_GZ --labels tur_Latn tha_Thai ... [--output FOLDER]
+    python -m pipeline.training.stop_words TEXT_REF UDHR_JSONL_GZ --labels tur_Latn tha_Thai ... [--output FOLDER]
+
+TEXT_REF is a folder of sentences, a file `<label>.txt.gz` a language, with an index.jsonl that names their sources.
+UDHR_JSONL_GZ has a line of JSON for each translation of the Universal Declaration of Human Rights.
 
 Words are ICU's (icu4py) in NFC, with at least one letter and no digit, counted in lower case because the
 metric compares case-sensitively and lists hold lower-case forms. A word is listed above 0.8 %; where fewer
@@ -15,16 +18,19 @@ import gzip
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
 from icu4py.breakers import WordBreaker
 
-THRESHOLDS = (0.008, 0.005, 0.003, 0.002, 0.001, 0.0005, 0.0)
-FEWEST = 8
-ENGLISH_THRESHOLD = 0.001
-TEXT_REF_NAMES = {"zho_Hani": "zho_Hans", "kor_Hang": "kor_Kore"}  # our label: the file's
-UDHR_NAMES = {
+from pipeline.config.reading import LANGUAGE_CONFIGS
+
+THRESHOLDS: Final = (0.008, 0.005, 0.003, 0.002, 0.001, 0.0005, 0.0)
+FEWEST: Final = 8
+ENGLISH_THRESHOLD: Final = 0.001
+TEXT_REF_NAMES: Final = {"zho_Hani": "zho_Hans", "kor_Hang": "kor_Kore"}  # our label: the file's
+UDHR_NAMES: Final = {
     "ara_Arab": "arb_Arab",
     "est_Latn": "ekk_Latn",
     "fas_Arab": "pes_Arab",
@@ -36,8 +42,8 @@ UDHR_NAMES = {
     "swa_Latn": "swh_Latn",
     "zho_Hani": "cmn_Hani",
 }
-DOTTED = frozenset({"tur", "aze"})  # I is the capital of dotless ı here
-LICENCES = {
+DOTTED: Final = frozenset({"tur", "aze"})  # I is the capital of dotless ı here
+LICENCES: Final = {
     "Common Voice": "CC0-1.0",
     "lingua/Leipzig": "CC BY 4.0 (Leipzig Corpora Collection)",
     "FLORESv1": "CC BY-SA 4.0",
@@ -73,12 +79,12 @@ def choose(
     counts: Counter[str],
     thresholds: Iterable[float],
     fewest: int,
-    barred: frozenset[str] = frozenset(),
+    excluded: frozenset[str] = frozenset(),
     also_in: Counter[str] | None = None,
 ) -> tuple[list[str], float]:
     """Words at or above the first threshold that leaves enough, most frequent first, and that threshold.
 
-    Words in `barred` are passed over, and words that `also_in`, if it has any, does not know.
+    Words in `excluded` are passed over, and words that `also_in`, if it has any, does not know.
 
     >>> choose(Counter({"a": 6, "b": 3, "c": 1}), (0.5, 0.2), 2)
     (['a', 'b'], 0.2)
@@ -88,7 +94,7 @@ def choose(
     threshold = 0.0
     for threshold in thresholds:
         frequent = [(-count, word) for word, count in counts.items() if count / total >= threshold]
-        words = [word for _, word in sorted(frequent) if word not in barred and (not also_in or word in also_in)]
+        words = [word for _, word in sorted(frequent) if word not in excluded and (not also_in or word in also_in)]
         if len(words) >= fewest:
             break
     return words, threshold
@@ -123,27 +129,30 @@ def render(label: str, words: list[str], threshold: float, total: int, sources: 
         f"# Stop words of {label}, lower case, most frequent first; review by a speaker is welcome.",
         "# source: " + ", ".join(f"{source} ({lines} lines)" for source, lines in sorted(sources.items())),
         f"# licence: list Apache-2.0 (counts of words); counted text: {'; '.join(licences)}",
-        f"# method: scripts/derive_stop_words.py, ICU words, share of {total} words >= {threshold:.2%}",
+        f"# method: pipeline/training/stop_words.py, ICU words, share of {total} words >= {threshold:.2%}",
         f"# date: {date}",
     ]
     return "\n".join([*head, *words]) + "\n"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write a list for each label that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("text_ref", type=Path, help="folder of LANG_SCRIPT.txt.gz, with index.jsonl")
     parser.add_argument("udhr", type=Path, help="udhr.jsonl.gz, for languages that text_ref lacks")
     parser.add_argument("--labels", nargs="+", required=True)
-    parser.add_argument("--output", type=Path, default=Path("lang_configs/stop_words"))
+    parser.add_argument("--output", type=Path, default=LANGUAGE_CONFIGS / "stop_words")
     parser.add_argument("--frequency", type=float, help="one threshold for all, instead of the falling ones")
     parser.add_argument("--all", action="store_true", help="keep English words and words of one reference only")
     parser.add_argument("--date", default="2026-11-23", help="date of the derivation")
-    arguments = parser.parse_args()
-    english = count_words(read_text_ref(arguments.text_ref, "eng_Latn")[0], "eng_Latn", keep_case=True)
-    barred = frozenset(word for word, count in english.items() if count >= ENGLISH_THRESHOLD * english.total())
-    for label in arguments.labels:
-        lines, sources = read_text_ref(arguments.text_ref, label)
-        declaration = read_udhr(arguments.udhr, label)
+    options = parser.parse_args(arguments)
+    english = count_words(read_text_ref(options.text_ref, "eng_Latn")[0], "eng_Latn", keep_case=True)
+    common_in_english = frozenset(
+        word for word, count in english.items() if count >= ENGLISH_THRESHOLD * english.total()
+    )
+    for label in options.labels:
+        lines, sources = read_text_ref(options.text_ref, label)
+        declaration = read_udhr(options.udhr, label)
         if declaration:
             sources = sources | {f"UDHR {label[:3]}": len(declaration)}
         second = count_words(declaration, label) if lines else None
@@ -152,11 +161,11 @@ def main() -> None:
             print(f"{label}: no reference text, no list")
             continue
         counts = count_words(lines, label)
-        allowed = frozenset() if label == "eng_Latn" or arguments.all else barred
-        thresholds = (arguments.frequency,) if arguments.frequency else THRESHOLDS
-        words, threshold = choose(counts, thresholds, FEWEST, allowed, None if arguments.all else second)
-        text = render(label, words, threshold, counts.total(), sources, arguments.date)
-        (arguments.output / f"{label}.txt").write_text(text, encoding="utf-8")
+        excluded = frozenset() if label == "eng_Latn" or options.all else common_in_english
+        thresholds = (options.frequency,) if options.frequency else THRESHOLDS
+        words, threshold = choose(counts, thresholds, FEWEST, excluded, None if options.all else second)
+        text = render(label, words, threshold, counts.total(), sources, options.date)
+        (options.output / f"{label}.txt").write_text(text, encoding="utf-8")
         print(f"{label}: {len(words)} words, {threshold:.2%}: {' '.join(words[:12])}")
 
 
