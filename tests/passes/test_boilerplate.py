@@ -298,7 +298,7 @@ def test_gc_deletes_what_a_pass_that_was_interrupted_left(output: Output) -> Non
     assert leftovers(output) == []
     write_json(output.host_hashes(0), "half")
     (found,) = clean_up(output)
-    assert found.reason == "of a pass boilerplate that was not finished"
+    assert found.reason == "of a search for boilerplate that was not finished"
     assert not output.boilerplate_scratch.exists()
 
 

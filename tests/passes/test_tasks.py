@@ -1,6 +1,7 @@
 """How work is cut into tasks and files changes no row and no byte of the result."""
 
 import hashlib
+import pickle
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -45,7 +46,7 @@ CUTS: dict[str, dict[str, Any]] = {
 
 
 class CountingExecutor(InlineExecutor):
-    """Counts the tasks of each function."""
+    """Counts the tasks of each function, and hands on copies of tasks and results, as between processes."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -54,7 +55,8 @@ class CountingExecutor(InlineExecutor):
         self, function: Callable[..., Any], tasks: Sequence[Any], attempts: int = 3
     ) -> Iterator[tuple[int, Any, str | None]]:
         self.counts[function.__name__] += len(tasks)
-        return super().run(function, tasks, attempts)
+        for position, result, error in super().run(function, pickle.loads(pickle.dumps(tasks)), attempts):
+            yield position, pickle.loads(pickle.dumps(result)), error
 
 
 def selected(demo: Output, config: RunConfig, root: Path, cut: dict[str, dict[str, Any]]) -> Output:

@@ -7,7 +7,7 @@ group), write (by shard group, text read once, in sorted runs), merge (by label,
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import msgspec
 import pyarrow as pa
@@ -37,7 +37,6 @@ from pipeline.schema.manifests import (
     BoilerplateFacts,
     BoilerplateIndex,
     CleanFile,
-    ClusterGroup,
     ClusterIndex,
     ClusterSizeStatistics,
     PercentileBound,
@@ -45,6 +44,17 @@ from pipeline.schema.manifests import (
 )
 
 FORMAT = 4
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the four steps have in common."""
+
+    settings: SelectionSettings
+    output: Output
+    executor: Executor
+    folder: SelectionFolder  # in which the selection is made
+    index: ClusterIndex
 
 
 def select(
@@ -76,10 +86,11 @@ def select(
     partial = SelectionFolder(final.root.with_name(f"{final.root.name}.partial"))
     remove_tree(partial.root)
     partial.root.mkdir(parents=True)
-    _filter(settings, output, executor, rules, partial, index.shard_groups, take_downs)
-    _keep(settings, output, executor, partial, index.groups, baselines)
-    written = _write(settings, output, executor, partial, index)
-    files = _merge(settings, executor, partial, written)
+    work = _Work(settings, output, executor, partial, index)
+    _filter(work, rules, take_downs)
+    _keep(work, baselines)
+    written = _write(work)
+    files = _merge(work, written)
     write_histograms(partial.histograms, histograms)
     _merge_samples(partial, len(index.shard_groups))
     manifest = SelectionManifest(
@@ -88,8 +99,8 @@ def select(
         take_downs=take_downs,
         shards=fingerprint(index.shard_groups),
         selection=settings.name,
-        outcomes=_in_order(_added_up(one.counts.outcomes for one in written)),
-        rules_fired=_most_first(_added_up(one.counts.rules_fired for one in written)),
+        outcomes=_in_order(_added_up(shard_group.counts.outcomes for shard_group in written)),
+        rules_fired=_most_first(_added_up(shard_group.counts.rules_fired for shard_group in written)),
         cluster_statistics=_cluster_statistics(written),
         files=files,
         language_configs=language_configs,
@@ -125,80 +136,65 @@ def _boilerplate_facts(settings: BoilerplateConfig, output: Output) -> Boilerpla
     )
 
 
-def _filter(
-    settings: SelectionSettings,
-    output: Output,
-    executor: Executor,
-    rules: Rules,
-    folder: SelectionFolder,
-    shard_groups: list[list[str]],
-    take_downs: list[str],
-) -> None:
+def _filter(work: _Work, rules: Rules, take_downs: list[str]) -> None:
+    """Write which rules fire for every document."""
     tasks = [
         FilterTask(
-            output=output,
-            folder=folder,
+            output=work.output,
+            folder=work.folder,
             shard_group=number,
             shards=shards,
             languages=rules.languages,
             take_downs=take_downs,
-            select=settings.select,
-            boilerplate=settings.boilerplate,
-            models=settings.models,
+            select=work.settings.select,
+            boilerplate=work.settings.boilerplate,
+            models=work.settings.models,
         )
-        for number, shards in enumerate(shard_groups)
+        for number, shards in enumerate(work.index.shard_groups)
     ]
-    run_all(executor, filter_shard_group, tasks)
+    run_all(work.executor, filter_shard_group, tasks)
 
 
-def _keep(
-    settings: SelectionSettings,
-    output: Output,
-    executor: Executor,
-    folder: SelectionFolder,
-    groups: dict[str, ClusterGroup],
-    baselines: Baselines,
-) -> None:
+def _keep(work: _Work, baselines: Baselines) -> None:
+    """Write the outcome of every document; a task has the groups whose clusters are in one file."""
     groups_of_task: dict[int, dict[str, list[int]]] = {}
-    for name, group in groups.items():
+    for name, group in work.index.groups.items():
         groups_of_task.setdefault(group.task, {})[name] = group.rows
     tasks = [
-        KeepTask(output, folder, number, of_task, baselines.decisions, settings.select)
-        for number, of_task in sorted(groups_of_task.items())
+        KeepTask(work.output, work.folder, number, groups, baselines.decisions, work.settings.select)
+        for number, groups in sorted(groups_of_task.items())
     ]
-    run_all(executor, keep_in_groups, tasks)
+    run_all(work.executor, keep_in_groups, tasks)
 
 
-def _write(
-    settings: SelectionSettings, output: Output, executor: Executor, folder: SelectionFolder, index: ClusterIndex
-) -> list[WrittenShardGroup]:
+def _write(work: _Work) -> list[WrittenShardGroup]:
+    """Write decisions and sorted runs of every shard group."""
     tasks = [
         WriteTask(
-            output=output,
-            folder=folder,
+            output=work.output,
+            folder=work.folder,
             shard_group=number,
             shards=shards,
-            groups=index.groups,
-            select=settings.select,
-            boilerplate=settings.boilerplate,
-            models=settings.models,
+            groups=work.index.groups,
+            select=work.settings.select,
+            boilerplate=work.settings.boilerplate,
+            models=work.settings.models,
         )
-        for number, shards in enumerate(index.shard_groups)
+        for number, shards in enumerate(work.index.shard_groups)
     ]
-    return run_all(executor, write_shard_group, tasks)
+    return run_all(work.executor, write_shard_group, tasks)
 
 
-def _merge(
-    settings: SelectionSettings, executor: Executor, folder: SelectionFolder, written: list[WrittenShardGroup]
-) -> dict[str, list[CleanFile]]:
+def _merge(work: _Work, written: list[WrittenShardGroup]) -> dict[str, list[CleanFile]]:
+    """Write clean/ from the sorted runs; returns its files by label."""
     rows: Counter[str] = Counter()
     text_bytes: Counter[str] = Counter()
-    for of_shard_group in written:
-        rows.update(of_shard_group.rows)
-        text_bytes.update(of_shard_group.text_bytes)
-    runs = [run for of_shard_group in written for run in of_shard_group.runs]
-    runs = few_runs(executor, folder, runs, settings.select.merge_files)
-    return merge_runs_to_files(settings, executor, folder, runs, rows, text_bytes)
+    for shard_group in written:
+        rows.update(shard_group.rows)
+        text_bytes.update(shard_group.text_bytes)
+    runs = [run for shard_group in written for run in shard_group.runs]
+    runs = few_runs(work.executor, work.folder, runs, work.settings.select.merge_files)
+    return merge_runs_to_files(work.settings, work.executor, work.folder, runs, rows, text_bytes)
 
 
 def _merge_samples(folder: SelectionFolder, shard_group_count: int) -> None:

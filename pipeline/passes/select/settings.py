@@ -7,7 +7,7 @@ from pipeline.config.run_settings import BoilerplateConfig, RunConfig, SelectCon
 
 @dataclass(frozen=True)
 class SelectionSettings:
-    """What `select` is told: its own settings, and those that say what lies there already and how work is cut."""
+    """The settings of select, and what it needs of others to read measurements and to cut its work into tasks."""
 
     name: str  # of the selection
     select: SelectConfig
