@@ -21,7 +21,8 @@ from pipeline.passes.boilerplate.boilerplate import has_boilerplate, measured_bo
 from pipeline.passes.statistics import read_statistics
 from pipeline.rules.fired import rules_fired
 from pipeline.rules.histogram import MEASURED, rank_of, removed_range, values_of
-from pipeline.rules.percentiles import Bound, bounded, percentile_bounds
+from pipeline.rules.percentiles import bounded, percentile_bounds
+from pipeline.schema.manifests import PercentileBound
 
 QUANTILES = (0.0, 0.01, 0.1, 0.5, 0.9, 0.99, 1.0)
 
@@ -166,7 +167,11 @@ def _rules(layout: Output, label: str, overrides: Mapping[str, Any], table: pa.T
         values = values[~np.isnan(values)]
         enough = len(values) >= config.select.percentile_documents
         value = float(values[rank_of(percentile, len(values)) - 1]) if enough else None
-        notes.append(Bound(label, metric, side, percentile, len(values), value))
+        notes.append(
+            PercentileBound(
+                label=label, metric=metric, side=side, percentile=percentile, documents=len(values), value=value
+            )
+        )
     return bounded(language, notes)
 
 

@@ -7,7 +7,6 @@ The result is written as `<name>.partial` and becomes visible by renaming the fo
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import msgspec
@@ -106,7 +105,7 @@ def select(
         "cluster_statistics": _statistics(written),
         "files": files,
         "language_configs": language_configs,
-        "percentiles": [asdict(one) for one in rules.percentiles],
+        "percentiles": msgspec.to_builtins(rules.percentiles),
         "missing": layout.missing(),
         "boilerplate": lines,
         "select": config.model_dump(mode="json")["select"],
