@@ -1,11 +1,11 @@
-"""Edges -> connected components, by union-find with path halving and the smallest index as root.
+"""From edges to connected components, by union-find with path halving and the smallest index as root.
 
-Takes edges in any order and in any number of pieces; the flattened result depends on the set of edges alone.
-Four bytes a document below 2**32 documents, eight from there on. As every parent is smaller than its child,
-flattening is one pass.
+Edges may come in any order and in any number of pieces; the flattened result depends on the set of edges alone. It
+takes four bytes a document below 2**32 documents, eight from there on. Because every parent is smaller than its child,
+flattening takes one pass.
 
-Weakness: no union by rank, which would not leave the smallest index as root; path halving alone is O(log n)
-amortised, and no slower on edges that already point at the smallest index of their run (lsh.link).
+Limit: there is no union by rank, which would not leave the smallest index as root. Path halving alone is O(log n)
+amortised, and no slower on edges that point at the first row with their key, as those of `lsh.link` do.
 """
 
 import numpy as np
@@ -70,10 +70,9 @@ def union_edges(parent: ParentArray, a: npt.NDArray[np.unsignedinteger], b: npt.
 
 
 def flatten(parent: ParentArray) -> ParentArray:
-    """Point each document straight at the smallest index of its component, in place; gives the same array
-    back.
+    """Point each document straight at the smallest index of its component, in place; returns the same array.
 
-    Expects what `new_parent` and `union_edges` make: no parent larger than its child.
+    Expects what `new_parent` and `union_edges` make: no parent is larger than its child.
     """
     _flatten_kernel(parent)
     return parent
@@ -100,7 +99,7 @@ def _sizes_kernel(roots: ParentArray, skip: npt.NDArray[np.bool_], sizes: Parent
 
 
 def sizes_at_roots(roots: ParentArray, skip: npt.NDArray[np.bool_]) -> ParentArray:
-    """Number of members of each cluster, at the place of its root: (n,) of the dtype of `roots`; 0 elsewhere.
+    """Number of members of each cluster, at the index of its root: (n,) of the dtype of `roots`; 0 elsewhere.
 
     Members where `skip` (n,) is True are not counted.
 
@@ -114,7 +113,7 @@ def sizes_at_roots(roots: ParentArray, skip: npt.NDArray[np.bool_]) -> ParentArr
 
 @kernel
 def count_roots(roots: ParentArray) -> int:
-    """Number of clusters: of documents that are their own root.
+    """Number of clusters, which is the number of documents that are their own root.
 
     >>> count_roots(np.uint32([0, 1, 0]))
     2

@@ -1,10 +1,10 @@
-"""A text's lines -> 64-bit keys that name a line together with the host whose page it is on.
+"""From the lines of a text to 64-bit keys, each of which stands for a line and the host whose page the line is on.
 
 What a site prints on all its pages (menus, notices, addresses, "related articles") differs from page to page in case,
-spaces and numbers at most, so lines are compared without these. A line without a letter takes no part: with its numbers
-as 0 a cell of a table is any other cell.
+spaces and numbers at most, so lines are compared without these. A line without a letter is not compared at all: with
+its numbers replaced by 0, every cell of a table of numbers would be the same line.
 
-Weakness: a line that a site prints with a name or a month in it is another line each time.
+Limit: a line that a site prints with a name or a month in it is another line each time.
 """
 
 import re
@@ -18,7 +18,7 @@ _LETTER = re.compile(r"[^\W\d_]")  # categories L, and the numbers that are no d
 
 
 def normalise_lines(text: str) -> list[str]:
-    r"""Each line of a text as it is compared, in order; "" for one without a letter.
+    r"""Each line of a text as it is compared, in order; "" for a line without a letter.
 
     NFC and full case folding; each run of decimal digits of any script becomes one 0, each run of white space one
     space, and none is left at the ends. A line ends at a newline alone.
@@ -32,7 +32,7 @@ def normalise_lines(text: str) -> list[str]:
 
 
 def line_keys(text: str, host: int) -> list[int]:
-    """The key of each line of a text, in [1, 2**64), 0 for one that takes no part.
+    """The key of each line of a text, in [1, 2**64), or 0 for a line without a letter.
 
     XXH64 of the normalised line, with the hash of the host as seed: of two hosts the same line has two keys.
 
@@ -44,7 +44,7 @@ def line_keys(text: str, host: int) -> list[int]:
 
 
 def host_key(host: int) -> int:
-    """The key that stands for the documents of a host, as that of a line stands for those that have the line."""
+    """A key that all documents of a host have, so that they are counted as the documents with a line are."""
     return xxhash.xxh64_intdigest(b"", host) or 1
 
 

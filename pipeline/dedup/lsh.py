@@ -1,7 +1,7 @@
-"""Equal keys -> candidate pairs; stored minima -> estimated Jaccard similarity.
+"""From equal keys to candidate pairs, and from stored minima to an estimate of the Jaccard similarity.
 
-c equal keys give c - 1 edges to the first of their rows, never all c * (c - 1) / 2 pairs: components
-need no more, and a spam template with a million copies stays a million edges.
+c rows with equal keys give c - 1 edges to the first of these rows, never all c * (c - 1) / 2 pairs: components need no
+more, and a spam template with a million copies gives a million edges.
 """
 
 import numpy as np
@@ -20,11 +20,11 @@ def link(
     """Link all rows that share a key to the first of them: edges (a, b), two (m,) uint32, with a < b.
 
     `keys` (n,) uint64, band digests or exact hashes, spread evenly over 64 bits; 0 is null and never matches. Rows
-    where `skip` (n,) is True take no part.
+    where `skip` (n,) is True are not linked.
 
     Rows are scattered by the leading bits of their key to partitions that fit the cache, in which they keep their
-    order, and a hash table of each names the first row of a key: nothing is sorted. About `rows_at_a_time` rows are
-    scattered at a time, 12 bytes each beside the input, and the edges.
+    order, and a hash table of each partition holds the first row of a key: nothing is sorted. About `rows_at_a_time`
+    rows are scattered at a time, 12 bytes each beside the input, and the edges.
 
     Raises ValueError if the lengths differ, or from 2**32 rows on.
 
@@ -35,33 +35,35 @@ def link(
         raise ValueError(f"keys {keys.shape} and skip must be one-dimensional and of one length")
     if keys.size >= 2**32:
         raise ValueError(f"{keys.size} keys, but an edge has 32 bits for each of its ends")
-    left_out = np.empty(0, dtype=bool) if skip is None else skip
+    skipped = np.empty(0, dtype=bool) if skip is None else skip
     bits = max(1, (keys.size // PARTITION_ROWS).bit_length())
-    starts = np.zeros(2**bits + 1, np.int64)  # of each partition, among all rows that take part
-    _count_kernel(keys, left_out, np.uint64(64 - bits), starts[1:])
+    starts = np.zeros(2**bits + 1, np.int64)  # of each partition, among all rows that are linked
+    _count_kernel(keys, skipped, np.uint64(64 - bits), starts[1:])
     np.cumsum(starts, out=starts)
-    found: list[tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]] = []
+    edges: list[tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]] = []
     first = 0
     while first < 2**bits:
         last = max(first + 1, int(np.searchsorted(starts, starts[first] + rows_at_a_time, side="right")) - 1)
-        here = starts[first : last + 1] - starts[first]
-        scattered, rows = np.empty(here[-1], np.uint64), np.empty(here[-1], np.uint32)
-        _scatter_kernel(keys, left_out, np.uint64(64 - bits), first, here[:-1].copy(), here.size - 1, scattered, rows)
-        a, b = np.empty(here[-1], np.uint32), np.empty(here[-1], np.uint32)  # memory is taken as far as it is written
-        table = np.empty(2 ** int(2 * np.diff(here).max()).bit_length(), np.uint32)
-        edge_count = _link_kernel(scattered, rows, here, table, a, b)
-        found.append((a[:edge_count], b[:edge_count]))
+        bounds = starts[first : last + 1] - starts[first]  # of the partitions that are scattered now
+        total = bounds[-1]
+        scattered, rows = np.empty(total, np.uint64), np.empty(total, np.uint32)
+        next_free = bounds[:-1].copy()
+        _scatter_kernel(keys, skipped, np.uint64(64 - bits), first, next_free, bounds.size - 1, scattered, rows)
+        a, b = np.empty(total, np.uint32), np.empty(total, np.uint32)  # memory is taken as far as it is written
+        table = np.empty(2 ** int(2 * np.diff(bounds).max()).bit_length(), np.uint32)
+        edge_count = _link_kernel(scattered, rows, bounds, table, a, b)
+        edges.append((a[:edge_count], b[:edge_count]))
         first = last
-    if len(found) == 1:
-        return found[0]
-    return np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found])
+    if len(edges) == 1:
+        return edges[0]
+    return np.concatenate([a for a, _ in edges]), np.concatenate([b for _, b in edges])
 
 
 @kernel
 def _count_kernel(
     keys: npt.NDArray[np.uint64], skip: npt.NDArray[np.bool_], shift: np.uint64, counts: npt.NDArray[np.int64]
 ) -> None:
-    """Rows of each partition."""
+    """Count the rows of each partition, which the leading bits of a key name."""
     for row in range(keys.size):
         if keys[row] != np.uint64(0) and not (skip.size and skip[row]):
             counts[keys[row] >> shift] += 1
@@ -78,7 +80,7 @@ def _scatter_kernel(
     scattered: npt.NDArray[np.uint64],
     rows: npt.NDArray[np.uint32],
 ) -> None:
-    """Keys and rows of the partitions from `first` on, whose next free places are `places`."""
+    """Copy keys and row numbers of the partitions from `first` on, each to its next free index in `places`."""
     for row in range(keys.size):
         key = keys[row]
         if key == np.uint64(0) or (skip.size and skip[row]):
@@ -101,7 +103,7 @@ def _link_kernel(
     a: npt.NDArray[np.uint32],
     b: npt.NDArray[np.uint32],
 ) -> int:
-    """Edges of one partition after the other; how many there are. `table` has room for twice the largest."""
+    """Write the edges of one partition after the other; returns how many. `table` has room for twice the largest."""
     edge_count = 0
     for partition in range(starts.size - 1):
         start, end = starts[partition], starts[partition + 1]

@@ -1,9 +1,9 @@
-"""Shingle hashes -> MinHash signatures, band digests and exact hashes.
+"""From shingle hashes to MinHash signatures, band digests and exact hashes.
 
 A signature is bands * rows minima. Each shingle is mixed once (MurmurHash3's finalizer), then permuted by a_k
 * h + b_k modulo 2**64 with a_k odd, which is a bijection; minimum k is the smallest image. It is bit for bit
 the `affine64` scheme of datasketch 2.0 (MIT licence; issue 212 there explains why it replaced the modulus of
-a Mersenne prime), so a signature can be checked with a tool that is not ours. Weakness: such permutations are
+a Mersenne prime), so a signature can be checked with a tool that is not ours. Limit: such permutations are
 2-universal, not proven min-wise independent; the statistics are measured in the tests.
 
 The constants come from NumPy's legacy `RandomState`, whose stream is frozen by NumPy's policy (NEP 19), and
@@ -28,13 +28,13 @@ from pipeline.dedup.shingles import (
 from pipeline.errors import ConfigError
 from pipeline.kernels.compile import kernel
 
-UNITS = {"word": "s", "character": "c"}  # of a shingle, and their letter in the name of a scheme
+UNITS = {"word": "s", "character": "c"}  # what a shingle is made of -> its letter in the name of a scheme
 EMPTY_MINIMUM = np.uint64(2**64 - 1)  # a minimum over no shingle, as in datasketch
 
 
 @dataclass(frozen=True, slots=True)
 class SignatureScheme:
-    """Everything that a signature depends on; ConfigError if a value is out of range.
+    """Everything that a signature depends on. Raises ConfigError if a value is out of range.
 
     `bands` of `rows` minima (each 1 or more, at most 65,536 minima together), `shingle_size` words or characters (1 or
     more) as `shingle_unit` says, `seed` of the permutations (0 to 2**32 - 1). The default is FineWeb2's 14 x 8 over 5
@@ -195,10 +195,9 @@ def band_digests(minima: UInt64Array, scheme: SignatureScheme) -> UInt64Array:
 
 
 def minima_bytes(minima: UInt64Array) -> npt.NDArray[np.uint8]:
-    """Keep the low byte of each minimum, same shape, uint8: enough to verify candidate pairs
-    (lsh.estimate_jaccard).
+    """The low byte of each minimum, uint8 in the same shape: enough to verify candidate pairs (`lsh.estimate_jaccard`).
 
-    The low byte, since the top byte of a minimum over many shingles is nearly always 0.
+    It is the low byte because the top byte of a minimum over many shingles is nearly always 0.
     """
     return (np.asarray(minima, dtype=np.uint64) & np.uint64(0xFF)).astype(np.uint8)
 
@@ -233,13 +232,13 @@ def bands_and_rows(threshold: float, minima_count: int = 112) -> tuple[int, int]
 
 
 def sign_documents(words_per_document: Iterable[Iterable[str]], scheme: SignatureScheme) -> Signatures:
-    """Sign n documents given as words, not yet normalised: all that the deduplication of them needs.
+    """Sign n documents that are given as words, not yet normalised: all that their deduplication needs.
 
-    What is taken is the words of one document, or `Words` of several.
+    Each item is the words of one document, or `Words` of several. Items are taken one after the other, so that an
+    iterator can make them as they are needed.
 
-    A document with fewer normalised words (or characters) than a shingle has null bands and only its exact hash; one
-    without words has neither, and is a cluster of its own. Documents are taken as they come, so that they can be made
-    then.
+    A document with fewer normalised words (or characters) than a shingle has null bands and only its exact hash; a
+    document without words has neither, and is a cluster of its own.
 
     >>> sign_documents([["One", "two"], []], SignatureScheme()).has_shingles.tolist()
     [False, False]

@@ -1,12 +1,12 @@
-"""Words -> the 64-bit hashes that deduplication compares: word, shingle and exact hashes.
+"""From words to the 64-bit hashes that deduplication compares: word, shingle and exact hashes.
 
-Takes the words of one document (any segmenter's; normalised here) and gives NumPy arrays of uint64. Two texts
-that differ only in case, Unicode form, punctuation or the numbers in them get the same shingles. Combining
-marks are kept: in Indic scripts, Thai, Arabic or Hebrew they are vowels, and without them different words
-would meet.
+The module takes the words of one document, which any segmenter found, normalises them, and gives NumPy arrays of
+uint64. Two texts that differ only in case, Unicode form, punctuation or the numbers in them get the same shingles.
+Combining marks are kept: in Indic scripts, Thai, Arabic or Hebrew they are vowels, and without them different words
+would become the same.
 
-Weakness: full case folding is not the Turkish one (dotless i stays apart from i), and numbers written as
-letters (Roman, Han numerals) are not folded, only decimal digits are.
+Limits: full case folding is not the Turkish one (dotless i stays apart from i), and numbers written as letters (Roman,
+Han numerals) are not folded; only decimal digits are.
 
 These hashes end up in files. Whatever changes one of them needs a new `SignatureScheme` version (minhash.py).
 """
@@ -41,7 +41,7 @@ _CHAIN_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NormalWords:
-    """The words that the shingles of texts are made of, end to end: UTF-8, a space behind each word.
+    """The normalised words that the shingles of texts are made of, end to end, in UTF-8 with a space behind each word.
 
     Word i is data[starts[i] : starts[i + 1] - 1]; text t has those from bounds[t] to bounds[t + 1].
     """
@@ -73,11 +73,9 @@ class NormalWords:
 
     @classmethod
     def spelled(cls, words: Iterable[str]) -> "NormalWords":
-        """Words of one text that are normal already."""
+        """Words of one text that are normalised already."""
         encoded = [f"{word} ".encode() for word in words]
-        data = np.frombuffer(
-            bytearray().join(encoded), np.uint8
-        )  # can be written to as that of `of`: one kind of array
+        data = np.frombuffer(bytearray().join(encoded), np.uint8)  # writeable, as that of `of`: one kind of array
         return cls(data, np.cumsum([0, *map(len, encoded)]), np.array([0, len(encoded)]))
 
     def texts(self) -> Iterator["NormalWords"]:
@@ -115,7 +113,7 @@ class NormalWords:
 
 
 def normalise_words(words: Iterable[str]) -> list[str]:
-    """Give the words that shingles are made of, in order.
+    """The normalised words that shingles are made of, in order.
 
     NFC, full case folding, NFC again (folding can decompose); each run of decimal digits of any script
     becomes one 0; a word without letter or digit (categories L and N) is left out. Marks stay where they are.
@@ -129,6 +127,11 @@ def normalise_words(words: Iterable[str]) -> list[str]:
 
 
 def fold_text(text: str) -> str:
+    """A text in NFC with full case folding, then in NFC again, because folding can decompose.
+
+    >>> fold_text("Stra\N{LATIN SMALL LETTER SHARP S}e")
+    'strasse'
+    """
     if text.isascii():  # NFC already, and lower() is its case folding
         return text.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
@@ -142,7 +145,10 @@ _FOLDED_BYTES = 6  # of UTF-8 that a character becomes at most
 
 @cache
 def _folded_characters() -> UInt32Array:
-    """What `fold_text` makes of each code point, up to three with zeros behind; those that occur take memory."""
+    """(code points, 3) what `fold_text` makes of each code point, filled up with zeros.
+
+    Rows are computed when a code point is met, and only the pages of memory that have such rows are taken.
+    """
     return np.zeros((0x110000, 3), np.uint32)
 
 

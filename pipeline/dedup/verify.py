@@ -1,10 +1,11 @@
-"""Components -> clusters: split each component until every member resembles its centre.
+"""From components to clusters: each component is split until every member resembles its cluster centre.
 
-Chains of near-duplicates join documents that have little in common (a component of a billion web pages easily
-holds a million of them). Here each member, in ascending dense index, is compared with the centres so far.
+Chains of near-duplicates join documents that have little in common (a component of a billion web pages easily holds a
+million of them). Here each member, in ascending row number within its group, is compared with the centres so far.
 
-Weakness: the centre is the first seen, not the most central; two members of a cluster can be less alike than
-each is to the centre; and members times centres comparisons are bounded by `max_cluster_centres` alone.
+Limits: the centre of a cluster is its first document, not the most central one; two members of a cluster can be less
+alike than each is to the centre; and only `max_cluster_centres` bounds the number of comparisons, which is members
+times centres.
 """
 
 import tempfile
@@ -153,16 +154,17 @@ def _feed_kernel(
 
 
 class Verifier:
-    """Re-clusters inside components while minima stream by, in ascending dense index.
+    """Splits components into clusters while minima stream by, in ascending row number within the group.
 
-    Each document joins the first centre of its component whose estimated Jaccard similarity (lsh.estimate_jaccard) is
-    at least `threshold` or whose exact hash is equal, else it leads a new cluster. Once a component has
-    `max_cluster_centres`, documents that join none stay singletons, with which nothing is compared.
+    Each document joins the first centre of its component whose estimated Jaccard similarity (`lsh.estimate_jaccard`) is
+    at least `threshold` or whose exact hash is equal, else it becomes the centre of a new cluster. Once a component has
+    `max_cluster_centres`, a document that joins none of them is overflow: a cluster of its own, with which nothing is
+    compared.
 
-    Only centres' minima are kept, in a file that is mapped and goes when the verifier does, with zeros up to the next
-    multiple of LANES bytes, which are equal in any two. Beside it: two indices a document (`centres`, and the numbering
-    of components), 16 bytes a component and 13 or 17 a centre; a component with several centres takes up to four times
-    that, because they stand side by side.
+    Only the minima of centres are kept, in a mapped file that is deleted with the verifier. Each row is filled up with
+    zeros to the next multiple of LANES bytes, which are equal in any two rows. In memory are two indices a document
+    (`centres`, and the numbering of components), 16 bytes a component and 13 or 17 a centre; a component with several
+    centres takes up to four times that, because they stand side by side.
 
     `roots` (n,) uint32 or uint64 from `components`; `minima_count` is k; `scratch` a folder for the file, else the
     system's. Raises ConfigError if `threshold` lies outside [0, 1] or `max_cluster_centres` is below 1.
@@ -198,9 +200,9 @@ class Verifier:
         self._slots = self._room(max(1024, count))
 
     def _room(self, capacity: int) -> tuple[np.ndarray, ...]:
-        """Arrays for `capacity` centres with those of today in them."""
-        kinds = (self.roots.dtype, np.dtype(np.uint64), np.dtype(np.bool_))
-        grown = [np.empty(capacity, dtype=kind) for kind in kinds]
+        """Arrays for `capacity` centres, with those that there are copied into them."""
+        dtypes = (self.roots.dtype, np.dtype(np.uint64), np.dtype(np.bool_))
+        grown = [np.empty(capacity, dtype=dtype) for dtype in dtypes]
         for number, array in enumerate(grown):
             if self._used:
                 array[: self._used] = self._slots[number][: self._used]
@@ -255,7 +257,7 @@ def verify(
     threshold: float = 0.65,
     max_cluster_centres: int = 4096,
 ) -> tuple[npt.NDArray[IndexT], int]:
-    """Re-cluster inside each component, all minima in memory: (centres (n,) of the dtype of `roots`, overflow_count).
+    """Split each component, with all minima in memory: (centres (n,) of the dtype of `roots`, overflow_count).
 
     Arguments, rule and errors are those of `Verifier`; ValueError also if fewer rows than documents are given.
 

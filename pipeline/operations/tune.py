@@ -22,7 +22,8 @@ from pipeline.passes.boilerplate.boilerplate import has_boilerplate, measured_bo
 from pipeline.passes.statistics import read_statistics
 from pipeline.rules.fired import rules_fired
 from pipeline.rules.histogram import MEASURED, rank_of, removed_range, values_of
-from pipeline.rules.percentiles import Bound, bounded, percentile_bounds
+from pipeline.rules.percentiles import bounded, percentile_bounds
+from pipeline.schema.manifests import PercentileBound
 
 QUANTILES = (0.0, 0.01, 0.1, 0.5, 0.9, 0.99, 1.0)
 
@@ -172,7 +173,11 @@ def _rules(output: Output, label: str, overrides: Mapping[str, Any], table: pa.T
         values = np.sort(_defined_values(table, metric))
         has_enough = len(values) >= config.select.percentile_documents
         value = float(values[rank_of(percentile, len(values)) - 1]) if has_enough else None
-        bounds.append(Bound(label, metric, side, percentile, len(values), value))
+        bounds.append(
+            PercentileBound(
+                label=label, metric=metric, side=side, percentile=percentile, documents=len(values), value=value
+            )
+        )
     return bounded(language, bounds)
 
 

@@ -1,7 +1,8 @@
 """Parquet files that are sorted by one column, each value in row groups of its own, and are read value by value.
 
-So a task reads one group's rows of one column from every shard group: a projection instead of a shuffle. The files stay
-open for as long as a task runs, because a footer costs more to read than the rows of a small group.
+In this way a task reads the rows of one group of documents from every shard group, and only the columns that it needs:
+a projection takes the place of a shuffle. The files stay open for as long as a task runs, because a footer costs more
+to read than the rows of a small group.
 """
 
 from collections import deque
@@ -21,13 +22,14 @@ from pipeline.execution.storage import Location, readable
 
 ROW_GROUP_ROWS = 100_000
 T = TypeVar("T")
-SMALL_BYTES = 16 * 2**20  # of all columns, not compressed
+SMALL_BYTES = 16 * 2**20  # of all columns of all files, not compressed, up to which files are read whole
 
 
 class SortedFiles:
-    """Files sorted by `column`, in the order in which their rows follow each other. Threads read them in turn.
+    """Files sorted by `column`, read as if their rows were one table: of a value those of the first file come first.
 
-    Files that are small, all together, are read whole: a call takes longer than the rows of a small language.
+    Several threads may read; they take turns. Files that are small, all together, are read whole, because a call takes
+    longer than reading the rows of a small language.
     """
 
     def __init__(self, paths: Sequence[Location], column: str) -> None:
@@ -37,15 +39,15 @@ class SortedFiles:
         self._first_rows: list[list[int]] = []  # of each row group, and the number of rows
         total = 0
         for file in self.files:
-            place = file.schema_arrow.get_field_index(column)
-            found: dict[str, list[int]] = {}
+            column_index = file.schema_arrow.get_field_index(column)
+            row_groups: dict[str, list[int]] = {}
             first_rows = [0]
             for number in range(file.num_row_groups):
                 row_group = file.metadata.row_group(number)
-                found.setdefault(row_group.column(place).statistics.min, []).append(number)
+                row_groups.setdefault(row_group.column(column_index).statistics.min, []).append(number)
                 first_rows.append(first_rows[-1] + row_group.num_rows)
                 total += row_group.total_byte_size
-            self.row_groups.append(found)
+            self.row_groups.append(row_groups)
             self._first_rows.append(first_rows)
         self._are_small = total <= SMALL_BYTES
         self._whole: dict[tuple[int, tuple[str, ...]], pa.Table] = {}
@@ -61,18 +63,21 @@ class SortedFiles:
 
     def values(self) -> list[str]:
         """Every value that a file has, ascending."""
-        return sorted({value for found in self.row_groups for value in found})
+        return sorted({value for row_groups in self.row_groups for value in row_groups})
 
     def has(self, value: str) -> bool:
         """Whether any file has rows of a value."""
-        return any(value in found for found in self.row_groups)
+        return any(value in row_groups for row_groups in self.row_groups)
 
     def read(self, value: str, columns: Sequence[str]) -> pa.Table:
         """The rows of a value of all files."""
-        tables = [
-            self._read(file, found[value], columns) for file, found in enumerate(self.row_groups) if value in found
-        ]
-        return pa.concat_tables(tables)
+        return pa.concat_tables(
+            [
+                self._read(file, row_groups[value], columns)
+                for file, row_groups in enumerate(self.row_groups)
+                if value in row_groups
+            ]
+        )
 
     def chunks(self, value: str, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
         """The rows of a value of all files, `rows` at a time."""
@@ -81,27 +86,27 @@ class SortedFiles:
     def array(
         self, value: str, column: str, numbers: Callable[[pa.ChunkedArray], np.ndarray] | None = None
     ) -> np.ndarray:
-        """A column of a value of all files as numbers, null as 0; one row group is in memory beside it.
+        """A column of a value of all files as an array of numbers, (n,), null as 0; a row group is in memory beside it.
 
-        `numbers` makes float64 of a column that is not numbers already, or not the ones wanted.
+        `numbers` makes float64 of a column that is no number, or of which other numbers are wanted.
         """
         total = sum(self.row_range(file, value)[1] for file in range(len(self.files)))
         kind = self.files[0].schema_arrow.field(column).type
         values = np.empty(total, np.float64 if numbers else kind.to_pandas_dtype())
         filled = 0
         for table in chain.from_iterable(self.streams(value, [column])):
-            found = table[column]
-            here = slice(filled, filled + table.num_rows)
+            chunk = table[column]
+            rows = slice(filled, filled + table.num_rows)
             if numbers:
-                values[here] = numbers(found)
+                values[rows] = numbers(chunk)
             else:
-                values[here] = (found.fill_null(0) if found.null_count else found).to_numpy()
+                values[rows] = (chunk.fill_null(0) if chunk.null_count else chunk).to_numpy()
             filled += table.num_rows
         return values
 
     def read_range(self, value: str, columns: Sequence[str], start: int, count: int) -> pa.Table:
         """`count` rows of a value from row `start` on, in the one file that has it; reads no row group beyond them."""
-        file = next(number for number, found in enumerate(self.row_groups) if value in found)
+        file = next(number for number, row_groups in enumerate(self.row_groups) if value in row_groups)
         first_rows, begin = self._first_rows[file], self.row_range(file, value)[0] + start
         wanted = [
             number
@@ -111,7 +116,7 @@ class SortedFiles:
         return self._read(file, wanted, columns).slice(begin - first_rows[wanted[0]], count)
 
     def row_range(self, number: int, value: str) -> tuple[int, int]:
-        """Place of the first row of a value in a file, and how many there are; (0, 0) where it has none."""
+        """The first row of a value in a file, and how many rows it has there; (0, 0) where it has none."""
         numbers, first_rows = self.row_groups[number].get(value), self._first_rows[number]
         if not numbers:
             return 0, 0
@@ -119,9 +124,11 @@ class SortedFiles:
         return first, first_rows[numbers[-1] + 1] - first
 
     def streams(self, value: str, columns: Sequence[str] | None = None) -> list[Iterator[pa.Table]]:
-        """For each file that has a value its row groups, one after the other."""
+        """For each file that has rows of a value, an iterator over its row groups."""
         return [
-            self._stream(file, found[value], columns) for file, found in enumerate(self.row_groups) if value in found
+            self._stream(file, row_groups[value], columns)
+            for file, row_groups in enumerate(self.row_groups)
+            if value in row_groups
         ]
 
     def _stream(self, file: int, numbers: Sequence[int], columns: Sequence[str] | None) -> Iterator[pa.Table]:
@@ -133,7 +140,7 @@ class SortedFiles:
         return self._read(file, [number], columns)
 
     def _read(self, file: int, numbers: Sequence[int], columns: Sequence[str] | None) -> pa.Table:
-        """Row groups that follow each other."""
+        """Row groups of a file that follow each other, as one table."""
         wanted = list(columns) if columns else None
         with self._reading:
             if not self._are_small:
@@ -147,7 +154,7 @@ class SortedFiles:
 
 
 def prefetch(items: Iterable[T], count: int = 2) -> Iterator[T]:
-    """The same items; a thread makes the next `count` while one is used.
+    """The same items; a thread makes the next `count` while an item is used.
 
     >>> list(prefetch("abc"))
     ['a', 'b', 'c']
@@ -163,68 +170,68 @@ def prefetch(items: Iterable[T], count: int = 2) -> Iterator[T]:
 def rechunked(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
     """The same rows in tables of `rows` rows; the last may have fewer."""
     waiting: list[pa.Table] = []
-    held = 0
+    waiting_rows = 0
     for table in tables:
         waiting.append(table)
-        held += table.num_rows
-        if held < rows:
+        waiting_rows += table.num_rows
+        if waiting_rows < rows:
             continue
-        together = pa.concat_tables(waiting)
-        for start in range(0, held - rows + 1, rows):
-            yield together.slice(start, rows)
-        waiting, held = [together.slice(held - held % rows)], held % rows
-    if held:
+        joined = pa.concat_tables(waiting)
+        for start in range(0, waiting_rows - rows + 1, rows):
+            yield joined.slice(start, rows)
+        waiting, waiting_rows = [joined.slice(waiting_rows - waiting_rows % rows)], waiting_rows % rows
+    if waiting_rows:
         yield pa.concat_tables(waiting)
 
 
 class Names:
-    """Strings that rows get from other rows of their group, of which few enough are named to keep theirs in memory.
+    """Strings, such as ids, of the chosen rows of a group, which other rows of the group refer to by row number.
 
-    `chosen` (n,) bool: the rows whose string some row asks for; `read` gives the column's tables from the start.
-    Takes 4 bytes a row and the chosen strings; they are gathered in a pass of their own.
+    `chosen` (n,) bool are the rows whose string some row asks for; `read` is called once and gives the tables of the
+    column, from the first row on. Takes 4 bytes a row, and the chosen strings.
     """
 
     def __init__(self, chosen: np.ndarray, read: Callable[[], Iterable[pa.Table]]) -> None:
-        self._place = np.cumsum(chosen, dtype=np.uint32)
-        self._place -= np.uint32(1)
-        found, first = [pa.array([], pa.large_string())], 0
+        self._index = np.cumsum(chosen, dtype=np.uint32)  # of a chosen row's string, by row
+        self._index -= np.uint32(1)
+        chunks, first = [pa.array([], pa.large_string())], 0
         for table in read():
             rows = pa.array(chosen[first : first + table.num_rows])
-            found += table.column(0).filter(rows).cast(pa.large_string()).chunks
+            chunks += table.column(0).filter(rows).cast(pa.large_string()).chunks
             first += table.num_rows
-        self._strings = pa.concat_arrays(found)
+        self._strings = pa.concat_arrays(chunks)
 
     def of(self, rows: np.ndarray, without: np.ndarray) -> pa.Array:
         """The string of each of `rows`, which must be chosen, or null where `without` is True."""
-        places = pa.array(self._place[np.where(without, 0, rows)], mask=without)
-        return self._strings.take(places).cast(pa.string())
+        indices = pa.array(self._index[np.where(without, 0, rows)], mask=without)
+        return self._strings.take(indices).cast(pa.string())
 
 
 def read_file(path: Location, columns: Sequence[str] | None = None) -> pa.Table:
-    """A file, or columns of it. `pq.read_table` goes by way of a data set, which takes longer than a small file."""
+    """Read a file, or columns of it. `pq.read_table` makes a data set first, which takes longer than a small file."""
     with pq.ParquetFile(readable(path), pre_buffer=True) as file:
         return file.read(columns=None if columns is None else list(columns))
 
 
 def rows_of(path: Location, rows: Sequence[int], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """The rows of a file at ascending places, a row group in memory at a time."""
-    places = np.asarray(rows, dtype=np.int64)
+    """Some rows of a file, given by ascending row numbers; a row group is in memory at a time."""
+    wanted = np.asarray(rows, dtype=np.int64)
     with pq.ParquetFile(readable(path), pre_buffer=True) as file:
         first = 0
         for number in range(file.num_row_groups):
             count = file.metadata.row_group(number).num_rows
-            here = places[(places >= first) & (places < first + count)]
-            if len(here):
+            in_row_group = wanted[(wanted >= first) & (wanted < first + count)]
+            if len(in_row_group):
                 table = file.read_row_group(number, columns=list(columns) if columns else None)
-                yield table.take(pa.array(here - first))
+                yield table.take(pa.array(in_row_group - first))
             first += count
 
 
 def cheap_compression(schema: pa.Schema) -> dict[str, str]:
-    """zstd for strings, snappy for numbers and hashes, of which zstd makes hardly less; nothing for lists.
+    """The compression of each column: zstd for strings, snappy for the others, which zstd makes hardly smaller.
 
-    Each row group of each column is given to zstd apart, which takes 10 us to begin: as long as all else that is done
-    with the few rows of a small language.
+    Each row group of each column is given to zstd by itself, which takes 10 us to begin: as long as all else that is
+    done with the few rows of a small language.
     """
     strings = (pa.string(), pa.large_string())
     return {field.name: "zstd" if field.type in strings else "snappy" for field in schema}
@@ -238,7 +245,7 @@ def write_by_group(path: Path, table: pa.Table) -> None:
 
 
 def stretches(column: pa.ChunkedArray) -> Iterator[tuple[int, int]]:
-    """First row, and the row behind the last, of each stretch of equal values.
+    """The bounds [start, end) of each stretch of equal values.
 
     >>> list(stretches(pa.chunked_array([["a", "a", "b"]])))
     [(0, 2), (2, 3)]
@@ -249,7 +256,9 @@ def stretches(column: pa.ChunkedArray) -> Iterator[tuple[int, int]]:
 
 
 def pack(totals: Mapping[str, int], capacity: int) -> list[list[str]]:
-    """Names, ascending, in tasks of at most `capacity` rows; a name with as many or more has a task of its own.
+    """The names of each task: in ascending order, at most `capacity` rows a task; a larger name has a task of its own.
+
+    `totals` are the rows of each name. A name with exactly `capacity` rows has a task of its own, too.
 
     >>> pack({"a": 2, "b": 9, "c": 1, "d": 1}, 3)
     [['a'], ['b'], ['c', 'd']]

@@ -5,10 +5,11 @@ on no rule, so that it need not be done again when a threshold changes.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from pipeline.config.fingerprint import fingerprint
@@ -24,8 +25,8 @@ from pipeline.output.measurements import calibrations, measured
 from pipeline.output.output import Output
 from pipeline.rules.fired import check_rules
 from pipeline.rules.histogram import NULL, add, cell_of_rank, cells_of, histograms_of, rank_of, values_of
-from pipeline.rules.percentiles import Bound, bounded, percentile_bounds
-from pipeline.schema.manifests import HistogramIndex
+from pipeline.rules.percentiles import bounded, percentile_bounds
+from pipeline.schema.manifests import HistogramIndex, PercentileBound
 
 FORMAT = 2
 
@@ -59,7 +60,7 @@ class Rules:
     """The rules of every label that documents have, each bound a number, and what became of percentile bounds."""
 
     languages: dict[str, LanguageConfig]
-    percentiles: list[Bound]
+    percentiles: list[PercentileBound]
 
 
 @dataclass(frozen=True, order=True)
@@ -152,7 +153,7 @@ def resolve_rules(
     labels = sorted({label for label, _ in histograms})
     folder = Path(settings.language_configs) if settings.language_configs else None
     languages = {label: load_language_config(label, folder, settings.rule_overrides) for label in labels}
-    bounds: list[Bound] = []
+    bounds: list[PercentileBound] = []
     ranks: dict[int, tuple[MetricCell, int]] = {}  # index in bounds -> cell, and rank inside it
     for label, language in languages.items():
         check_rules(language, settings.boilerplate)
@@ -162,7 +163,11 @@ def resolve_rules(
             if documents >= settings.percentile_documents:
                 cell, rank = cell_of_rank(counts, rank_of(percentile, documents))
                 ranks[len(bounds)] = MetricCell(label, metric, cell), rank
-            bounds.append(Bound(label, metric, side, percentile, documents, None))
+            bounds.append(
+                PercentileBound(
+                    label=label, metric=metric, side=side, percentile=percentile, documents=documents, value=None
+                )
+            )
     if ranks:
         cells = sorted({metric_cell for metric_cell, _ in ranks.values()})
         tasks = [
@@ -172,7 +177,7 @@ def resolve_rules(
         pieces: list[dict[MetricCell, ValueCounts]] = run_all(executor, values_in_cells, tasks)
         for index, (metric_cell, rank) in ranks.items():
             value = _value_of_rank([piece[metric_cell] for piece in pieces], rank)
-            bounds[index] = replace(bounds[index], value=value)
+            bounds[index] = msgspec.structs.replace(bounds[index], value=value)
     return Rules({label: bounded(language, bounds) for label, language in languages.items()}, bounds)
 
 

@@ -1,4 +1,7 @@
-"""metric columns + a language's rules -> every rule that fired. Rules are data: a changed threshold reads no text."""
+"""From metric columns and a language's rules to every rule that fires.
+
+Rules are data: when a threshold changes, only columns are read again, and no text.
+"""
 
 import difflib
 from collections.abc import Sequence
@@ -13,11 +16,14 @@ from pipeline.rules.histogram import HOST_BOILERPLATE, MEASURED, values_of
 
 
 def check_rules(language: LanguageConfig, boilerplate: bool) -> None:
-    """Raises ConfigError for a rule on a metric that does not exist, naming the nearest one, or is not measured."""
+    """Raises ConfigError for a rule on a metric that does not exist, with the nearest name, or that is not measured.
+
+    `boilerplate` says whether host boilerplate is measured.
+    """
     for metric in language.rules:
         if metric not in MEASURED:
-            near = difflib.get_close_matches(metric, MEASURED, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            nearest = difflib.get_close_matches(metric, MEASURED, 1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
             raise ConfigError(f"{language.origins.get(metric, language.label)}: rules.{metric}: no such metric{hint}")
     if HOST_BOILERPLATE in language.active_rules() and not boilerplate:
         raise ConfigError(
@@ -43,26 +49,26 @@ def rules_fired(table: pa.Table, language: LanguageConfig) -> tuple[list[list[st
 def rules_fired_by(
     table: pa.Table, languages: Sequence[LanguageConfig], language_of: npt.NDArray[np.int64]
 ) -> tuple[pa.ListArray, np.ndarray]:
-    """As `rules_fired`, for rows of many languages: `language_of` (n,) is the place of each row's in `languages`."""
+    """As `rules_fired`, for rows of many languages: `language_of` (n,) is the index of each row's in `languages`."""
     rules = [language.active_rules() for language in languages]
-    metrics = list(dict.fromkeys(metric for one in rules for metric in one))
-    out = np.zeros((table.num_rows, len(metrics)), dtype=bool)
+    metrics = list(dict.fromkeys(metric for of_language in rules for metric in of_language))
+    outside = np.zeros((table.num_rows, len(metrics)), dtype=bool)
     order = np.zeros((len(languages), len(metrics)), dtype=np.int64)  # of a language's rules
     for column, metric in enumerate(metrics):
         bounds = np.full((2, len(languages)), [[-np.inf], [np.inf]])
-        for place, (language, of_language) in enumerate(zip(languages, rules, strict=True)):
+        for index, (language, of_language) in enumerate(zip(languages, rules, strict=True)):
             if metric in of_language:
                 if metric not in table.column_names:
                     raise ConfigError(f"lang_configs/{language.label}.toml: rules.{metric}: no such metric")
-                bounds[:, place] = of_language[metric].interval()
-                order[place, column] = list(of_language).index(metric)
+                bounds[:, index] = of_language[metric].interval()
+                order[index, column] = list(of_language).index(metric)
         values = values_of(table, metric)
-        out[:, column] = (values < bounds[0][language_of]) | (values > bounds[1][language_of])  # NaN is neither
-    rows, columns = np.nonzero(out)
+        outside[:, column] = (values < bounds[0][language_of]) | (values > bounds[1][language_of])  # NaN is neither
+    rows, columns = np.nonzero(outside)
     columns = columns[np.lexsort((order[language_of[rows], columns], rows))]
-    offsets = np.append(0, np.cumsum(out.sum(axis=1))).astype(np.int32)
+    offsets = np.append(0, np.cumsum(outside.sum(axis=1))).astype(np.int32)
     names = pa.array(metrics, pa.string()).take(pa.array(columns))
-    failed: np.ndarray = np.any(out, axis=1)
+    failed: np.ndarray = np.any(outside, axis=1)
     return pa.ListArray.from_arrays(pa.array(offsets), names), failed
 
 
@@ -72,15 +78,17 @@ def percentile_of(perplexities: np.ndarray, reference: np.ndarray) -> np.ndarray
     >>> percentile_of(np.array([5.0, np.nan]), np.arange(101.0)).tolist()
     [5.0, nan]
     """
-    found = np.interp(perplexities, reference, np.linspace(0, 100, len(reference)))
-    return np.round(np.where(np.isnan(perplexities), np.nan, found), 4)
+    percentiles = np.interp(perplexities, reference, np.linspace(0, 100, len(reference)))
+    return np.round(np.where(np.isnan(perplexities), np.nan, percentiles), 4)
 
 
 def bucket_of(percentiles: np.ndarray, head: float | np.ndarray, middle: float | np.ndarray) -> npt.NDArray[np.object_]:
-    """head, middle or tail, None for NaN; the bounds are numbers or arrays like `percentiles`.
+    """The bucket of each percentile of perplexity: head below `head`, middle below `middle`, else tail; None for NaN.
+
+    The two bounds are numbers, or arrays like `percentiles`.
 
     >>> bucket_of(np.array([10.0, 50.0, 90.0, np.nan]), 30, 60).tolist()
     ['head', 'middle', 'tail', None]
     """
-    place = np.where(percentiles < head, 0, np.where(percentiles < middle, 1, 2))
-    return np.array(["head", "middle", "tail", None], dtype=object)[np.where(np.isnan(percentiles), 3, place)]
+    bucket = np.where(percentiles < head, 0, np.where(percentiles < middle, 1, 2))
+    return np.array(["head", "middle", "tail", None], dtype=object)[np.where(np.isnan(percentiles), 3, bucket)]

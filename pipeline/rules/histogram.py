@@ -1,7 +1,7 @@
-"""metric columns -> one histogram a metric and label, over edges that are part of the metric's definition.
+"""From metric columns to one histogram for each metric and label, over edges that are part of the metric's definition.
 
-Cells are counts, so histograms of shards and shard groups merge by addition, in whatever order. They hold every
-document: a rule's bound is put in afterwards, and asks for no second look at the columns where it lies on an edge.
+Cells are counts, so histograms of shards and shard groups merge by addition, in whatever order. They count every
+document, whatever the rules are: what a bound removes is read off afterwards, and is exact where it lies on an edge.
 """
 
 import math
@@ -79,24 +79,24 @@ def bounds_of(metric: str, cell: int) -> tuple[float, float]:
 
 
 def values_of(table: pa.Table, metric: str) -> npt.NDArray[np.float64]:
-    """A metric's column, NaN where it is null."""
+    """The values of a metric's column, (n,) float64, NaN where they are null."""
     values: npt.NDArray[np.float64] = table[metric].cast(pa.float64()).to_numpy(zero_copy_only=False)
     return values
 
 
 def histograms_of(table: pa.Table, metrics: Sequence[str] = MEASURED) -> dict[tuple[str, str], Counts]:
-    """(label, metric) -> counts (CELLS,) int64 of every one of `metrics` over the rows of the table."""
+    """(label, metric) -> counts (CELLS,) int64 of each of `metrics` over the rows of a table with their labels."""
     labels, rows = np.unique(table["label"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
-    found: dict[tuple[str, str], Counts] = {}
+    histograms: dict[tuple[str, str], Counts] = {}
     for metric in metrics:
         flat = rows * CELLS + cells_of(metric, values_of(table, metric))
         counts = np.bincount(flat, minlength=len(labels) * CELLS).reshape(len(labels), CELLS)  # int64
-        found |= {(str(label), metric): row for label, row in zip(labels, counts, strict=True)}
-    return found
+        histograms |= {(str(label), metric): row for label, row in zip(labels, counts, strict=True)}
+    return histograms
 
 
 def add(total: dict[tuple[str, str], Counts], more: dict[tuple[str, str], Counts]) -> None:
-    """Add histograms to `total`, in place; addition, so the order of the pieces plays no part."""
+    """Add histograms to `total`, in place. In whatever order pieces are added, the sum is the same."""
     for key, counts in more.items():
         total[key] = total[key] + counts if key in total else counts
 
@@ -111,22 +111,22 @@ def rank_of(percentile: float, count: int) -> int:
 
 
 def cell_of_rank(counts: Counts, rank: int) -> tuple[int, int]:
-    """(cell with the value of this rank, counted from 1 among values in ascending order; rank inside the cell)."""
+    """The cell that has the value of a rank, which counts from 1 in ascending order, and its rank inside the cell."""
     reached = np.cumsum(counts[:NULL])
     cell = int(np.searchsorted(reached, rank))
     return cell, rank - int(reached[cell - 1] if cell else 0)
 
 
 def removed_range(metric: str, counts: Counts, side: str, threshold: float) -> tuple[int, int]:
-    """(at least, at most) how many documents a bound removes; equal where it lies on an edge.
+    """How many documents a bound removes: at least, and at most; the two are equal where it lies on an edge.
 
     `side` "min" removes values below the threshold, "max" those above it. A null value is never removed.
     """
     cell = int(cells_of(metric, np.array([threshold]))[0])
     low, high = bounds_of(metric, cell)
-    before, inside, after = counts[:cell].sum(), counts[cell], counts[cell + 1 : NULL].sum()
-    surely = int(before if side == "min" else after)
+    below, inside, above = counts[:cell].sum(), counts[cell], counts[cell + 1 : NULL].sum()
+    certain = int(below if side == "min" else above)
     if cell < BINS and metric in METRICS and METRICS[metric].dtype == "int64":
         high -= 1  # the largest whole number of the bin
-    undecided = threshold > low if side == "min" else threshold < high
-    return surely, surely + int(inside if undecided else 0)
+    is_cut = threshold > low if side == "min" else threshold < high
+    return certain, certain + int(inside if is_cut else 0)

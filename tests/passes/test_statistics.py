@@ -32,7 +32,8 @@ from pipeline.passes.statistics import (
 )
 from pipeline.report.histograms import histogram_section
 from pipeline.rules.histogram import NULL, values_of
-from pipeline.rules.percentiles import Bound, bounded
+from pipeline.rules.percentiles import bounded
+from pipeline.schema.manifests import PercentileBound
 
 Resolve = Callable[[dict[str, Any]], Rules]
 
@@ -122,7 +123,14 @@ def test_a_percentile_is_the_value_of_the_nearest_rank(
     values = np.sort(values_of(measured(demo, "rus_Cyrl"), metric))
     values = values[~np.isnan(values)]
     expected = float(np.quantile(values, percentile / 100, method="inverted_cdf"))
-    assert bound == Bound("rus_Cyrl", metric, "max", percentile, len(values), expected)
+    assert bound == PercentileBound(
+        label="rus_Cyrl",
+        metric=metric,
+        side="max",
+        percentile=percentile,
+        documents=len(values),
+        value=expected,
+    )
     rule = rules.languages["rus_Cyrl"].rules[metric]
     assert isinstance(rule, Rule)
     assert rule.max == expected
@@ -181,9 +189,10 @@ def test_a_bound_without_a_value_goes_and_the_other_stays() -> None:
     language = LanguageConfig(
         name="x", label="xyz_Latn", rules={"line_count": Rule(min=1, max=Percentile(percentile=9))}
     )
-    found = bounded(language, [Bound("xyz_Latn", "line_count", "max", 9, 4, None)]).rules["line_count"]
-    assert isinstance(found, Rule)
-    assert found.interval() == (1, np.inf)
+    bound = PercentileBound(label="xyz_Latn", metric="line_count", side="max", percentile=9, documents=4, value=None)
+    rule = bounded(language, [bound]).rules["line_count"]
+    assert isinstance(rule, Rule)
+    assert rule.interval() == (1, np.inf)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ group), write (by shard group, text read once, in sorted runs), merge (by label,
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import msgspec
 import pyarrow as pa
@@ -39,7 +39,6 @@ from pipeline.schema.manifests import (
     CleanFile,
     ClusterIndex,
     ClusterSizeStatistics,
-    PercentileBound,
     SelectionManifest,
 )
 
@@ -104,7 +103,7 @@ def select(
         cluster_statistics=_cluster_statistics(written),
         files=files,
         language_configs=language_configs,
-        percentiles=[PercentileBound(**asdict(bound)) for bound in rules.percentiles],
+        percentiles=rules.percentiles,
         missing=output.missing(),
         boilerplate=boilerplate,
         select=selecting,
