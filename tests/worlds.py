@@ -139,6 +139,7 @@ def annotate(root: Path, config: RunConfig, output: MadeOutput) -> None:
             "record_bytes": 0,
             "gaps": [],
             "records_by_type": {"response": len(documents)},
+            "document_records": len(documents),
             "documents": len(documents),
             "dropped": {},
             "rows_by_label": dict(Counter(one.label for one in documents)),

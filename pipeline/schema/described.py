@@ -15,3 +15,11 @@ class Described(StrEnum):
         member._value_ = name
         member.meaning = meaning
         return member
+
+    @classmethod
+    def of(cls, name: str) -> Self:
+        """The member that is the string `name`. Raises ValueError, which names it, where none is."""
+        for member in cls:
+            if member == name:
+                return member
+        raise ValueError(f"{name!r} is not in {cls.__name__}: it has to be declared there, with its meaning")

@@ -4,6 +4,7 @@ A stage returns the rows it was given, in the same order, with its columns appen
 `drop_reason`. Splitting a table does not change the result: stage(a + b) = stage(a) + stage(b).
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import pyarrow as pa
@@ -42,7 +43,7 @@ def _first_absent(wanted: pa.Schema, schema: pa.Schema) -> pa.Field | None:
 
 
 def add_columns(
-    table: pa.Table, adds: pa.Schema, columns: dict[str, list[object]], drops: list[str | None]
+    table: pa.Table, adds: pa.Schema, columns: dict[str, list[object]], drops: Sequence[str | None]
 ) -> pa.Table:
     """Append columns, and write `drops` over the null `drop_reason`s."""
     for field in adds:

@@ -9,6 +9,7 @@ import pytest
 from pipeline.config.run_settings import RunConfig
 from pipeline.errors import SchemaError
 from pipeline.schema.columns import PAYLOAD, RECORD, schema
+from pipeline.stages.block_urls import BlockUrls
 from pipeline.stages.contract import Stage, apply
 from pipeline.stages.extract_text import ExtractText
 from pipeline.stages.identify_language import IdentifyLanguage
@@ -62,6 +63,7 @@ def kept(table: pa.Table) -> pa.Table:
 
 
 STAGES: dict[str, Callable[[], Stage]] = {
+    "block_urls": BlockUrls,
     "extract_text": lambda: ExtractText(CONFIG, in_process),
     "identify_language": lambda: IdentifyLanguage(CONFIG),
     "measure_quality": lambda: MeasureQuality(CONFIG),
@@ -106,7 +108,7 @@ def test_an_empty_table_gives_an_empty_table_with_the_same_schema(name: str, inp
     assert result.schema == stage(inputs[name]).schema
 
 
-@pytest.mark.parametrize("name", ["identify_language", "measure_quality", "score_perplexity"])
+@pytest.mark.parametrize("name", ["block_urls", "identify_language", "measure_quality", "score_perplexity"])
 def test_a_pickled_stage_gives_the_same_rows(name: str, inputs: dict[str, pa.Table]) -> None:
     stage = STAGES[name]()
     expected = stage(inputs[name]).to_pylist()
@@ -126,3 +128,26 @@ def test_pages_without_text_are_dropped_with_their_reason() -> None:
 def test_a_missing_column_is_named() -> None:
     with pytest.raises(SchemaError, match="extract_text reads payload"):
         apply(STAGES["extract_text"](), pages().drop_columns(["payload"]))
+
+
+def pages_with_fault(fault: str, error_type: str | None = None) -> pa.Table:
+    """The rows of pages, each of which the extractor refuses with a fault."""
+    stage = ExtractText(CONFIG, lambda pages: [Extraction(fault=fault, error_type=error_type) for _ in pages])
+    return apply(stage, pages().slice(0, 2))
+
+
+@pytest.mark.parametrize("fault", ["no_main_text", "parser_error", "cpu_limit", "memory_limit", "killed"])
+def test_a_fault_of_the_extractor_is_the_drop_reason(fault: str) -> None:
+    assert pages_with_fault(fault)["drop_reason"].to_pylist() == [fault, fault]
+
+
+def test_a_fault_that_is_no_drop_reason_is_an_error_that_names_it() -> None:
+    with pytest.raises(ValueError, match="'parser_error_ValueError' is not in DropReason"):
+        pages_with_fault("parser_error_ValueError")
+
+
+def test_the_type_of_the_error_behind_a_parser_error_is_logged_with_the_id(caplog: pytest.LogCaptureFixture) -> None:
+    pages_with_fault("parser_error", "RecursionError")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"record <urn:uuid:{number}>: the extractor failed with RecursionError" for number in range(2)
+    ]

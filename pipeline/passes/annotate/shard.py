@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute  # pa.compute is there only once someone has imported it
 import pyarrow.parquet as pq
 
 from pipeline.config.dependencies import annotate_state
@@ -22,10 +21,13 @@ from pipeline.execution.storage import Location, ObjectPath, local_copy, locate
 from pipeline.output.layout import shard_name
 from pipeline.passes.annotate.accounts import RecordAccounts
 from pipeline.passes.annotate.cached_failures import CachedFailures
-from pipeline.passes.annotate.source_rows import Source, batches, source_rows
 from pipeline.passes.annotate.step_clock import StepClock
+from pipeline.passes.annotate.tables import source_tables, split_dropped
+from pipeline.readers import read_input
+from pipeline.readers.contract import InputFile, ReadSettings
 from pipeline.schema.columns import ANNOTATED, DROPPED, MEASURED, PAYLOAD
 from pipeline.schema.manifests import ShardDigests, ShardManifest
+from pipeline.stages.block_urls import BlockUrls
 from pipeline.stages.contract import Stage, apply
 from pipeline.stages.extract_text import ExtractText
 from pipeline.stages.identify_language import IdentifyLanguage
@@ -78,12 +80,13 @@ def _annotate(
         ):
             cached_failures = CachedFailures(output / "quarantine" / f"{shard}.json", child)
             stages: list[Stage] = [
+                *([BlockUrls()] if config.read.block_urls else []),
                 ExtractText(config, cached_failures.extract),
                 IdentifyLanguage(config),
                 MeasureQuality(config),
                 ScorePerplexity(config),
             ]
-            _run(config, Source(file_path, local), stages, accounts, documents, losses, clock)
+            _run(config, InputFile(local, file_path), stages, accounts, documents, losses, clock)
         clock.lap("write_files")
         digests = ShardDigests(annotated=sha256_of(documents_path), dropped=sha256_of(dropped_path))
     clock.lap("checksums")
@@ -97,6 +100,7 @@ def _annotate(
         file_bytes=local.stat().st_size,
         records_by_type=dict(sorted(accounts.types.items())),
         record_bytes=accounts.record_bytes,
+        document_records=accounts.document_records,
         unreadable_ranges=accounts.unreadable_ranges,
         documents=accounts.documents,
         dropped=dict(sorted(accounts.reasons.items())),
@@ -109,7 +113,7 @@ def _annotate(
 
 def _run(
     config: RunConfig,
-    source: Source,
+    source: InputFile,
     stages: list[Stage],
     accounts: RecordAccounts,
     documents: pq.ParquetWriter,
@@ -119,14 +123,15 @@ def _run(
     segment: list[pa.Table] = []
     lost: list[pa.Table] = []
     rows = size = 0
-    for kept, gone in batches(source_rows(config, source, accounts)):
+    settings = ReadSettings(config.read.max_record_bytes, config.read.dump)
+    for kept, gone in source_tables(read_input(source, settings), accounts):
         _lose(gone, lost, accounts)
         clock.lap("read_warc")
         for stage in stages:
             kept = apply(stage, kept)
             if stage.name == "extract_text":
                 kept = kept.drop_columns(list(PAYLOAD))  # before rows are parted, which copies them
-            kept, gone = _part(kept)
+            kept, gone = split_dropped(kept)
             _lose(gone, lost, accounts)
             clock.lap(stage.name)
         kept = kept.drop_columns(list(MEASURED))
@@ -146,15 +151,6 @@ def _freeze_loaded() -> None:
     """Spare the garbage collector what a process has loaded by the end of its first shard group: it is there to
     stay."""
     gc.freeze()
-
-
-def _part(table: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Kept and dropped rows."""
-    reasons = table["drop_reason"]
-    if reasons.null_count == table.num_rows:
-        return table, table.slice(0, 0)
-    is_kept = reasons.is_null()
-    return table.filter(is_kept), table.filter(pa.compute.invert(is_kept))
 
 
 def _lose(gone: pa.Table, lost: list[pa.Table], accounts: RecordAccounts) -> None:

@@ -10,11 +10,16 @@ OUT_OF_MEMORY = "(Error 2)"
 
 
 class Extraction(NamedTuple):
-    """Text or a fault, and the page's own statements; a page that shows nothing has the text ""."""
+    """Text or a fault, and the page's own statements; a page that shows nothing has the text "".
+
+    `fault` is the name of a drop reason (`pipeline/schema/drop_reasons.py`), and `error_type` the type of the Python
+    error behind "parser_error".
+    """
 
     text: str | None = None
     fault: str | None = None
     metadata: Metadata = Metadata()
+    error_type: str | None = None
 
 
 def _resiliparse(html: Utf8, page: Blocks, declared: Declared) -> str | None:
@@ -42,7 +47,7 @@ EXTRACTORS: dict[str, Callable[[Utf8, Blocks, Declared], str | None]] = {
 
 
 def extract(html: str | Utf8, extractor: str = "glotmill") -> Extraction:
-    """The main text of a page (bytes: valid UTF-8), or a fault: `no_main_text`, `parser_error_*`, `memory_limit`.
+    """The main text of a page (bytes: valid UTF-8), or a fault: `no_main_text`, `parser_error`, `memory_limit`.
 
     >>> extract("<html><body><article><p>Merhaba dünya.</p></article></body></html>").text
     'Merhaba dünya.'
@@ -56,5 +61,6 @@ def extract(html: str | Utf8, extractor: str = "glotmill") -> Extraction:
     except MemoryError:
         return Extraction(fault="memory_limit")
     except (ValueError, RuntimeError, TypeError, UnicodeError, RecursionError) as error:
-        fault = "memory_limit" if OUT_OF_MEMORY in str(error) else f"parser_error_{type(error).__name__}"
-        return Extraction(fault=fault)
+        if OUT_OF_MEMORY in str(error):
+            return Extraction(fault="memory_limit")
+        return Extraction(fault="parser_error", error_type=type(error).__name__)
