@@ -1,4 +1,4 @@
-"""Choices that a config names, where each choice is a module: an extractor, an identifier, a unit, an executor.
+"""Choices that a config names, where each choice is a module: an extractor, a unit of shingles, an executor, ...
 
 All choices of one kind are the modules of one package, so a new choice is one new module, and no list has to name it.
 The docstring of the package says what its modules define. Names are read from the names of files and nothing is
@@ -11,6 +11,7 @@ from importlib import import_module
 from types import ModuleType
 
 import pipeline
+from pipeline.errors import ConfigError
 
 
 @cache
@@ -25,6 +26,18 @@ def names_of(package: str) -> tuple[str, ...]:
     return tuple(sorted(name for name in names if not name.startswith("_")))
 
 
-def load(package: str, name: str) -> ModuleType:
-    """The module of that name in a package of ours. Raises ImportError where a library that it needs is absent."""
+def check_name(package: str, name: str, setting: str) -> None:
+    """Raise ConfigError, which names the setting and lists the choices, if no module of the package has the name.
+
+    >>> check_name("dedup.units", "line", "shingle_unit")
+    Traceback (most recent call last):
+    pipeline.errors.ConfigError: shingle_unit = 'line': must be one of character, word
+    """
+    if name not in names_of(package):
+        raise ConfigError(f"{setting} = {name!r}: must be one of {', '.join(names_of(package))}")
+
+
+def load(package: str, name: str, setting: str) -> ModuleType:
+    """The module of that name. Raises ConfigError as `check_name`, ImportError where a library it needs is absent."""
+    check_name(package, name, setting)
     return import_module(f"pipeline.{package}.{name}")

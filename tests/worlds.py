@@ -18,7 +18,7 @@ from pipeline.config.dependencies import annotate_state
 from pipeline.config.language_files import LanguageConfig, Rule
 from pipeline.config.run_settings import RunConfig
 from pipeline.execution.commit import sha256_of, write_json
-from pipeline.execution.inline import InlineExecutor
+from pipeline.execution.executors.inline import InlineExecutor
 from pipeline.kernels.hashing import hash64
 from pipeline.output.document_index import build_document_index, url_key
 from pipeline.output.layout import shard_name

@@ -1,15 +1,17 @@
 """What annotate depends on besides its input: settings, word lists, models and versions of libraries."""
 
 from functools import cache
-from importlib.metadata import distributions, version
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.reading import LANGUAGE_CONFIGS
 from pipeline.config.run_settings import RunConfig
+from pipeline.errors import ConfigError
 from pipeline.execution.commit import sha256_of
 from pipeline.text.language.identifiers import resolve_model
 from pipeline.text.main_text import MODEL as EXTRACTION_MODEL
+from pipeline.text.main_text.extractors import libraries_of
 
 FORMAT = 2
 LIBRARIES = [
@@ -56,7 +58,7 @@ def annotate_state(config: RunConfig) -> dict[str, Any]:
     }
     gate = [config.lid.gate.model] if config.lid.gate else []
     digests |= {f"lid {name}": _model_digest(name) for name in (config.lid.model, *gate)}
-    versions = _versions()
+    versions = _versions() | _extractor_versions(config.extract.extractor)
     if config.segmenter == "datatrove":
         versions = versions | {name: version(name) for name in TOKENIZERS if any(distributions(name=name))}
     return {"format": FORMAT, "settings": config.annotate_settings(), "files": digests, "versions": versions}
@@ -72,6 +74,16 @@ def _digest(path: Path, _changed: int) -> str:
 def _model_digest(name: str) -> str:
     path, known = resolve_model(name)
     return known or sha256_of(path)
+
+
+@cache
+def _extractor_versions(extractor: str) -> dict[str, str]:
+    try:
+        return {name: version(name) for name in libraries_of(extractor)}
+    except PackageNotFoundError as error:
+        raise ConfigError(
+            f'extract.extractor = "{extractor}": {error.name} is not installed; install the extra `{extractor}`'
+        ) from None
 
 
 @cache

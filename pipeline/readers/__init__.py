@@ -18,7 +18,7 @@ FALLBACK = "warc"  # finds records behind damage at the start of a file, and nam
 @cache
 def readers() -> dict[str, Reader]:
     """All readers by name, in alphabetic order."""
-    modules = {name: load("readers", name) for name in names_of("readers")}
+    modules = {name: load("readers", name, "reader") for name in names_of("readers")}
     return {name: module.READER for name, module in modules.items() if hasattr(module, "READER")}
 
 

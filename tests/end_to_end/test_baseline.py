@@ -12,7 +12,7 @@ import pytest
 from pipeline.config.run_settings import RunConfig
 from pipeline.errors import ConfigError
 from pipeline.execution.commit import read_json, write_json
-from pipeline.execution.inline import InlineExecutor
+from pipeline.execution.executors.inline import InlineExecutor
 from pipeline.operations.audit import audit
 from pipeline.operations.remove.remove import remove
 from pipeline.operations.run import reselect

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.config.run_settings import RunConfig
 from pipeline.execution.commit import read_json
-from pipeline.execution.inline import InlineExecutor
+from pipeline.execution.executors.inline import InlineExecutor
 from pipeline.operations.audit import audit
 from pipeline.operations.run import reselect, run
 from pipeline.output.decisions import read_decisions

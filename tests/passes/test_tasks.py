@@ -17,7 +17,7 @@ from pipeline.config.run_settings import RunConfig
 from pipeline.dedup.components import components
 from pipeline.dedup.lsh import link
 from pipeline.execution.commit import read_json
-from pipeline.execution.inline import InlineExecutor
+from pipeline.execution.executors.inline import InlineExecutor
 from pipeline.operations.audit import audit
 from pipeline.operations.run import reselect
 from pipeline.output.decisions import read_decisions

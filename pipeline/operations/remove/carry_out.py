@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pipeline.config.run_settings import RunConfig, SelectConfig
 from pipeline.errors import ConfigError
 from pipeline.execution.commit import committed, read_json, write_json
-from pipeline.execution.inline import InlineExecutor
+from pipeline.execution.executors.inline import InlineExecutor
 from pipeline.execution.storage import Location, matching, readable
 from pipeline.operations.remove.describe import SelectionTakeDown, decisions_of, places_of
 from pipeline.operations.remove.rewrite import JOURNAL, Gone, rewrite_files
