@@ -9,6 +9,7 @@ import pkgutil
 from functools import cache
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 import pipeline
 from pipeline.errors import ConfigError
@@ -41,3 +42,13 @@ def load(package: str, name: str, setting: str) -> ModuleType:
     """The module of that name. Raises ConfigError as `check_name`, ImportError where a library it needs is absent."""
     check_name(package, name, setting)
     return import_module(f"pipeline.{package}.{name}")
+
+
+def definitions(package: str, attribute: str) -> dict[str, Any]:
+    """What the modules of a package define under a name, by module; modules without it are left out. Imports them all.
+
+    >>> definitions("dedup.units", "LETTER")
+    {'character': 'c', 'word': 's'}
+    """
+    modules = {name: import_module(f"pipeline.{package}.{name}") for name in names_of(package)}
+    return {name: getattr(module, attribute) for name, module in modules.items() if hasattr(module, attribute)}

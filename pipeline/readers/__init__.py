@@ -10,7 +10,7 @@ from functools import cache
 from pipeline.errors import InputError
 from pipeline.readers.contract import InputFile, Item, Reader, ReadSettings
 from pipeline.readers.first_bytes import first_bytes
-from pipeline.registry import load, names_of
+from pipeline.registry import definitions
 
 FALLBACK = "warc"  # finds records behind damage at the start of a file, and names all bytes where there is none
 
@@ -18,8 +18,7 @@ FALLBACK = "warc"  # finds records behind damage at the start of a file, and nam
 @cache
 def readers() -> dict[str, Reader]:
     """All readers by name, in alphabetic order."""
-    modules = {name: load("readers", name, "reader") for name in names_of("readers")}
-    return {name: module.READER for name, module in modules.items() if hasattr(module, "READER")}
+    return definitions("readers", "READER")
 
 
 def reader_of(head: bytes, name: str) -> str:
