@@ -9,8 +9,8 @@ from pathlib import Path
 
 import zstandard
 
-from pipeline.readers.contract import Record
 from pipeline.readers.http import parse_http
+from pipeline.readers.records import Record
 from pipeline.readers.warc import read_records
 from pipeline.text.decode import decode
 from pipeline.text.main_text.extractors import extract

@@ -44,7 +44,8 @@ def _parts(warc: Path) -> Iterator[tuple[str, float]]:
 
     from pipeline.dedup.minhash import SignatureScheme, sign_many
     from pipeline.dedup.shingles import NormalWords
-    from pipeline.text.language.identifiers import EMBEDDED, LanguageIdentifier, load_by_fasttext, resolve_model
+    from pipeline.text.language.fasttext_models import load_by_fasttext
+    from pipeline.text.language.identifiers import EMBEDDED, LanguageIdentifier, resolve_model
     from pipeline.text.main_text.extractors import extract
     from pipeline.text.metrics.contract import WordLists, measure
     from pipeline.text.metrics.view import TextView

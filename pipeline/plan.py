@@ -25,6 +25,7 @@ from pipeline.passes.select.select import select
 from pipeline.passes.select.settings import SelectionSettings
 from pipeline.passes.statistics import StatisticsSettings, compute_statistics, resolve_rules
 from pipeline.report.page import write_report
+from pipeline.stages.block_urls import BlockUrls
 from pipeline.stages.contract import StageClass
 from pipeline.stages.extract_text import ExtractText
 from pipeline.stages.find_edits import FindEdits
@@ -34,6 +35,7 @@ from pipeline.stages.score_perplexity import ScorePerplexity
 from pipeline.stages.sign_documents import SignDocuments
 
 STAGES: tuple[StageClass, ...] = (
+    BlockUrls,  # URL -> nothing; drops what is on a block list
     ExtractText,  # payload -> text, what the page declares about itself, its encoding
     IdentifyLanguage,  # text -> label, score, script
     MeasureQuality,  # text -> metrics

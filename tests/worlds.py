@@ -18,7 +18,7 @@ from pipeline.config.dependencies import annotate_state
 from pipeline.config.language_files import LanguageConfig, Rule
 from pipeline.config.run_settings import RunConfig
 from pipeline.execution.commit import sha256_of, write_manifest
-from pipeline.execution.inline import InlineExecutor
+from pipeline.execution.executors.inline import InlineExecutor
 from pipeline.kernels.hashing import hash64
 from pipeline.output.baselines import configured_baselines
 from pipeline.output.document_index import build_document_index, url_key
@@ -143,6 +143,7 @@ def annotate(root: Path, config: RunConfig, output: MadeOutput) -> None:
             file_bytes=0,
             record_bytes=0,
             records_by_type={"response": len(documents)},
+            document_records=len(documents),
             unreadable_ranges=[],
             documents=len(documents),
             dropped={},

@@ -8,6 +8,7 @@ from pipeline.cli.app import AcceptMissing, ConfigPath, Output, Selection, Set, 
 from pipeline.cli.progress import progress
 from pipeline.cli.startup import leave_out_unused_imports
 from pipeline.cli.tables import print_funnel
+from pipeline.registry import names_of
 
 
 @app.command()
@@ -15,7 +16,7 @@ def run(
     config: ConfigPath = None,
     input: Annotated[list[str] | None, typer.Option(help="File or glob; may be repeated.")] = None,
     output: Annotated[str | None, typer.Option(help="Output folder.")] = None,
-    executor: Annotated[str | None, typer.Option(help="inline or ray.")] = None,
+    executor: Annotated[str | None, typer.Option(help=" or ".join(names_of("execution.executors")) + ".")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes of a local Ray; needs --executor ray.")] = None,
     baseline: Annotated[list[str] | None, typer.Option(help="Earlier output, oldest first; may be repeated.")] = None,
     languages: Annotated[str | None, typer.Option(help="Labels to keep, with commas: tur_Latn,rus_Cyrl.")] = None,

@@ -4,16 +4,18 @@ A change of any of it makes annotate run again. Columns count, because a new met
 """
 
 from functools import cache
-from importlib.metadata import distributions, version
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.reading import LANGUAGE_CONFIGS
 from pipeline.config.run_settings import RunConfig
 from pipeline.config.user_stages import annotated_schema, source_file
+from pipeline.errors import ConfigError
 from pipeline.execution.commit import sha256_of
 from pipeline.text.language.identifiers import resolve_model
 from pipeline.text.main_text import MODEL as EXTRACTION_MODEL
+from pipeline.text.main_text.extractors import libraries_of
 
 FORMAT = 3
 LIBRARIES = [
@@ -30,7 +32,6 @@ LIBRARIES = [
     "datatrove",
     "publicsuffixlist",
 ]
-EXTRACTOR_LIBRARIES = {"trafilatura": ["trafilatura"]}  # by extractor; those of the others are read in any case
 # Those of the word tokenizers that segmenter = "datatrove" may load, as far as they are installed.
 TOKENIZERS = [
     "spacy",
@@ -64,11 +65,9 @@ def annotate_state(config: RunConfig) -> dict[str, Any]:
     digests |= _stage_digests(config)
     gate = [config.lid.gate.model] if config.lid.gate else []
     digests |= {f"lid {name}": _model_digest(name) for name in (config.lid.model, *gate)}
-    versions = _versions()
+    versions = _versions() | _extractor_versions(config.extract.extractor)
     if config.segmenter == "datatrove":
         versions = versions | {name: version(name) for name in TOKENIZERS if any(distributions(name=name))}
-    for library in EXTRACTOR_LIBRARIES.get(config.extract.extractor, []):
-        versions = versions | {library: version(library)}
     return {
         "format": FORMAT,
         "settings": config.annotate_settings(),
@@ -100,6 +99,16 @@ def _digest(path: Path, _changed: int) -> str:
 def _model_digest(name: str) -> str:
     path, known = resolve_model(name)
     return known or sha256_of(path)
+
+
+@cache
+def _extractor_versions(extractor: str) -> dict[str, str]:
+    try:
+        return {name: version(name) for name in libraries_of(extractor)}
+    except PackageNotFoundError as error:
+        raise ConfigError(
+            f'extract.extractor = "{extractor}": {error.name} is not installed; install the extra `{extractor}`'
+        ) from None
 
 
 @cache

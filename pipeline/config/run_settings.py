@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.config.base import Strict, checked_label
+from pipeline.config.base import Strict, checked_label, one_of
 from pipeline.dedup.keep import KeepPolicy
 
 
@@ -23,7 +23,7 @@ class ReadConfig(Strict):
 class ExtractConfig(Strict):
     """How HTML becomes text, and the limits of the watched child."""
 
-    extractor: Literal["glotmill", "resiliparse", "trafilatura"] = "glotmill"
+    extractor: Annotated[str, one_of("text.main_text.extractors")] = "glotmill"
     cpu_seconds: float = Field(10.0, gt=0)
     memory_bytes: int = Field(2 * 2**30, gt=0)
     repair: Literal["before", "after", "off"] = "before"
@@ -78,7 +78,7 @@ class DedupConfig(Strict):
     threshold: float | None = Field(None, ge=0.1, le=0.99)
     bands: int = Field(14, gt=0, le=64)
     rows: int = Field(8, gt=0, le=64)
-    shingle_unit: Literal["word", "character"] = "word"
+    shingle_unit: Annotated[str, one_of("dedup.units")] = "word"
     shingle_size: int = Field(5, gt=0, le=32)
     seed: int = 1
     verify: bool = True
@@ -237,7 +237,7 @@ class RunConfig(Strict):
     inputs: tuple[str, ...] = ()
     inputs_prefix: str = ""
     output: str = ""
-    executor: Literal["inline", "ray"] = "inline"
+    executor: Annotated[str, one_of("execution.executors")] = "inline"
     workers: int = Field(1, ge=1)
     selection: str = Field("main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     language_configs: str = ""

@@ -27,8 +27,9 @@ from pipeline.dedup.shingles import (
 )
 from pipeline.errors import ConfigError
 from pipeline.kernels.compile import kernel
+from pipeline.registry import check_name, load
 
-UNITS = {"word": "s", "character": "c"}  # what a shingle is made of -> its letter in the name of a scheme
+UNITS = "dedup.units"  # the package, a module a unit
 EMPTY_MINIMUM = np.uint64(2**64 - 1)  # a minimum over no shingle, as in datasketch
 
 
@@ -36,9 +37,9 @@ EMPTY_MINIMUM = np.uint64(2**64 - 1)  # a minimum over no shingle, as in dataske
 class SignatureScheme:
     """Everything that a signature depends on. Raises ConfigError if a value is out of range.
 
-    `bands` of `rows` minima (each 1 or more, at most 65,536 minima together), `shingle_size` words or characters (1 or
-    more) as `shingle_unit` says, `seed` of the permutations (0 to 2**32 - 1). The default is FineWeb2's 14 x 8 over 5
-    words (reference arXiv:2506.20920). Characters are the code points of the normalised words joined by one space.
+    `bands` of `rows` minima (each 1 or more, at most 65,536 minima together), `shingle_size` units (1 or more),
+    `shingle_unit`, a module of `units/` such as word or character, `seed` of the permutations (0 to 2**32 - 1). The
+    default is FineWeb2's 14 x 8 over 5 words (reference arXiv:2506.20920).
 
     >>> SignatureScheme().name
     'affine64-14x8-s5-seed1-v1'
@@ -51,8 +52,7 @@ class SignatureScheme:
     shingle_unit: str = "word"
 
     def __post_init__(self) -> None:
-        if self.shingle_unit not in UNITS:
-            raise ConfigError(f"shingle_unit = {self.shingle_unit!r}: must be one of {', '.join(UNITS)}")
+        check_name(UNITS, self.shingle_unit, "shingle_unit")
         for key in ("bands", "rows", "shingle_size"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"{key} = {getattr(self, key)}: must be at least 1")
@@ -69,7 +69,8 @@ class SignatureScheme:
     @property
     def name(self) -> str:
         """Identity of the scheme in files; v1 stands for the word normalisation and the hash formulas."""
-        return f"affine64-{self.bands}x{self.rows}-{UNITS[self.shingle_unit]}{self.shingle_size}-seed{self.seed}-v1"
+        letter: str = load(UNITS, self.shingle_unit, "shingle_unit").LETTER
+        return f"affine64-{self.bands}x{self.rows}-{letter}{self.shingle_size}-seed{self.seed}-v1"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -237,25 +238,22 @@ def sign_documents(words_per_document: Iterable[Iterable[str]], scheme: Signatur
     Each item is the words of one document, or `Words` of several. Items are taken one after the other, so that an
     iterator can make them as they are needed.
 
-    A document with fewer normalised words (or characters) than a shingle has null bands and only its exact hash; a
-    document without words has neither, and is a cluster of its own.
+    A document with fewer units than a shingle has null bands and only its exact hash; a document without words has
+    neither, and is a cluster of its own.
 
     >>> sign_documents([["One", "two"], []], SignatureScheme()).has_shingles.tolist()
     [False, False]
     """
+    hash_units = load(UNITS, scheme.shingle_unit, "shingle_unit").hash_units
     hashes: list[UInt64Array] = []
     exact: list[int] = []
     counts: list[int] = []
     for words in words_per_document:
         normal = NormalWords.of(words)
         exact += normal.exact_hashes()
-        if scheme.shingle_unit == "word":
-            hashes.append(normal.hashes())
-            counts += np.diff(normal.bounds).tolist()
-        else:
-            of_texts = [text.character_hashes() for text in normal.texts()]
-            hashes += of_texts
-            counts += map(len, of_texts)
+        of_texts, counts_of_texts = hash_units(normal)
+        hashes.append(of_texts)
+        counts += counts_of_texts.tolist()
     offsets = np.cumsum([0, *counts])
     minima = sign_many(np.concatenate(hashes) if hashes else np.empty(0, dtype=np.uint64), offsets, scheme)
     return Signatures(

@@ -24,7 +24,7 @@ import xxhash
 from pipeline.errors import ConfigError
 from pipeline.kernels.compile import kernel
 from pipeline.kernels.hashing import hash_words
-from pipeline.text.characters import ALPHANUMERIC, DIGIT, character_classes, code_points
+from pipeline.text.characters import ALPHANUMERIC, DIGIT, character_classes
 from pipeline.text.words.words import Words
 
 UInt32Array = npt.NDArray[np.uint32]
@@ -87,18 +87,6 @@ class NormalWords:
     def hashes(self) -> UInt64Array:
         """XXH64 of each word's UTF-8 bytes, seed 0; (n_words,) uint64."""
         return hash_words(self.data, self.starts)
-
-    def character_hashes(self) -> UInt64Array:
-        """Hash each code point of one text's words joined by one space, as `hashes` would a word of that one.
-
-        >>> words, characters = NormalWords.of(["a", "b", "c"]), NormalWords.of(["ab", "c"])
-        >>> set(words.hashes().tolist()) < set(characters.character_hashes().tolist())
-        True
-        """
-        points = code_points(self.data[:-1].tobytes().decode())
-        different, places = np.unique(points, return_inverse=True)
-        hashes: UInt64Array = NormalWords.spelled(map(chr, different)).hashes()[places]
-        return hashes
 
     def exact_hashes(self) -> list[int]:
         """XXH64 of each text's words joined by one space, UTF-8, seed 1; 0 to 2**64 - 1.

@@ -18,7 +18,6 @@ from pipeline.output.grouped_parquet import read_file
 from pipeline.output.output import Output
 from pipeline.output.selection import SelectionFolder
 from pipeline.output.take_downs import take_down_names
-from pipeline.readers.contract import DOCUMENT_RECORD_TYPES
 from pipeline.schema.manifests import CleanFile, QuarantinedShard, SelectionManifest, ShardManifest
 from pipeline.schema.outcomes import Outcome
 
@@ -59,10 +58,12 @@ def _shard_faults(output: Output, manifest: ShardManifest, checksums: bool) -> l
     unreadable = sum(lost.end - lost.start for lost in manifest.unreadable_ranges)
     if in_records + unreadable != size:
         faults.append(f"{shard}: records {in_records} + unreadable ranges {unreadable} bytes, file {size}")
-    records = sum(count for kind, count in manifest.records_by_type.items() if kind in DOCUMENT_RECORD_TYPES)
     dropped = sum(manifest.dropped.values())
-    if records != manifest.documents + dropped:
-        faults.append(f"{shard}: {records} records are not {manifest.documents} documents + {dropped} dropped")
+    if manifest.document_records != manifest.documents + dropped:
+        faults.append(
+            f"{shard}: {manifest.document_records} records that can hold a document are not "
+            f"{manifest.documents} documents + {dropped} dropped"
+        )
     if not output.annotated_manifest(shard).exists():
         faults.append(f"{output.annotated_manifest(shard)}: missing; run again")
     for digest, path, rows in (

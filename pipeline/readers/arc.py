@@ -1,31 +1,37 @@
-"""ARC files, and WARC files whose header lines end in a bare line feed, both by warcio."""
+"""ARC files, the format of crawls before WARC: a header line a record, compressed by record with gzip or not at all.
+
+ARC records have no ids, so that rows get ids made from the file's name and the record's offset.
+"""
 
 from collections.abc import Iterator
-from typing import BinaryIO
+from pathlib import Path
 
-from pipeline.readers.contract import DOCUMENT_RECORD_TYPES, Record, UnreadableRange
+from pipeline.readers.contract import InputFile, Item, Reader, ReadSettings, UnreadableRange
+from pipeline.readers.records import Record, with_lengths
+from pipeline.readers.rows import rows_of
+from pipeline.readers.warcio_records import read_by_warcio
 
 
-def read_by_warcio(file: BinaryIO, is_arc: bool, max_record_bytes: int) -> Iterator[Record | UnreadableRange]:
-    from warcio.archiveiterator import ArchiveIterator as WarcioIterator
-    from warcio.exceptions import ArchiveLoadFailed
+def recognises(head: bytes, name: str) -> bool:
+    """Whether a file begins with the record that describes an ARC file."""
+    return head.startswith(b"filedesc://")
 
-    iterator = WarcioIterator(file, no_record_parse=True, arc2warc=True)
-    try:
-        for raw in iterator:
-            headers = {name.lower(): value for name, value in raw.rec_headers.headers}
-            if is_arc:
-                headers.pop("warc-record-id", None)  # ARC has none: warcio makes one up, another each time
-            declared = int(raw.length or 0)  # the header line counts what follows it in the ARC file, not the block
-            record = Record(0, raw.rec_type, headers, declared, None)
-            if raw.rec_type in DOCUMENT_RECORD_TYPES and declared > max_record_bytes:
-                record.fault = "record_too_large"
-            elif raw.rec_type in DOCUMENT_RECORD_TYPES:
-                record.body = raw.raw_stream.read()
-                record.fault = "truncated_record" if len(record.body) < declared else None
-            record.offset = iterator.get_record_offset()  # skips what is left of the record: after the body
-            yield record
-    except (ArchiveLoadFailed, OSError, EOFError, ValueError, UnicodeDecodeError) as error:
-        if getattr(error, "errno", None) is not None:
-            raise  # the storage failed, not the bytes
-        yield UnreadableRange(file.tell(), file.seek(0, 2), "unreadable")
+
+def read(source: InputFile, settings: ReadSettings) -> Iterator[Item]:
+    """The items of an ARC file; see contract.py."""
+    return rows_of(read_records(source.path, settings.max_record_bytes), source, settings)
+
+
+READER = Reader(recognises, read)
+
+
+def read_records(path: Path, max_record_bytes: int) -> Iterator[Record | UnreadableRange]:
+    """Every record of a file in order, with the unreadable ranges between them; lengths sum to the length of the file.
+
+    Raises OSError when the file cannot be opened or its storage fails while it is read.
+    """
+    size = path.stat().st_size
+    if size == 0:
+        return
+    with path.open("rb") as file:
+        yield from with_lengths(read_by_warcio(file, max_record_bytes, is_arc=True), size)

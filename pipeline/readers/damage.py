@@ -9,9 +9,10 @@ import re
 import zlib
 from typing import BinaryIO
 
-from pipeline.readers.contract import Record
+from pipeline.readers.first_bytes import GZIP_MAGIC
+from pipeline.readers.records import Record
+from pipeline.schema.drop_reasons import DropReason
 
-GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 VERSION_LINE = b"WARC/"
 USUAL_HEADER_BYTES = 2048  # that is inflated first; a record's header is seldom longer
@@ -44,7 +45,7 @@ def check_length(file: BinaryIO, record: Record) -> None:
         held = int.from_bytes(os.pread(descriptor, 4, record.offset + record.length - 4), "little")
     rest = (held - header.end() - record.content_length) % 2**32
     if rest > TRAILING_BYTES_MAX:
-        record.body, record.fault = None, "wrong_content_length"
+        record.body, record.fault = None, DropReason.WRONG_CONTENT_LENGTH
 
 
 def judge(file: BinaryIO, record: Record, size: int, failed: bool) -> tuple[int, int]:
@@ -68,15 +69,15 @@ def judge(file: BinaryIO, record: Record, size: int, failed: bool) -> tuple[int,
                 start += data
                 header_end = start.find(b"\r\n\r\n")
     except zlib.error:
-        record.body, record.fault = None, "corrupt_record"
+        record.body, record.fault = None, DropReason.CORRUPT_RECORD
         resume = next_start(file, record.offset + 1, size)
         return resume, resume
     if not inflate.eof:
-        record.fault = record.fault or "truncated_record"
+        record.fault = record.fault or DropReason.TRUNCATED_RECORD
         return size, size
     end = record.offset + consumed - len(inflate.unused_data)
     if header_end >= 0 and inflated < header_end + 4 + record.content_length:
-        record.body, record.fault = None, "wrong_content_length"
+        record.body, record.fault = None, DropReason.WRONG_CONTENT_LENGTH
     return end, next_start(file, end, size)
 
 

@@ -4,6 +4,8 @@ import re
 import zlib
 from dataclasses import dataclass, field
 
+from pipeline.schema.drop_reasons import DropReason
+
 
 @dataclass(slots=True)
 class HttpMessage:
@@ -13,7 +15,7 @@ class HttpMessage:
     headers: dict[str, str] = field(default_factory=dict)
     block: bytes = b""
     start: int = 0
-    fault: str | None = None
+    fault: DropReason | None = None
 
     @property
     def payload(self) -> bytes:
@@ -31,7 +33,7 @@ def parse_http(block: bytes, max_bytes: int) -> HttpMessage:
     lines = head.splitlines()
     status = re.match(rb"HTTP/\S+\s+(\d{3})", lines[0]) if lines else None
     if status is None:
-        return HttpMessage(0, fault="bad_http_header")
+        return HttpMessage(0, fault=DropReason.BAD_HTTP_HEADER)
     headers: dict[str, str] = {}
     for line in lines[1:]:
         name, colon, value = line.partition(b":")
@@ -44,7 +46,7 @@ def parse_http(block: bytes, max_bytes: int) -> HttpMessage:
     if encoding in ("gzip", "x-gzip", "deflate") and message.start < len(message.block):
         _inflate(message, encoding, max_bytes)
     elif encoding not in ("", "identity", "utf-8", "none", "gzip", "x-gzip", "deflate"):
-        message.fault = "unsupported_content_encoding"
+        message.fault = DropReason.UNSUPPORTED_CONTENT_ENCODING
     return message
 
 
@@ -73,6 +75,6 @@ def _inflate(message: HttpMessage, encoding: str, max_bytes: int) -> None:
         except zlib.error:
             continue
         message.block, message.start = data, 0
-        message.fault = "record_too_large" if inflate.unconsumed_tail else None
+        message.fault = DropReason.RECORD_TOO_LARGE if inflate.unconsumed_tail else None
         return
-    message.fault = "bad_content_encoding"
+    message.fault = DropReason.BAD_CONTENT_ENCODING

@@ -59,6 +59,7 @@ class ShardManifest(Manifest, frozen=True):
     file_bytes: int
     record_bytes: int  # bytes of all records; with those of the unreadable ranges they are the bytes of the file
     records_by_type: dict[str, int]
+    document_records: int  # that can hold a document: each is a document or has a drop reason
     unreadable_ranges: list[UnreadableBytes]
     documents: int
     dropped: dict[str, int]  # records by drop reason

@@ -1,4 +1,4 @@
-"""Drop URLs that datatrove's block lists name (UT1-derived domains and URLs, banned words).
+"""url -> a drop reason for URLs that datatrove's block lists name (UT1-derived domains and URLs, banned words).
 
 The 4.6 million domains and URLs become one sorted array of 64-bit hashes, made once a machine and memory-mapped, so
 that workers share it. Words are matched without regard to case, and a listed domain covers its subdomains; datatrove
@@ -15,14 +15,41 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import xxhash
 
 from pipeline.errors import ModelError
+from pipeline.schema.columns import RECORD, schema
+from pipeline.schema.drop_reasons import DropReason
+from pipeline.stages.contract import StageContext, add_columns
 from pipeline.text.urls import host_of
 
 LISTS = "url_filterblacklistsv0_3_0.tar.gz"
 SOFT_WORDS_NEEDED = 2
 NON_WORD = re.compile(r"[^a-z0-9]+")
+
+
+class BlockUrls:
+    """Drops rows whose URL is on a block list, unless the config has them off; lists are loaded with the first URL."""
+
+    name = "block_urls"
+    reads = schema({"url": RECORD["url"]})
+    adds = schema()
+
+    def __init__(self, is_on: bool = True) -> None:
+        self.is_on = is_on
+
+    @classmethod
+    def build(cls, context: StageContext) -> "BlockUrls":
+        """See StageClass.build."""
+        return cls(context.config.read.block_urls)
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Drop reasons: see `block_reason`. A row without a URL is kept."""
+        if not self.is_on:
+            return table
+        drops = [block_reason(url) if url else None for url in table["url"].to_pylist()]
+        return add_columns(table, self.adds, {}, drops)
 
 
 def _assets() -> Path:
@@ -85,20 +112,20 @@ def _word_lists() -> tuple[frozenset[str], frozenset[str], re.Pattern[str]]:
     )
 
 
-def block_reason(url: str) -> str | None:
+def block_reason(url: str) -> DropReason | None:
     """Why a URL is blocked: blocked_domain, blocked_url, blocked_word, blocked_soft_words, blocked_subword; or None."""
     if _domain_is_listed(host_of(url)):
-        return "blocked_domain"
+        return DropReason.BLOCKED_DOMAIN
     lowered = url.lower()
     if _listed(lowered):
-        return "blocked_url"
+        return DropReason.BLOCKED_URL
     banned, soft, subwords = _word_lists()
     parts = NON_WORD.split(lowered)
     words = set(parts)
     if words & banned:
-        return "blocked_word"
+        return DropReason.BLOCKED_WORD
     if len(words & soft) >= SOFT_WORDS_NEEDED:
-        return "blocked_soft_words"
+        return DropReason.BLOCKED_SOFT_WORDS
     if subwords.search("".join(parts)):
-        return "blocked_subword"
+        return DropReason.BLOCKED_SUBWORD
     return None

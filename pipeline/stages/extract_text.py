@@ -1,5 +1,6 @@
 """payload -> encoding, what the page declares and main text, decoded, extracted in a watched child, repaired."""
 
+import logging
 import re
 from collections.abc import Iterator
 
@@ -8,12 +9,14 @@ import pyarrow as pa
 
 from pipeline.config.run_settings import ReadConfig
 from pipeline.schema.columns import MEASURED, METADATA, PAYLOAD, RECORD, TEXT, schema
+from pipeline.schema.drop_reasons import DropReason
 from pipeline.stages.contract import ExtractPages, StageContext, add_columns
 from pipeline.text.decode import to_utf8
 from pipeline.text.repair import clean, repair_encoding
 
-HTML_TYPES = ("text/html", "application/xhtml+xml")
 COUNTED_BYTES = 65_536  # of a page at once: what counting takes beside it stays in the cache
+
+logger = logging.getLogger(__name__)
 
 
 class ExtractText:
@@ -23,7 +26,7 @@ class ExtractText:
     """
 
     name = "extract_text"
-    reads = schema({"warc_type": RECORD["warc_type"]}, PAYLOAD)
+    reads = schema({"id": RECORD["id"], "warc_type": RECORD["warc_type"]}, PAYLOAD)
     adds = schema(METADATA, TEXT, MEASURED)
 
     def __init__(self, read: ReadConfig, repair: str, extract_pages: ExtractPages) -> None:
@@ -45,7 +48,7 @@ class ExtractText:
         repair = self.repair
         encodings: list[object] = [None] * rows
         sources: list[object] = [None] * rows
-        drops: list[str | None] = [None] * rows
+        drops: list[DropReason | None] = [None] * rows
         texts_found: list[str | None] = [None] * rows
         rows_of_pages: list[int] = []
 
@@ -59,7 +62,7 @@ class ExtractText:
                     continue
                 page, encodings[row], sources[row] = to_utf8(body, "charset=utf-8" if plain else kind or "")
                 if page is None:
-                    drops[row] = "undecodable"
+                    drops[row] = DropReason.UNDECODABLE
                 elif plain:
                     texts_found[row] = page.decode()
                 else:
@@ -69,20 +72,22 @@ class ExtractText:
         declared: list[tuple[str | None, ...]] = [(None,) * len(METADATA)] * rows
         for number, answer in enumerate(self.extract_pages(pages())):
             row = rows_of_pages[number]
-            texts_found[row], drops[row] = answer.text, answer.fault
+            if answer.error_type is not None:
+                logger.warning("record %s: the extractor failed with %s", table["id"][row], answer.error_type)
+            texts_found[row], drops[row] = answer.text, DropReason.named(answer.fault) if answer.fault else None
             declared[row] = tuple(value and clean(value) for value in answer.metadata)
         texts: list[object] = [None] * rows
         measured: list[object] = [None] * rows
         repaired: list[object] = [None] * rows
         for row, text in enumerate(texts_found):
             if drops[row] is not None or text is None:
-                drops[row] = drops[row] or "no_text"
+                drops[row] = drops[row] or DropReason.NO_TEXT
                 continue
             fixed, repaired[row] = (text, False) if repair == "off" else repair_encoding(text)
             texts[row] = clean(fixed).strip()
             measured[row] = clean(text).strip() if repair == "after" else texts[row]
             if not texts[row] or not measured[row]:
-                drops[row], texts[row], measured[row] = "no_text", None, None
+                drops[row], texts[row], measured[row] = DropReason.NO_TEXT, None, None
         columns: dict[str, list[object]] = {
             **{name: [values[number] for values in declared] for number, name in enumerate(METADATA)},
             "encoding": encodings,
@@ -93,17 +98,17 @@ class ExtractText:
         }
         return add_columns(table, self.adds, columns, drops)
 
-    def _refuse(self, payload: bytes | None, plain: bool) -> str | None:
+    def _refuse(self, payload: bytes | None, plain: bool) -> DropReason | None:
         if not payload or not payload.strip(b" \t\r\n\0"):
-            return "empty_body"
+            return DropReason.EMPTY_BODY
         if plain:
             return None
         if payload.find(b"<", 0, 65_536) < 0:
-            return "body_not_html"
+            return DropReason.BODY_NOT_HTML
         most = self.max_tags
         if len(payload) > most and _count(payload, ord("<")) > most:
-            return "too_many_tags"
-        return "tag_too_long" if self._has_long_tag(payload) else None
+            return DropReason.TOO_MANY_TAGS
+        return DropReason.TAG_TOO_LONG if self._has_long_tag(payload) else None
 
     def _has_long_tag(self, payload: bytes) -> bool:
         """Whether a tag is too long; most pages have a `>` every so often, and are not searched for the tag."""

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from pipeline.config.run_settings import LanguagesConfig, LidConfig
 from pipeline.schema.columns import LANGUAGE, MEASURED, schema
+from pipeline.schema.drop_reasons import DropReason
 from pipeline.stages.contract import StageContext, add_columns
 from pipeline.text.language.identifiers import Identification, LanguageIdentifier
 
@@ -60,9 +61,9 @@ class IdentifyLanguage:
             columns["group"].append(self.group_of(identification.label) if identification.label else None)
         return add_columns(table, self.adds, columns, drops)
 
-    def _taken_by_gate(self, texts: list[str]) -> tuple[list[Identification], list[str | None]]:
+    def _taken_by_gate(self, texts: list[str]) -> tuple[list[Identification], list[DropReason | None]]:
         """What the gate says of each text, with its label and score, and language_gate where it takes the text."""
-        drops: list[str | None] = [None] * len(texts)
+        drops: list[DropReason | None] = [None] * len(texts)
         gate = self.lid.gate
         if gate is None or self.gate is None:
             return [NOTHING] * len(texts), drops
@@ -71,15 +72,15 @@ class IdentifyLanguage:
             score = dict(identification.top).get(gate.label, 0.0)
             if score > gate.min_score:
                 identifications[row] = replace(identification, label=gate.label, score=score)
-                drops[row] = "language_gate"
+                drops[row] = DropReason.LANGUAGE_GATE
         return identifications, drops
 
-    def _drop(self, label: str | None, score: float | None) -> str | None:
+    def _drop(self, label: str | None, score: float | None) -> DropReason | None:
         if label is None or score is None or score < self.lid.min_score:
-            return "language_unknown"
+            return DropReason.LANGUAGE_UNKNOWN
         wanted = self.languages
         if (wanted.include and label not in wanted.include) or label in wanted.exclude:
-            return "language_not_wanted"
+            return DropReason.LANGUAGE_NOT_WANTED
         return None
 
 

@@ -52,7 +52,7 @@ class ScoreClassifier:
 @cache
 def _classifier(path: str) -> Any:
     """The model, kept from shard to shard."""
-    from pipeline.text.language.identifiers import load_by_fasttext
+    from pipeline.text.language.fasttext_models import load_by_fasttext
 
     if not Path(path).is_file():
         raise ModelError(f"{path}: no such fastText model")

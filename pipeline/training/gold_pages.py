@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from publicsuffixlist import PublicSuffixList
 
-from pipeline.readers.contract import Record
 from pipeline.readers.http import parse_http
+from pipeline.readers.records import Record
 from pipeline.readers.warc import read_records
 from pipeline.text.decode import decode
 

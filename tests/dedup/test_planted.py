@@ -27,7 +27,7 @@ from pipeline.dedup.minhash import (
 )
 from pipeline.dedup.shingles import normalise_words, shingle_hashes, word_hashes
 from pipeline.dedup.verify import verify
-from pipeline.execution.inline import InlineExecutor
+from pipeline.execution.executors.inline import InlineExecutor
 from pipeline.execution.tasks import Executor
 from pipeline.output.output import Output
 from pipeline.passes.deduplicate.collate import signature_writer

@@ -14,7 +14,7 @@ from pipeline.config.reading import merge
 from pipeline.config.run_settings import RunConfig
 from pipeline.errors import ConfigError, FormatError
 from pipeline.execution.commit import read_json, read_manifest, write_json
-from pipeline.execution.inline import InlineExecutor
+from pipeline.execution.executors.inline import InlineExecutor
 from pipeline.execution.storage import matching
 from pipeline.operations.remove.remove import remove
 from pipeline.operations.run import reselect, run

@@ -68,7 +68,7 @@ def test_a_task_killed_for_memory_is_tried_again_three_times_and_no_more(
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
     executor = make_executor("ray", 1, 2**26)
     try:
-        with caplog.at_level(logging.WARNING, "pipeline.execution.ray"):
+        with caplog.at_level(logging.WARNING, "pipeline.execution.executors.ray"):
             results = list(executor.run(time.sleep, [(60,)], attempts=3))
     finally:
         executor.close()

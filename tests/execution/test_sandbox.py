@@ -25,7 +25,7 @@ def page(name: str) -> str:
 
 
 def starts(answers: list[Extraction]) -> list[tuple[str | None, str | None]]:
-    return [(text.strip()[:6] if text else None, fault) for text, fault, _ in answers]
+    return [(text.strip()[:6] if text else None, fault) for text, fault, *_ in answers]
 
 
 def test_a_page_over_the_cpu_limit_is_stopped_and_the_pages_around_it_are_extracted() -> None:
@@ -93,10 +93,10 @@ def test_a_child_that_cannot_start_is_a_clear_error() -> None:
 def test_answers_keep_the_order_of_the_pages(count: int) -> None:
     with SandboxedExtractor("resiliparse", 5.0, MEMORY) as child:
         answers = list(child.extract([page(f"{number:03d}") for number in range(count)]))
-    assert [text.strip()[:8] if text else None for text, _, _ in answers] == [
+    assert [text.strip()[:8] if text else None for text, *_ in answers] == [
         f"Page {number:03d}" for number in range(count)
     ]
-    assert {fault for _, fault, _ in answers} <= {None}
+    assert {fault for _, fault, *_ in answers} <= {None}
 
 
 def test_one_child_answers_several_batches_and_is_gone_afterwards() -> None:
@@ -114,7 +114,7 @@ def test_a_page_that_hangs_does_not_outlive_a_killed_parent() -> None:
     program = (
         "from pipeline.execution.sandbox.parent import SandboxedExtractor\n"
         f"pages = ['<p>a</p>', {'<select>'!r} + {'<option>x'!r} * 1_000_000]\n"
-        "for text, fault, _ in SandboxedExtractor('resiliparse', 600, 2**33).extract(pages):\n"
+        "for text, fault, *_ in SandboxedExtractor('resiliparse', 600, 2**33).extract(pages):\n"
         "    print(text, fault, flush=True)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
@@ -141,7 +141,7 @@ if "thread" in sys.argv:
 print("unflushed", end=" ")
 pages = ["<p>one", "<select>" + "<option>x" * 100_000, "<p>two"]
 child = kept_extractor("resiliparse", 0.5, 2**31)
-print([(text and text.strip(), fault) for text, fault, _ in child.extract(pages)])
+print([(text and text.strip(), fault) for text, fault, *_ in child.extract(pages)])
 print(type(child._process).__name__, child is kept_extractor("resiliparse", 0.5, 2**31), child.cpu_used() > 1.5)
 sys.stdout.flush()
 print(kept_extractor("glotmill", 0.5, 2**31) is child, child._process, file=sys.stderr)
@@ -165,8 +165,8 @@ def test_pages_that_were_done_but_not_answered_when_the_child_died_are_not_lost(
     pages[7] = pages[13] = OPTIONS
     with SandboxedExtractor("resiliparse", 0.5, MEMORY) as child:
         answers = list(child.extract(pages))
-    assert [fault for _, fault, _ in answers] == ["cpu_limit" if number in (7, 13) else None for number in range(20)]
-    assert [(text or "").strip()[:7] for text, _, _ in answers] == [
+    assert [fault for _, fault, *_ in answers] == ["cpu_limit" if number in (7, 13) else None for number in range(20)]
+    assert [(text or "").strip()[:7] for text, *_ in answers] == [
         "" if number in (7, 13) else f"Page {number:02d}" for number in range(20)
     ]
 

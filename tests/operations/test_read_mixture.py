@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.errors import ConfigError, InputError
 from pipeline.execution.commit import read_manifest, write_manifest
-from pipeline.execution.inline import InlineExecutor
+from pipeline.execution.executors.inline import InlineExecutor
 from pipeline.operations.read_mixture import read_mix
 from pipeline.output.mixtures import mixture_path
 from pipeline.output.output import Output

@@ -19,7 +19,7 @@ from pipeline.config.run_settings import RunConfig
 from pipeline.dedup.lines import line_ranges, normalise_lines
 from pipeline.errors import AuditError, ConfigError
 from pipeline.execution.commit import read_json, read_manifest, write_json, write_manifest
-from pipeline.execution.inline import InlineExecutor
+from pipeline.execution.executors.inline import InlineExecutor
 from pipeline.operations.clean_up import clean_up, leftovers
 from pipeline.operations.explain import explain
 from pipeline.operations.remove.remove import remove

@@ -11,7 +11,7 @@ import pytest
 from pipeline.dedup.weights import repeats_of, txt360_weights
 from pipeline.errors import ConfigError, InputError
 from pipeline.execution.commit import read_manifest
-from pipeline.execution.inline import InlineExecutor
+from pipeline.execution.executors.inline import InlineExecutor
 from pipeline.operations.materialize import Sizes, materialize
 from pipeline.operations.read_mixture import read_mix
 from pipeline.output.mixtures import load_mixture, mixture_path

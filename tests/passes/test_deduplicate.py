@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.config.run_settings import RunConfig
 from pipeline.execution.commit import read_manifest
-from pipeline.execution.inline import InlineExecutor
+from pipeline.execution.executors.inline import InlineExecutor
 from pipeline.operations.run import reselect, run
 from pipeline.output.baselines import Baselines
 from pipeline.output.decisions import read_decisions

@@ -16,7 +16,7 @@ import pytest
 from pipeline.errors import ConfigError, InputError, ModelError
 from pipeline.execution.commit import read_manifest, sha256_of, write_manifest
 from pipeline.execution.executors import make_executor
-from pipeline.execution.inline import InlineExecutor
+from pipeline.execution.executors.inline import InlineExecutor
 from pipeline.execution.storage import locate, locate_output, readable
 from pipeline.operations.materialize import Sizes, materialize
 from pipeline.operations.shuffle import gather

@@ -13,7 +13,7 @@ from pipeline.config.language_files import LanguageConfig, OffRule, Percentile, 
 from pipeline.config.run_settings import RunConfig
 from pipeline.errors import ConfigError
 from pipeline.execution.commit import read_json
-from pipeline.execution.inline import InlineExecutor
+from pipeline.execution.executors.inline import InlineExecutor
 from pipeline.operations.explain import explain, rules_of
 from pipeline.operations.tune import measured, removal_by_threshold, removal_from_histogram, what_if
 from pipeline.output.baselines import Baselines

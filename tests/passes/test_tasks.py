@@ -18,7 +18,7 @@ from pipeline.config.run_settings import RunConfig
 from pipeline.dedup.components import components
 from pipeline.dedup.lsh import link
 from pipeline.execution.commit import read_manifest
-from pipeline.execution.inline import InlineExecutor
+from pipeline.execution.executors.inline import InlineExecutor
 from pipeline.operations.run import reselect
 from pipeline.output.decisions import read_decisions
 from pipeline.output.grouped_parquet import SortedFiles, pack, prefetch

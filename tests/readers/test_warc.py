@@ -1,4 +1,4 @@
-"""Whole and damaged WARC and ARC files: every byte is accounted for and every readable record survives."""
+"""Whole and damaged WARC files: every byte is accounted for and every readable record survives."""
 
 import errno
 import gzip
@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import InputError
-from pipeline.readers.contract import Record, UnreadableRange
 from pipeline.readers.http import parse_http
+from pipeline.readers.records import Record
 from pipeline.readers.warc import read_records
 from tests import make_warc as mw
+from tests.archive_items import Items, checked, responses, unreadable_ranges, written
 
 LIMIT = 2**20
 EDGE = Path(__file__).resolve().parents[3] / "shared" / "data" / "warc_edge"
@@ -24,38 +24,9 @@ MEMBERS = [mw.compress(data, ".gz") for data in RECORDS]
 URLS = [page.url for page in PAGES]
 
 
-def read(path: Path, limit: int = LIMIT) -> list[Record | UnreadableRange]:
+def read(path: Path, limit: int = LIMIT) -> Items:
     """Items of a file whose lengths are checked to fill it without holes or overlaps."""
-    items = list(read_records(path, limit))
-    position = 0
-    for item in items:
-        start, length = (
-            (item.start, item.end - item.start) if isinstance(item, UnreadableRange) else (item.offset, item.length)
-        )
-        assert start == position
-        assert length >= 0
-        position += length
-    assert position == path.stat().st_size
-    return items
-
-
-def responses(items: list[Record | UnreadableRange]) -> list[tuple[str, str | None]]:
-    """URL and fault of each response."""
-    return [
-        (item.headers["warc-target-uri"], item.fault)
-        for item in items
-        if isinstance(item, Record) and item.warc_type == "response"
-    ]
-
-
-def unreadable_ranges(items: list[Record | UnreadableRange]) -> list[UnreadableRange]:
-    return [item for item in items if isinstance(item, UnreadableRange)]
-
-
-def written(folder: Path, data: bytes, name: str = "x.warc.gz") -> Path:
-    path = folder / name
-    path.write_bytes(data)
-    return path
+    return checked(read_records(path, limit), path)
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
@@ -154,37 +125,6 @@ def test_a_record_above_the_limit_is_named_and_its_body_not_kept(tmp_path: Path)
     assert [item.body for item in items if isinstance(item, Record) and item.fault] == [None]
 
 
-def arc_record(url: str, block: bytes) -> bytes:
-    return f"{url} 192.0.2.1 20080430204825 text/html {len(block)}\n".encode() + block + b"\n"
-
-
-def arc_file(compress: Callable[[bytes], bytes]) -> bytes:
-    version = b"1 0 InternetArchive\nURL IP-address Archive-date Content-type Archive-length\n"
-    head = f"filedesc://x.arc 0.0.0.0 20080430204825 text/plain {len(version)}\n".encode() + version + b"\n"
-    return b"".join([compress(head), *(compress(arc_record(page.url, mw.http_block(page))) for page in PAGES)])
-
-
-@pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_an_arc_file_gives_its_records_with_their_bodies(tmp_path: Path, suffix: str) -> None:
-    data = arc_file(lambda one: mw.compress(one, suffix))
-    items = read(written(tmp_path, data, f"x.arc{suffix}"))
-    assert responses(items) == [(url, None) for url in URLS]
-    bodies = [item.body for item in items if isinstance(item, Record) and item.warc_type == "response"]
-    assert bodies == [mw.http_block(page) for page in PAGES]
-
-
-def test_a_cut_arc_file_keeps_the_records_before_the_cut(tmp_path: Path) -> None:
-    data = arc_file(lambda one: mw.compress(one, ".gz"))
-    items = read(written(tmp_path, data[:-30], "x.arc.gz"))
-    assert responses(items)[:4] == [(url, None) for url in URLS[:4]]
-    assert (URLS[4], None) not in responses(items)
-
-
-def test_a_missing_file_is_an_input_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="none.warc.gz: cannot be read"):
-        list(read_records(tmp_path / "none.warc.gz", LIMIT))
-
-
 class FailingFile(io.FileIO):
     """A file on storage that fails from a position on."""
 
@@ -206,25 +146,6 @@ def test_storage_that_fails_while_a_file_is_read_is_no_damage_of_the_file() -> N
         list(read_records(PathOnFailingStorage(sample), LIMIT))
 
 
-def test_a_file_of_another_kind_is_one_gap(tmp_path: Path) -> None:
-    path = written(tmp_path, b"<html>not an archive</html>" * 50, "page.warc")
-    assert list(read_records(path, LIMIT)) == [UnreadableRange(0, 27 * 50, "unreadable")]
-
-
-@pytest.mark.skipif(not EDGE.is_dir(), reason="shared data are absent")
-def test_bytes_balance_in_every_odd_file_and_nothing_is_raised_but_input_errors() -> None:
-    paths = [one for one in sorted(EDGE.iterdir()) if ".warc" in one.name or ".arc" in one.name]
-    assert len(paths) >= 60
-    refused = []
-    for path in paths:
-        try:
-            read(path)
-        except InputError as error:
-            refused.append((path.name, str(error)))
-    assert [name for name, message in refused if name not in message] == []
-    assert len(refused) <= 15
-
-
 @pytest.mark.skipif(not EDGE.is_dir(), reason="shared data are absent")
 @pytest.mark.parametrize(
     ("name", "good"),
@@ -241,55 +162,6 @@ def test_bytes_balance_in_every_odd_file_and_nothing_is_raised_but_input_errors(
 def test_a_damaged_copy_of_a_crawl_file_has_as_many_sound_records_as_it_can(name: str, good: int) -> None:
     items = read(EDGE / f"dolma0000-{name}", 16 * 2**20)
     assert sum(isinstance(item, Record) and item.fault is None for item in items) == good
-
-
-def test_http_parts_are_undone() -> None:
-    import gzip
-
-    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
-    packed = gzip.compress(b"<p>hello</p>", mtime=0)
-    chunks = b"%x\r\n%s\r\n%x;a=b\r\n%s\r\n0\r\n\r\n" % (9, packed[:9], len(packed) - 9, packed[9:])
-    message = parse_http(head + chunks, LIMIT)
-    assert (message.status, message.payload, message.fault) == (200, b"<p>hello</p>", None)
-
-
-@pytest.mark.parametrize(
-    ("block", "status", "payload", "fault"),
-    [
-        (b"HTTP/1.1 200 OK\n\nx", 200, b"x", None),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n<p>as it is", 200, b"<p>as it is", None),
-        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n<p>plain", 200, b"<p>plain", None),
-        (b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\nx", 200, b"x", "unsupported_content_encoding"),
-        (
-            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8bxyz",
-            200,
-            b"\x1f\x8bxyz",
-            "bad_content_encoding",
-        ),
-        (b"not http at all", 0, b"", "bad_http_header"),
-        (b"", 0, b"", "bad_http_header"),
-    ],
-)
-def test_an_http_message_has_status_payload_and_fault(
-    block: bytes, status: int, payload: bytes, fault: str | None
-) -> None:
-    message = parse_http(block, LIMIT)
-    assert (message.status, message.payload, message.fault) == (status, payload, fault)
-
-
-def test_a_gzip_bomb_stops_at_the_limit() -> None:
-    import gzip
-
-    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
-    message = parse_http(head + gzip.compress(b"x" * 10**6), 1000)
-    assert (len(message.payload), message.fault) == (1000, "record_too_large")
-
-
-def test_arc_records_are_the_same_each_time_they_are_read(tmp_path: Path) -> None:
-    path = written(tmp_path, arc_file(lambda one: mw.compress(one, ".gz")), "x.arc.gz")
-    first, second = read(path), read(path)
-    assert first == second
-    assert all("warc-record-id" not in item.headers for item in first if isinstance(item, Record))
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])

@@ -120,3 +120,26 @@ def test_pages_without_text_are_dropped_with_their_reason() -> None:
 def test_a_missing_column_is_named() -> None:
     with pytest.raises(SchemaError, match="extract_text reads payload"):
         apply(STAGES["extract_text"].build(CONTEXT), pages().drop_columns(["payload"]))
+
+
+def pages_with_fault(fault: str, error_type: str | None = None) -> pa.Table:
+    """The rows of pages, each of which the extractor refuses with a fault."""
+    context = StageContext(CONFIG, lambda pages: (Extraction(fault=fault, error_type=error_type) for _ in pages))
+    return apply(STAGES["extract_text"].build(context), pages().slice(0, 2))
+
+
+@pytest.mark.parametrize("fault", ["no_main_text", "parser_error", "cpu_limit", "memory_limit", "killed"])
+def test_a_fault_of_the_extractor_is_the_drop_reason(fault: str) -> None:
+    assert pages_with_fault(fault)["drop_reason"].to_pylist() == [fault, fault]
+
+
+def test_a_fault_that_is_no_drop_reason_is_an_error_that_names_it() -> None:
+    with pytest.raises(ValueError, match="'parser_error_ValueError' is not a valid DropReason"):
+        pages_with_fault("parser_error_ValueError")
+
+
+def test_the_type_of_the_error_behind_a_parser_error_is_logged_with_the_id(caplog: pytest.LogCaptureFixture) -> None:
+    pages_with_fault("parser_error", "RecursionError")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"record <urn:uuid:{number}>: the extractor failed with RecursionError" for number in range(2)
+    ]

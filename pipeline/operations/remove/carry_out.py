@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pipeline.config.run_settings import RebalanceConfig, SelectConfig
 from pipeline.errors import ConfigError
 from pipeline.execution.commit import committed, read_manifest, write_manifest
-from pipeline.execution.inline import InlineExecutor
+from pipeline.execution.executors.inline import InlineExecutor
 from pipeline.execution.storage import matching, readable
 from pipeline.operations.remove.describe import SelectionTakeDown, decision_rows
 from pipeline.operations.remove.rewrite import CleanChanges, LeavingRow, rewrite_files

@@ -7,8 +7,11 @@ from collections.abc import Iterable, Iterator
 from pipeline.execution.commit import read_json, write_json
 from pipeline.execution.sandbox.parent import SandboxedExtractor
 from pipeline.execution.storage import Location
+from pipeline.schema.drop_reasons import DropReason
 from pipeline.text.main_text import Utf8
 from pipeline.text.main_text.extractors import Extraction
+
+KILLING = (DropReason.CPU_LIMIT, DropReason.MEMORY_LIMIT, DropReason.KILLED)
 
 
 class CachedFailures:
@@ -25,7 +28,7 @@ class CachedFailures:
         for answer in answers:
             yield from _replayed(waiting)
             page, _ = waiting.popleft()
-            if answer.fault in ("cpu_limit", "memory_limit", "killed"):
+            if answer.fault in KILLING:
                 self.known[_key(page)] = answer.fault
                 write_json(self.path, self.known)
             yield answer

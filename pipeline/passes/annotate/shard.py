@@ -23,9 +23,11 @@ from pipeline.execution.storage import ObjectPath, local_copy, locate
 from pipeline.output.layout import Layout, shard_name
 from pipeline.passes.annotate.accounts import RecordAccounts
 from pipeline.passes.annotate.cached_failures import CachedFailures
-from pipeline.passes.annotate.shard_files import ShardFiles, split_by_drop_reason
-from pipeline.passes.annotate.source_rows import Source, batches, source_rows
+from pipeline.passes.annotate.shard_files import ShardFiles
 from pipeline.passes.annotate.step_clock import StepClock
+from pipeline.passes.annotate.tables import source_tables, split_dropped
+from pipeline.readers import read_input
+from pipeline.readers.contract import InputFile, ReadSettings
 from pipeline.schema.columns import MEASURED, PAYLOAD
 from pipeline.schema.manifests import ShardDigests, ShardManifest
 from pipeline.stages.contract import Stage, StageClass, StageContext, apply
@@ -77,7 +79,7 @@ def _annotate(task: AnnotateTask, local: Path, key: str, clock: StepClock) -> Sh
         context = StageContext(config, cached_failures.extract)
         stages = [stage.build(context) for stage in task.stages]
         stages += [build_user_stage(stage) for stage in config.stages]
-        _run_stages(config, Source(task.file_path, local), stages, files, clock)
+        _run_stages(config, InputFile(local, task.file_path), stages, files, clock)
         files.close()
         clock.lap("write_files")
         digests = ShardDigests(annotated=sha256_of(files.documents_path), dropped=sha256_of(files.dropped_path))
@@ -92,6 +94,7 @@ def _annotate(task: AnnotateTask, local: Path, key: str, clock: StepClock) -> Sh
         file_bytes=local.stat().st_size,
         records_by_type=dict(sorted(accounts.types.items())),
         record_bytes=accounts.record_bytes,
+        document_records=accounts.document_records,
         unreadable_ranges=accounts.unreadable_ranges,
         documents=accounts.documents,
         dropped=dict(sorted(accounts.reasons.items())),
@@ -103,17 +106,18 @@ def _annotate(task: AnnotateTask, local: Path, key: str, clock: StepClock) -> Sh
 
 
 def _run_stages(
-    config: RunConfig, source: Source, stages: Sequence[Stage], files: ShardFiles, clock: StepClock
+    config: RunConfig, source: InputFile, stages: Sequence[Stage], files: ShardFiles, clock: StepClock
 ) -> None:
     """Send the rows of a file through the stages, a table of so many at a time. A stage sees kept rows only."""
-    for kept, dropped in batches(source_rows(config, source, files.accounts)):
+    settings = ReadSettings(config.read.max_record_bytes, config.read.dump)
+    for kept, dropped in source_tables(read_input(source, settings), files.accounts):
         files.drop(dropped)
         clock.lap("read_records")
         for stage in stages:
             kept = apply(stage, kept)
             if stage.name == "extract_text":
                 kept = kept.drop_columns(list(PAYLOAD))  # before rows are parted, which copies them
-            kept, dropped = split_by_drop_reason(kept)
+            kept, dropped = split_dropped(kept)
             files.drop(dropped)
             clock.lap(stage.name)
         files.keep(kept.drop_columns(list(MEASURED)))

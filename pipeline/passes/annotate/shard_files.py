@@ -4,7 +4,6 @@ from contextlib import ExitStack
 from types import TracebackType
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.execution.commit import committed, names_full_storage
@@ -89,12 +88,3 @@ class ShardFiles:
         self.accounts.runs.append(rows.num_rows)
         with names_full_storage(self._documents.where):
             self._documents.write_table(rows, row_group_size=ROW_GROUP_ROWS)
-
-
-def split_by_drop_reason(table: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Kept and dropped rows of a table, each in its order."""
-    reasons = table["drop_reason"]
-    if reasons.null_count == table.num_rows:
-        return table, table.slice(0, 0)
-    is_kept = reasons.is_null()
-    return table.filter(is_kept), table.filter(pc.invert(is_kept))

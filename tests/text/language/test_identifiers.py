@@ -14,13 +14,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ModelError
 from pipeline.text.language.compressed_fasttext import CompressedModel
-from pipeline.text.language.identifiers import (
-    EMBEDDED_SHA256,
-    Identification,
-    LanguageIdentifier,
-    load_by_fasttext,
-    resolve_model,
-)
+from pipeline.text.language.fasttext_models import load_by_fasttext
+from pipeline.text.language.identifiers import Identification, LanguageIdentifier, identifiers, resolve_model
 
 SENTENCES = [
     ("The committee will meet again next week to discuss the plans.", "eng_Latn"),
@@ -90,13 +85,20 @@ def test_an_identifier_pickles_without_its_model(identifier: LanguageIdentifier)
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.3, 0.6, 0.9])
-@pytest.mark.parametrize("sha256", [None, EMBEDDED_SHA256])
+@pytest.mark.parametrize("sha256", [None, identifiers()["lid.176"].sha256])
 def test_a_truncated_model_is_refused_with_its_path(tmp_path: Path, fraction: float, sha256: str | None) -> None:
     whole = resolve_model("lid.176")[0].read_bytes()
     path = tmp_path / "short.ftz"
     path.write_bytes(whole[: int(len(whole) * fraction)])
     with pytest.raises(ModelError, match=r"short\.ftz"):
         LanguageIdentifier(path, sha256).identify(["Guten Morgen"])
+
+
+@pytest.mark.parametrize("name", ["glotlid", "no/model.ftz"])
+def test_a_model_that_is_neither_a_name_nor_a_file_is_refused_with_the_names_that_there_are(name: str) -> None:
+    names = "glotlid-v3, lid.176, openlid, openlid-v2, openlid-v3"
+    with pytest.raises(ModelError, match=f"lid.model = '{name}': no such file, and none of .*: {names}"):
+        LanguageIdentifier(name=name).load()
 
 
 def test_a_missing_model_is_named(tmp_path: Path) -> None:

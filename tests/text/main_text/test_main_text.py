@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from resiliparse.parse.html import HTMLTree, NodeType, traverse_dom
 
+from pipeline.registry import names_of
 from pipeline.text.main_text import MODEL, Forest, main_text, read_declared, tokenise
 from pipeline.text.main_text import vocabulary as v
-from pipeline.text.main_text.extractors import EXTRACTORS, extract
+from pipeline.text.main_text.extractors import PACKAGE, extract, libraries_of
 from pipeline.text.main_text.features import NAMES, measure
 from pipeline.text.main_text.trees import SETTLED, SETTLED_AFTER, TILE
 from pipeline.training.gold_pages import GOLD, OTHERS, WARC, load_kinds, load_pages
@@ -192,11 +193,11 @@ def test_an_article_is_kept_and_the_site_around_it_is_not() -> None:
     assert "Imprint" not in text
 
 
-@pytest.mark.parametrize("extractor", sorted(EXTRACTORS))
+@pytest.mark.parametrize("extractor", names_of(PACKAGE))
 def test_a_page_gives_the_same_text_whatever_came_before_it(extractor: str) -> None:
     pages = [site(prose(n), f"Day {n}") for n in (3, 4, 3, 5)]
-    if extractor == "trafilatura":
-        pytest.importorskip("trafilatura")
+    for library in libraries_of(extractor):
+        pytest.importorskip(library)
     first = {page: extract(page, extractor) for page in pages}
     random.Random(1).shuffle(pages)
     assert {page: extract(page, extractor) for page in [*pages, *pages]} == first

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pipeline.execution.tasks import call, is_fatal
+from pipeline.execution.tasks import Executor, call, is_fatal
 
 logger = logging.getLogger(__name__)
 
@@ -34,3 +34,8 @@ class InlineExecutor:
 
     def close(self) -> None:
         """Nothing to give back."""
+
+
+def make(workers: int, task_memory_bytes: int) -> Executor:
+    """The executor of this process, which has one worker and whatever memory there is."""
+    return InlineExecutor()

@@ -17,7 +17,7 @@ import ray
 from ray.util.metrics import Counter, Gauge
 
 from pipeline.errors import ConfigError, PipelineError
-from pipeline.execution.tasks import call, is_fatal
+from pipeline.execution.tasks import Executor, call, is_fatal
 
 WINDOW_PER_CPU = 2
 REFRESH_SECONDS = 10.0  # workers of a cluster come and go while tasks run
@@ -108,6 +108,11 @@ class RayExecutor:
         """Stop the local Ray that this executor started, or leave the cluster."""
         if self.owned:
             ray.shutdown()
+
+
+def make(workers: int, task_memory_bytes: int) -> Executor:
+    """The executor of a Ray cluster. Raises ConfigError if the cluster of RAY_ADDRESS cannot be joined."""
+    return RayExecutor(workers, task_memory_bytes)
 
 
 def _connect(workers: int) -> None:
