@@ -17,9 +17,6 @@ class Described(StrEnum):
         return member
 
     @classmethod
-    def of(cls, name: str) -> Self:
-        """The member that is the string `name`. Raises ValueError, which names it, where none is."""
-        for member in cls:
-            if member == name:
-                return member
-        raise ValueError(f"{name!r} is not in {cls.__name__}: it has to be declared there, with its meaning")
+    def named(cls, name: str) -> Self:
+        """The member that is this string, as a column has it. Raises ValueError where there is none."""
+        return cls(name)  # type: ignore[call-arg]  # a call of the class looks a member up by its value

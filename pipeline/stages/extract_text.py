@@ -71,7 +71,7 @@ class ExtractText:
             row = rows_of_pages[number]
             if answer.error_type is not None:
                 logger.warning("record %s: the extractor failed with %s", table["id"][row], answer.error_type)
-            found[row], drops[row] = answer.text, DropReason.of(answer.fault) if answer.fault else None
+            found[row], drops[row] = answer.text, DropReason.named(answer.fault) if answer.fault else None
             declared[row] = tuple(value and clean(value) for value in answer.metadata)
         texts: list[object] = [None] * rows
         measured: list[object] = [None] * rows

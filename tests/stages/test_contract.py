@@ -142,7 +142,7 @@ def test_a_fault_of_the_extractor_is_the_drop_reason(fault: str) -> None:
 
 
 def test_a_fault_that_is_no_drop_reason_is_an_error_that_names_it() -> None:
-    with pytest.raises(ValueError, match="'parser_error_ValueError' is not in DropReason"):
+    with pytest.raises(ValueError, match="'parser_error_ValueError' is not a valid DropReason"):
         pages_with_fault("parser_error_ValueError")
 
 
