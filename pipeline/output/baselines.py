@@ -167,7 +167,7 @@ def _check_comparable(folder: str, theirs: ComparableSettings, ours: ComparableS
             f"{now}; the same text may have another label there, and documents of two labels are never compared. "
             f"Either {remedy}"
         )
-    before_settings, now_settings = ({"dedup": one.signatures, **one.words} for one in (theirs, ours))
+    before_settings, now_settings = ({"dedup": settings.signatures, **settings.words} for settings in (theirs, ours))
     if changes := differences(before_settings, now_settings):
         raise ConfigError(
             f"baseline: {folder}: its documents cannot be compared with those of this run; take its settings, or read "

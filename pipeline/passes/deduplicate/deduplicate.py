@@ -90,10 +90,10 @@ def deduplicate(
         shard_groups=grouped_shards,
         groups={
             group: ClusterGroup(task=task, rows=[rows.get(group, 0) for rows in documents], clusters=clusters)
-            for task, found in enumerate(clustered)
-            for group, clusters in found.clusters.items()
+            for task, of_task in enumerate(clustered)
+            for group, clusters in of_task.clusters.items()
         },
-        overflow=sum(found.overflow for found in clustered),
+        overflow=sum(of_task.overflow for of_task in clustered),
         baseline=baselines.documents,
         baseline_rows=baselines.rows_by_output,
     )
