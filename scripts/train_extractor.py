@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from benchmarks.gold import GoldPage, load_kinds, load_pages, tokens
 from pipeline.text.main_text import MODEL, Blocks, Forest, read_declared, tokenise
-from pipeline.text.main_text.features import NAMES, measure
+from pipeline.text.main_text.feature_columns import NAMES
+from pipeline.text.main_text.features import measure
 
 HAN_KANA = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}]")
 SNIPPET_WEIGHT = 8.0

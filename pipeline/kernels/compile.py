@@ -3,8 +3,8 @@
 `pipeline.cli.compile_kernels` makes one shared library of the kernels (`ahead_of_time.py`). It loads in a millisecond
 and without Numba, whose import and own cache cost each process 0.8 s of CPU. It serves for the sources and the
 processor that it was made of, and for the types of arguments that were met then. In any other case Numba compiles on
-the first call and caches in `__pycache__` beside the file, else below the user's home (or in $NUMBA_CACHE_DIR); where it can write to
-neither, as in a container with a read-only file system, each process compiles for itself.
+the first call and caches in `__pycache__` beside the file, else below the user's home (or in $NUMBA_CACHE_DIR); where
+it can write to neither, as in a container with a read-only file system, each process compiles for itself.
 """
 
 import hashlib
@@ -42,10 +42,10 @@ class Kernel:
     made: Final[list["Kernel"]] = []
     ahead_is_used = True
 
-    def __init__(self, function: Callable[..., Any], counts_references: bool = True) -> None:
+    def __init__(self, function: Callable[..., Any], counts_references: bool = True, is_inlined: bool = False) -> None:
         update_wrapper(self, function)
         self.function = function
-        self.options = {"nogil": True, "_nrt": counts_references}
+        self.options = {"nogil": True, "_nrt": counts_references} | ({"forceinline": True} if is_inlined else {})
         self.symbol = f"{function.__module__}.{function.__qualname__}".replace(".", "_")
         self.has_run_by_numba = False
         self.made.append(self)
@@ -102,6 +102,15 @@ def inner_kernel(function: Callable[..., Any]) -> Any:
     for each word or byte that takes longer than what it does; here nothing is counted, as the caller holds them.
     """
     return Kernel(function, counts_references=False)
+
+
+def inlined_kernel(function: Callable[..., Any]) -> Any:
+    """Compile an inner kernel into each place that calls it, so that a long loop can be written as several functions.
+
+    LLVM does so by itself with short functions. A call of a long one hands over seven numbers for each array, and what
+    it works on goes through memory.
+    """
+    return Kernel(function, counts_references=False, is_inlined=True)
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:
