@@ -14,7 +14,7 @@ from pipeline.stages.extract_text import ExtractText
 from pipeline.stages.identify_language import IdentifyLanguage
 from pipeline.stages.measure_quality import MeasureQuality
 from pipeline.stages.score_perplexity import ScorePerplexity
-from pipeline.text.main_text.extractors import Extraction, extract
+from pipeline.text.main_text.extractors import Extraction, extract_utf8
 
 CONFIG = RunConfig()
 SENTENCES = {
@@ -51,9 +51,9 @@ def pages() -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema(RECORD, PAYLOAD).append(pa.field("drop_reason", pa.string())))
 
 
-def in_process(texts: list[str]) -> list[Extraction]:
+def in_process(pages: list[bytes]) -> list[Extraction]:
     """Extraction without the watched child."""
-    return [extract(text) for text in texts]
+    return [extract_utf8(page) for page in pages]
 
 
 def kept(table: pa.Table) -> pa.Table:

@@ -18,7 +18,7 @@ from pipeline.stages.extract_text import ExtractText
 from pipeline.stages.identify_language import IdentifyLanguage
 from pipeline.stages.measure_quality import MeasureQuality
 from pipeline.stages.score_perplexity import ScorePerplexity
-from pipeline.text.main_text.extractors import extract
+from pipeline.text.main_text.extractors import extract_utf8
 from pipeline.text.perplexity import MODELS
 from pipeline.text.refine import splice
 
@@ -42,7 +42,7 @@ def identified(config: RunConfig, texts: list[str]) -> pa.Table:
         for number, text in enumerate(texts)
     ]
     table = pa.Table.from_pylist(rows, schema=schema(RECORD, PAYLOAD).append(pa.field("drop_reason", pa.string())))
-    table = apply(ExtractText(config, lambda pages: [extract(page) for page in pages]), table)
+    table = apply(ExtractText(config, lambda pages: [extract_utf8(page) for page in pages]), table)
     return apply(IdentifyLanguage(config), table)
 
 

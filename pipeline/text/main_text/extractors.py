@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from pipeline.text.main_text import Blocks, Declared, Metadata, Utf8, as_utf8, main_text, read_declared, tokenise
+from pipeline.text.decode import to_utf8
+from pipeline.text.main_text import Blocks, Declared, Metadata, Utf8, main_text, read_declared, tokenise
 
 # lexbor's status LXB_STATUS_ERROR_MEMORY_ALLOCATION, which resiliparse reports as any other error of the parser
 OUT_OF_MEMORY = "(Error 2)"
@@ -42,19 +43,34 @@ EXTRACTORS: dict[str, Callable[[Utf8, Blocks, Declared], str | None]] = {
 
 
 def extract(html: str | Utf8, extractor: str = "glotmill") -> Extraction:
-    """The main text of a page (bytes: valid UTF-8), or a fault: `no_main_text`, `parser_error_*`, `memory_limit`.
+    """The main text of a page, or a fault: `no_main_text`, `undecodable`, `parser_error_*`, `memory_limit`.
+
+    Bytes are decoded as the pipeline decodes a page that came without an HTTP header (`pipeline.text.decode`).
 
     >>> extract("<html><body><article><p>Merhaba dünya.</p></article></body></html>").text
     'Merhaba dünya.'
+    >>> extract("<meta charset=windows-1254><p>Günaydın dünya.".encode("cp1254")).text
+    'Günaydın dünya.'
     """
     try:
-        source = as_utf8(html)
-        page = tokenise(source)
-        declared = read_declared(source, page)
-        text = EXTRACTORS[extractor](source, page, declared)
+        page = html.encode() if isinstance(html, str) else to_utf8(bytes(html))[0]
+    except (MemoryError, UnicodeEncodeError) as error:  # half a surrogate pair is no character
+        return _failed(error)
+    return Extraction(fault="undecodable") if page is None else extract_utf8(page, extractor)
+
+
+def extract_utf8(page: Utf8, extractor: str = "glotmill") -> Extraction:
+    """As `extract`, of a page that is known to be valid UTF-8, as `to_utf8` gives it; that is not checked again."""
+    try:
+        blocks = tokenise(page)
+        declared = read_declared(page, blocks)
+        text = EXTRACTORS[extractor](page, blocks, declared)
         return Extraction(text, "no_main_text" if text is None else None, declared.metadata)
-    except MemoryError:
+    except (MemoryError, ValueError, RuntimeError, TypeError, UnicodeError, RecursionError) as error:
+        return _failed(error)
+
+
+def _failed(error: Exception) -> Extraction:
+    if isinstance(error, MemoryError) or OUT_OF_MEMORY in str(error):
         return Extraction(fault="memory_limit")
-    except (ValueError, RuntimeError, TypeError, UnicodeError, RecursionError) as error:
-        fault = "memory_limit" if OUT_OF_MEMORY in str(error) else f"parser_error_{type(error).__name__}"
-        return Extraction(fault=fault)
+    return Extraction(fault=f"parser_error_{type(error).__name__}")
