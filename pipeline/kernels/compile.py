@@ -42,10 +42,10 @@ class Kernel:
     registered: Final[list["Kernel"]] = []
     ahead_is_used = True
 
-    def __init__(self, function: Callable[..., Any], counts_references: bool = True) -> None:
+    def __init__(self, function: Callable[..., Any], counts_references: bool = True, is_inlined: bool = False) -> None:
         update_wrapper(self, function)
         self.function = function
-        self.options = {"nogil": True, "_nrt": counts_references}
+        self.options = {"nogil": True, "_nrt": counts_references} | ({"forceinline": True} if is_inlined else {})
         self.symbol = f"{function.__module__}.{function.__qualname__}".replace(".", "_")
         self.has_run_by_numba = False
         self.registered.append(self)
@@ -102,6 +102,15 @@ def inner_kernel(function: Callable[..., Any]) -> Any:
     for each word or byte that takes longer than what it does; here nothing is counted, as the caller holds them.
     """
     return Kernel(function, counts_references=False)
+
+
+def inlined_kernel(function: Callable[..., Any]) -> Any:
+    """Compile an inner kernel into each place that calls it, so that a long loop can be written as several functions.
+
+    LLVM does so by itself with short functions. A call of a long one hands over seven numbers for each array, and what
+    it works on goes through memory.
+    """
+    return Kernel(function, counts_references=False, is_inlined=True)
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:

@@ -46,6 +46,9 @@ WHATWG = {
     "utf-16": "utf-16-le",
     "iso-8859-8-i": "iso-8859-8",
 }
+# Python's text encodings for host names, for escapes in source code and for tests, which are not encodings of the
+# web. Some of them raise an error on bytes that they cannot read although they are asked to replace those.
+NOT_OF_THE_WEB = frozenset(("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape"))
 META = re.compile(
     rb"""<meta [^>]{0,1000}? charset \s* = \s* ["']? \s* ([A-Za-z0-9_:.-]{2,40})""",
     re.IGNORECASE | re.VERBOSE,
@@ -72,7 +75,7 @@ CERTAIN_UTF8 = 4
 
 
 def python_codec(label: str) -> str | None:
-    """The codec for a charset label, None when it is unknown or not a text encoding.
+    """The codec for a charset label, None when it is unknown or not a text encoding of the web.
 
     >>> python_codec("ISO-8859-1"), python_codec("no-such-charset")
     ('cp1252', None)
@@ -82,7 +85,8 @@ def python_codec(label: str) -> str | None:
         info = codecs.lookup(name)
     except (LookupError, ValueError):
         return None
-    return info.name if getattr(info, "_is_text_encoding", True) else None
+    is_text_encoding = getattr(info, "_is_text_encoding", True) and info.name not in NOT_OF_THE_WEB
+    return info.name if is_text_encoding else None
 
 
 def decode(body: bytes, content_type: str = "") -> tuple[str | None, str | None, str | None]:

@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.text.main_text import MODEL, Blocks, Forest, read_declared, tokenise
-from pipeline.text.main_text.features import NAMES, measure
+from pipeline.text.main_text.feature_columns import NAMES
+from pipeline.text.main_text.features import measure
 from pipeline.training.gold_pages import WARC, GoldPage, is_han_or_kana, load_kinds, load_pages, tokens
 
 if TYPE_CHECKING:

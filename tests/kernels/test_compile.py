@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.kernels.compile import PACKAGE, index_paths, inner_kernel, kernel
+from pipeline.kernels.compile import PACKAGE, index_paths, inlined_kernel, inner_kernel, kernel
 
 ROOT = PACKAGE.parent
 TOYS = '''
@@ -165,12 +165,38 @@ def _sum_before_7(values, start):  # type: ignore[no-untyped-def]
     return total
 
 
-@pytest.mark.parametrize("decorator", [kernel, inner_kernel])
+@pytest.mark.parametrize("decorator", [kernel, inner_kernel, inlined_kernel])
 def test_an_inner_kernel_gives_the_same_and_counts_no_references(decorator: Callable[..., Any]) -> None:
     numba = pytest.importorskip("numba")
     compiled = numba.njit(**decorator(_sum_before_7).options)(_sum_before_7)
     assert compiled(np.arange(9), 4) == 15
     assert ("NRT_incref" in str(compiled.inspect_llvm())) == (decorator is kernel)
+
+
+# A function that is too long for LLVM to put it where it is called of its own accord.
+LONG = """
+from pipeline.kernels.compile import *
+
+@{decorator}
+def fold(values, factor):
+    total = 0
+    for value in values:
+{lines}
+    return total
+
+@kernel
+def folds(values):
+    return fold(values, 1) + fold(values, 2)
+"""
+
+
+@pytest.mark.parametrize("decorator", ["inner_kernel", "inlined_kernel"])
+def test_only_an_inlined_kernel_is_not_called_by_what_it_is_compiled_into(decorator: str, tmp_path: Path) -> None:
+    lines = "\n".join(f"        total = (total ^ value) * {number} + factor" for number in range(3, 120))
+    (tmp_path / "toys.py").write_text(LONG.format(decorator=decorator, lines=lines))
+    code = "import numpy, re\nfolds(numpy.arange(9))\n(llvm,) = folds.dispatcher.inspect_llvm().values()\n"
+    ran = run_code(tmp_path, code + "print(len(re.findall(r'call \\S+ @\\S*4fold', llvm)))")
+    assert ran.stdout == ("2\n" if decorator == "inner_kernel" else "0\n"), ran.stderr
 
 
 def test_a_run_does_not_load_numba(tmp_path: Path) -> None:

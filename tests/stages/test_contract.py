@@ -12,7 +12,7 @@ from pipeline.errors import SchemaError
 from pipeline.schema.columns import PAYLOAD, RECORD, schema
 from pipeline.stages.contract import StageContext, apply
 from pipeline.text.main_text import Utf8
-from pipeline.text.main_text.extractors import Extraction, extract
+from pipeline.text.main_text.extractors import Extraction, extract_utf8
 
 CONFIG = RunConfig()
 SENTENCES = {
@@ -51,7 +51,7 @@ def pages() -> pa.Table:
 
 def in_process(texts: Iterable[Utf8]) -> Iterator[Extraction]:
     """Extraction without the sandbox."""
-    return map(extract, texts)
+    return map(extract_utf8, texts)
 
 
 def kept(table: pa.Table) -> pa.Table:

@@ -22,7 +22,7 @@ from pipeline.stages.measure_quality import MeasureQuality
 from pipeline.stages.score_perplexity import ScorePerplexity
 from pipeline.stages.sign_documents import SignDocuments
 from pipeline.text.edits import apply_edits
-from pipeline.text.main_text.extractors import extract
+from pipeline.text.main_text.extractors import extract_utf8
 from pipeline.text.perplexity import MODELS
 
 ENGLISH = "The committee will meet again next week to discuss the plans, and everybody may come and listen to it."
@@ -45,13 +45,13 @@ def identified(config: RunConfig, texts: list[str]) -> pa.Table:
         for number, text in enumerate(texts)
     ]
     table = pa.Table.from_pylist(rows, schema=schema(RECORD, PAYLOAD).append(pa.field("drop_reason", pa.string())))
-    context = StageContext(config, lambda pages: map(extract, pages))
+    context = StageContext(config, lambda pages: map(extract_utf8, pages))
     return apply(IdentifyLanguage.build(context), apply(ExtractText.build(context), table))
 
 
 def annotated(config: RunConfig, texts: list[str]) -> pa.Table:
     """The same, measured."""
-    context = StageContext(config, lambda pages: map(extract, pages))
+    context = StageContext(config, lambda pages: map(extract_utf8, pages))
     table = identified(config, texts)
     for stage in (MeasureQuality, FindEdits, SignDocuments):
         table = apply(stage.build(context), table)
@@ -143,7 +143,7 @@ def test_the_segmenter_of_the_config_counts_the_words() -> None:
 
 
 def test_models_are_kept_from_shard_to_shard_and_a_model_that_was_trained_again_is_another(tmp_path: Path) -> None:
-    context = StageContext(load_run_config(None), lambda pages: map(extract, pages))
+    context = StageContext(load_run_config(None), lambda pages: map(extract_utf8, pages))
     assert IdentifyLanguage.build(context).identifier is IdentifyLanguage.build(context).identifier
     folder = tmp_path / "spa_Latn"
     shutil.copytree(MODELS / "spa_Latn", folder)

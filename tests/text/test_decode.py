@@ -171,6 +171,8 @@ def test_a_stray_bad_byte_does_not_cost_the_declared_encoding() -> None:
         ("utf8", "utf-8"),
         ("hex", None),
         ("rot13", None),
+        ("idna", None),
+        ("unicode_escape", None),
         ("", None),
         ("no-such-charset", None),
     ],

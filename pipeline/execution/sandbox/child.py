@@ -55,9 +55,9 @@ def read_frame(stream: IO[bytes]) -> Any:
 def serve(extractor: str, memory_bytes: int, requests: IO[bytes], answers: IO[bytes], shared: int) -> None:
     """Answer requests until they end; pages may take `memory_bytes` of address space beyond those in `shared`."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a parser that hangs would outlive a killed parent
-    from pipeline.text.main_text.extractors import extract
+    from pipeline.text.main_text.extractors import extract_utf8
 
-    extract(FIRST_PAGE, extractor)
+    extract_utf8(FIRST_PAGE.encode(), extractor)
     gc.freeze()  # what is loaded stays: no collection has to look at it again
     pages = int(Path("/proc/self/statm").read_text().split()[0])  # parser and kernels are not the page's memory
     limit = memory_bytes + pages * resource.getpagesize()
@@ -78,7 +78,7 @@ def serve(extractor: str, memory_bytes: int, requests: IO[bytes], answers: IO[by
         start, done, length = AT_WORK.size, [], 0
         for number, end in enumerate(ends):
             AT_WORK.pack_into(memory, 0, number, time.process_time())
-            done.append(answer := extract(view[start:end], extractor))
+            done.append(answer := extract_utf8(view[start:end], extractor))
             start = end
             length += len(answer.text or "")
             if length >= ANSWERED_AT_ONCE or number + 1 == len(ends):

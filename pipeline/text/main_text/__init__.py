@@ -13,11 +13,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.text.main_text import tokeniser as t
+from pipeline.text.main_text import blocks as b
 from pipeline.text.main_text.assembly import assemble, table_rows
-from pipeline.text.main_text.features import NAMES, effective_lengths, measure
+from pipeline.text.main_text.blocks import Blocks, Utf8, as_utf8
+from pipeline.text.main_text.feature_columns import NAMES
+from pipeline.text.main_text.features import effective_lengths, measure
 from pipeline.text.main_text.metadata import Declared, Metadata, read_declared
-from pipeline.text.main_text.tokeniser import Blocks, Utf8, as_utf8, tokenise
+from pipeline.text.main_text.tokeniser import tokenise
 from pipeline.text.main_text.trees import Forest
 
 __all__ = [
@@ -64,8 +66,8 @@ def choose(page: Blocks, probabilities: NDArray[np.float64], rows: NDArray[np.in
         sums, lengths = np.bincount(row, probabilities[members] * weights), np.bincount(row, weights)
         probabilities = probabilities.copy()
         probabilities[members] = sums[row] / lengths[row]
-    if not page.blocks[:, t.LINKS].any():  # a document of its own, not a part of a site
-        kept = (page.blocks[:, t.FLAGS] & t.HIDDEN) == 0
+    if not page.blocks[:, b.LINKS].any():  # a document of its own, not a part of a site
+        kept = (page.blocks[:, b.FLAGS] & b.HIDDEN) == 0
     else:
         kept = probabilities >= THRESHOLD
     return np.asarray(kept)
@@ -78,9 +80,9 @@ def _bundled(page: Blocks, size: int) -> Blocks:
     firsts = np.arange(0, len(page.blocks), size)
     lasts = np.minimum(firsts + size, len(page.blocks)) - 1
     blocks = np.add.reduceat(page.blocks, firsts, axis=0, dtype=np.int32)
-    for column in (t.START, t.NODE, t.FLAGS, t.INLINE_GROUPS, t.FIRST_CLASS):
+    for column in (b.START, b.NODE, b.FLAGS, b.INLINE_GROUPS, b.FIRST_CLASS):
         blocks[:, column] = page.blocks[firsts, column]
-    for column in (t.END, t.LAST_CLASS):
+    for column in (b.END, b.LAST_CLASS):
         blocks[:, column] = page.blocks[lasts, column]
     return replace(page, blocks=blocks)
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kernels.compile import kernel
-from pipeline.text.main_text import tokeniser as t
-from pipeline.text.main_text.tokeniser import Blocks
+from pipeline.text.main_text import blocks as b
+from pipeline.text.main_text.blocks import Blocks
 from pipeline.text.main_text.vocabulary import TAG
 
 CELL_SEPARATOR: Final = " | "
@@ -29,20 +29,20 @@ def table_rows(page: Blocks) -> NDArray[np.int32]:
 def _table_rows(nodes, blocks):  # type: ignore[no-untyped-def]
     cell = np.full(len(nodes), -1, np.int32)  # the cell that a node is, or lies in
     for k in range(1, len(nodes)):  # a node comes after its parent
-        tag = nodes[k, t.TAG]
-        cell[k] = k if tag == _TD or tag == _TH else cell[nodes[k, t.PARENT]]  # noqa: SIM109  compiled
+        tag = nodes[k, b.TAG]
+        cell[k] = k if tag == _TD or tag == _TH else cell[nodes[k, b.PARENT]]  # noqa: SIM109  compiled
     held = np.zeros(len(nodes), np.int32)  # blocks of a row or cell
     arranges = np.zeros(len(nodes), np.bool_)
     rows = np.full(len(blocks), -1, np.int32)
     for i in range(len(blocks)):
-        own = cell[blocks[i, t.NODE]]
-        if own < 0 or nodes[nodes[own, t.PARENT], t.TAG] != _ROW:
+        own = cell[blocks[i, b.NODE]]
+        if own < 0 or nodes[nodes[own, b.PARENT], b.TAG] != _ROW:
             continue
-        row = nodes[own, t.PARENT]
+        row = nodes[own, b.PARENT]
         rows[i] = row
         held[row] += 1
         held[own] += 1
-        if held[own] > 1 or blocks[i, t.END] - blocks[i, t.START] > LONGEST_CELL:
+        if held[own] > 1 or blocks[i, b.END] - blocks[i, b.START] > LONGEST_CELL:
             arranges[row] = True
     for i in range(len(blocks)):
         if rows[i] >= 0 and (arranges[rows[i]] or held[rows[i]] < 2):
@@ -53,7 +53,8 @@ def _table_rows(nodes, blocks):  # type: ignore[no-untyped-def]
 def assemble(page: Blocks, kept: NDArray[np.bool_], rows: NDArray[np.int32]) -> str:
     """The text of the kept blocks in the order of the page; `rows` as from `table_rows`.
 
-    >>> page = t.tokenise("<ul><li>a<li>b</ul><table><tr><td>1<td>2<tr><td>3<td>4</table>")
+    >>> from pipeline.text.main_text import tokenise
+    >>> page = tokenise("<ul><li>a<li>b</ul><table><tr><td>1<td>2<tr><td>3<td>4</table>")
     >>> print(assemble(page, np.ones(6, bool), table_rows(page)))
     - a
     - b
@@ -61,9 +62,9 @@ def assemble(page: Blocks, kept: NDArray[np.bool_], rows: NDArray[np.int32]) -> 
     3 | 4
     """
     text = page.stream.tobytes().decode("utf-32-le")
-    tags, parents = page.nodes[:, t.TAG].tolist(), page.nodes[:, t.PARENT].tolist()
-    starts, ends = page.blocks[:, t.START].tolist(), page.blocks[:, t.END].tolist()
-    holders, row_of = page.blocks[:, t.NODE].tolist(), rows.tolist()
+    tags, parents = page.nodes[:, b.TAG].tolist(), page.nodes[:, b.PARENT].tolist()
+    starts, ends = page.blocks[:, b.START].tolist(), page.blocks[:, b.END].tolist()
+    holders, row_of = page.blocks[:, b.NODE].tolist(), rows.tolist()
     lines: list[str] = []
     row_before = item_before = -1
     for block in np.flatnonzero(kept).tolist():

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any, NamedTuple
 
-from pipeline.text.main_text import tokeniser as t
-from pipeline.text.main_text.tokeniser import Blocks, Utf8
+from pipeline.text.main_text import blocks as b
+from pipeline.text.main_text.blocks import Blocks, Utf8, as_utf8
 
 LONGEST_VALUE = 500  # code points
 LONGEST_JSON = 100_000
@@ -61,34 +61,35 @@ class Declared(NamedTuple):
 def read_declared(html: str | Utf8, page: Blocks) -> Declared:
     """What a page declares in its head, its JSON-LD and its time elements.
 
+    >>> from pipeline.text.main_text import tokenise
     >>> source = '<html lang="de"><title>A &amp; B</title><meta name=author content="C D">'
-    >>> read_declared(source, t.tokenise(source)).metadata
+    >>> read_declared(source, tokenise(source)).metadata
     Metadata(title='A & B', published=None, author='C D', html_lang='de', og_locale=None, hreflang=None)
     """
     named: dict[str, str] = {}
     bodies: list[str] = []
     alternates: dict[str, str] = {}
     title = html_lang = canonical = None
-    source = memoryview(t.as_utf8(html))
+    source = memoryview(as_utf8(html))
     for kind, start, end in page.spans.tolist():
-        if kind == t.SPAN_LINK:  # most are style sheets and icons
+        if kind == b.SPAN_LINK:  # most are style sheets and icons
             link = bytes(source[start:end]).lower()
             if b"hreflang" not in link and b"canonical" not in link:
                 continue
         span = str(source[start : min(end, start + 4 * LONGEST_JSON)], "utf-8", "ignore")[:LONGEST_JSON]
-        if kind == t.SPAN_TITLE:
+        if kind == b.SPAN_TITLE:
             title = title or _text(span)
-        elif kind == t.SPAN_JSON:
+        elif kind == b.SPAN_JSON:
             _read_json(span, named, bodies)
         else:
             attributes = _attributes(span)
-            if kind == t.SPAN_META:
+            if kind == b.SPAN_META:
                 name = attributes.get("property") or attributes.get("name") or attributes.get("itemprop") or ""
                 if "content" in attributes:
                     named.setdefault(name.lower(), attributes["content"])
-            elif kind == t.SPAN_HTML:
+            elif kind == b.SPAN_HTML:
                 html_lang = html_lang or attributes.get("lang") or attributes.get("xml:lang")
-            elif kind == t.SPAN_TIME:
+            elif kind == b.SPAN_TIME:
                 if attributes.get("itemprop", "").lower() == "datepublished" or "pubdate" in span.lower():
                     named.setdefault("datepublished", attributes.get("datetime", ""))
             elif "hreflang" in attributes:

@@ -5,8 +5,9 @@ Kernels look names up by a 64-bit FNV-1a hash in open-addressing tables, built h
 
 import html.entities
 from collections.abc import Iterable, Mapping
+from enum import IntEnum
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,18 @@ TAG_NAMES: Final[tuple[str, ...]] = (
     *sorted({name for names in _TAGS.values() for name in names.split()} - {"body2"}),
 )
 TAG: Final[dict[str, int]] = {name: number for number, name in enumerate(TAG_NAMES)}  # 0 is any other tag
+
+
+def enumeration(names: Iterable[str], start: int = 0) -> Any:
+    """Numbers by name, so that kernels say `Tag.table` where they mean the number of that tag.
+
+    >>> int(enumeration(("li", "p"), start=1).p)
+    2
+    """
+    return IntEnum("Numbers", list(names), start=start)
+
+
+Tag: Final = enumeration(TAG_NAMES[1:], start=1)  # the numbers of TAG
 
 # Words of class, id, role and itemprop that say what an element is for; groups are bits. English words stand on pages
 # in every language, because they are the developers'.

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from math import log1p
 
 from pipeline.text.main_text import Blocks, Declared
-from pipeline.text.main_text import features as f
-from pipeline.text.main_text import tokeniser as t
+from pipeline.text.main_text import blocks as b
+from pipeline.text.main_text import feature_columns as f
 from pipeline.text.main_text import vocabulary as v
 
 
@@ -16,13 +16,13 @@ def obvious_features(page: Blocks, declared: Declared) -> dict[str, list[float]]
     texts = [page.text(i) for i in range(n)]
     rows = page.blocks.tolist()
     nodes = page.nodes.tolist()
-    counts = [row[t.COUNTS :] for row in rows]
-    holders = [row[t.NODE] for row in rows]
-    tags = [v.TAG_NAMES[nodes[holder][t.TAG]] for holder in holders]
+    counts = [row[b.COUNTS :] for row in rows]
+    holders = [row[b.NODE] for row in rows]
+    tags = [v.TAG_NAMES[nodes[holder][b.TAG]] for holder in holders]
     length = [
         len(text) + 1.5 * count[v.HAN_KANA] + count[v.SYLLABLE] for text, count in zip(texts, counts, strict=True)
     ]
-    density = [row[t.LINK_CHARACTERS] / max(sum(count), 1) for row, count in zip(rows, counts, strict=True)]
+    density = [row[b.LINK_CHARACTERS] / max(sum(count), 1) for row, count in zip(rows, counts, strict=True)]
     linked = [length[i] * density[i] for i in range(n)]
     good = [
         length[i] >= 80 and density[i] < 0.3 and (counts[i][v.TERMINAL_MARK] > 0 or length[i] >= 200) for i in range(n)
@@ -31,12 +31,12 @@ def obvious_features(page: Blocks, declared: Declared) -> dict[str, list[float]]
     total, total_good = sum(length), sum(good_length)
     result: dict[str, list[float]] = {}
 
-    order = f._TAG_ORDER.split()
+    order = f.TAG_ORDER.split()
     result["length"] = [log1p(length[i]) for i in every]
-    result["words"] = [log1p(rows[i][t.WORDS]) for i in every]
-    result["word_length"] = [sum(counts[i]) / rows[i][t.WORDS] for i in every]
+    result["words"] = [log1p(rows[i][b.WORDS]) for i in every]
+    result["word_length"] = [sum(counts[i]) / rows[i][b.WORDS] for i in every]
     result["link_density"] = [density[i] for i in every]
-    result["links"] = [min(rows[i][t.LINKS], 50) for i in every]
+    result["links"] = [min(rows[i][b.LINKS], 50) for i in every]
     result["unlinked_length"] = [log1p(length[i] - linked[i]) for i in every]
     for name, kind in (
         ("upper", v.UPPER),
@@ -49,17 +49,17 @@ def obvious_features(page: Blocks, declared: Declared) -> dict[str, list[float]]
     result["comma_count"] = [min(counts[i][v.COMMA], 50) for i in every]
     result["terminals"] = [min(counts[i][v.TERMINAL_MARK], 50) for i in every]
     result["terminals_per_length"] = [counts[i][v.TERMINAL_MARK] / length[i] for i in every]
-    result["bold"] = [rows[i][t.BOLD_CHARACTERS] / max(sum(counts[i]), 1) for i in every]
-    result["images"] = [min(rows[i][t.IMAGES], 20) for i in every]
-    result["first_class"] = [rows[i][t.FIRST_CLASS] for i in every]
-    result["last_class"] = [rows[i][t.LAST_CLASS] for i in every]
-    for name, flag in (("after_break", t.AFTER_BREAK), ("hidden", t.HIDDEN), ("preformatted", t.PREFORMATTED)):
-        result[name] = [rows[i][t.FLAGS] & flag for i in every]
+    result["bold"] = [rows[i][b.BOLD_CHARACTERS] / max(sum(counts[i]), 1) for i in every]
+    result["images"] = [min(rows[i][b.IMAGES], 20) for i in every]
+    result["first_class"] = [rows[i][b.FIRST_CLASS] for i in every]
+    result["last_class"] = [rows[i][b.LAST_CLASS] for i in every]
+    for name, flag in (("after_break", b.AFTER_BREAK), ("hidden", b.HIDDEN), ("preformatted", b.PREFORMATTED)):
+        result[name] = [rows[i][b.FLAGS] & flag for i in every]
     result["good"] = [good[i] for i in every]
     result["repeats"] = [min(texts.count(texts[i]) - 1, 20) for i in every]
     result["tag"] = [1 + order.index(tags[i]) if tags[i] in order else 0 for i in every]
     result["heading"] = [int(tags[i][1]) if tags[i] in ("h1", "h2", "h3", "h4", "h5", "h6") else 0 for i in every]
-    result["depth"] = [nodes[holders[i]][t.DEPTH] for i in every]
+    result["depth"] = [nodes[holders[i]][b.DEPTH] for i in every]
     result["position"] = [i / n for i in every]
     result["first_blocks"] = [min(i, 200) for i in every]
     result["last_blocks"] = [min(n - 1 - i, 200) for i in every]
@@ -151,9 +151,9 @@ def obvious_features(page: Blocks, declared: Declared) -> dict[str, list[float]]
         }
         for name, column in columns.items():
             result[f"container{level}_{name}"] = column
-    names = [v.TAG_NAMES[nodes[line[0]][t.TAG]] for line in containers]
+    names = [v.TAG_NAMES[nodes[line[0]][b.TAG]] for line in containers]
     result["container0_tag"] = [1 + order.index(names[i]) if names[i] in order else 0 for i in every]
-    result["container0_depth"] = [nodes[containers[i][0]][t.DEPTH] for i in every]
+    result["container0_depth"] = [nodes[containers[i][0]][b.DEPTH] for i in every]
     result["best_score"] = [log1p(highest) for i in every]
     result["ancestor_score"] = [max(scores[k] for k in lines[holders[i]]) / highest for i in every]
 
@@ -168,12 +168,12 @@ def obvious_features(page: Blocks, declared: Declared) -> dict[str, list[float]]
         _within((sum(length[: i + 1]) - sum(length[: start + 1])) / between, -1, 2) if wanted else -2 for i in every
     ]
     for bit, words in enumerate(v.CLASS_WORDS):
-        own = [(nodes[holders[i]][t.GROUPS] | rows[i][t.INLINE_GROUPS]) >> bit & 1 for i in range(n)]
-        around = [any(nodes[k][t.GROUPS] >> bit & 1 for k in lines[holders[i]][1:]) for i in range(n)]
+        own = [(nodes[holders[i]][b.GROUPS] | rows[i][b.INLINE_GROUPS]) >> bit & 1 for i in range(n)]
+        around = [any(nodes[k][b.GROUPS] >> bit & 1 for k in lines[holders[i]][1:]) for i in range(n)]
         result[f"own_{words.split()[0]}"], result[f"around_{words.split()[0]}"] = own, list(map(int, around))
-    for kinds in (kinds.split(",") for kinds in f._ANCESTORS.split()):
+    for kinds in (kinds.split(",") for kinds in f.ANCESTORS.split()):
         result[f"in_{kinds[0]}"] = [
-            any(v.TAG_NAMES[nodes[k][t.TAG]] in kinds for k in lines[holders[i]]) for i in every
+            any(v.TAG_NAMES[nodes[k][b.TAG]] in kinds for k in lines[holders[i]]) for i in every
         ]
     return result
 
@@ -215,7 +215,7 @@ def _within(number: float, low: float, high: float) -> float:
 
 def _line(k: int, nodes: Sequence[Sequence[int]]) -> list[int]:
     """A node, its parent, and so on to the root."""
-    return [k] if nodes[k][t.PARENT] < 0 else [k, *_line(nodes[k][t.PARENT], nodes)]
+    return [k] if nodes[k][b.PARENT] < 0 else [k, *_line(nodes[k][b.PARENT], nodes)]
 
 
 def _containers(line: Sequence[int], below: Sequence[Sequence[int]]) -> list[int]:

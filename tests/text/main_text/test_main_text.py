@@ -16,7 +16,8 @@ from pipeline.registry import names_of
 from pipeline.text.main_text import MODEL, Forest, main_text, read_declared, tokenise
 from pipeline.text.main_text import vocabulary as v
 from pipeline.text.main_text.extractors import PACKAGE, extract, libraries_of
-from pipeline.text.main_text.features import NAMES, measure
+from pipeline.text.main_text.feature_columns import NAMES
+from pipeline.text.main_text.features import measure
 from pipeline.text.main_text.trees import SETTLED, SETTLED_AFTER, TILE
 from pipeline.training.gold_pages import GOLD, OTHERS, WARC, load_kinds, load_pages
 from tests.text.main_text.obvious_features import obvious_features

@@ -15,7 +15,8 @@ from functools import cache
 from typing import NamedTuple
 
 from pipeline.registry import load
-from pipeline.text.main_text import Blocks, Declared, Metadata, Utf8, as_utf8, read_declared, tokenise
+from pipeline.text.decode import to_utf8
+from pipeline.text.main_text import Blocks, Declared, Metadata, Utf8, read_declared, tokenise
 
 PACKAGE = "text.main_text.extractors"
 # lexbor's status LXB_STATUS_ERROR_MEMORY_ALLOCATION, which resiliparse reports as any other error of the parser
@@ -36,26 +37,39 @@ class Extraction(NamedTuple):
 
 
 def extract(html: str | Utf8, extractor: str = "glotmill") -> Extraction:
-    """The main text of a page (bytes: valid UTF-8), or a fault: `no_main_text`, `parser_error`, `memory_limit`.
+    """The main text of a page, or a fault: `no_main_text`, `undecodable`, `parser_error`, `memory_limit`.
 
-    Raises ConfigError for an extractor that does not exist.
+    Bytes are decoded as the pipeline decodes a page that came without an HTTP header (`pipeline.text.decode`). Raises
+    ConfigError for an extractor that does not exist.
 
     >>> extract("<html><body><article><p>Merhaba dünya.</p></article></body></html>").text
     'Merhaba dünya.'
+    >>> extract("<meta charset=windows-1254><p>Günaydın dünya.".encode("cp1254")).text
+    'Günaydın dünya.'
     """
+    try:
+        page = html.encode() if isinstance(html, str) else to_utf8(bytes(html))[0]
+    except (MemoryError, UnicodeEncodeError) as error:  # half a surrogate pair is no character
+        return _failed(error)
+    return Extraction(fault="undecodable") if page is None else extract_utf8(page, extractor)
+
+
+def extract_utf8(page: Utf8, extractor: str = "glotmill") -> Extraction:
+    """As `extract`, of a page that is known to be valid UTF-8, as `to_utf8` gives it; that is not checked again."""
     extract_text = _extractor(extractor)
     try:
-        source = as_utf8(html)
-        page = tokenise(source)
-        declared = read_declared(source, page)
-        text = extract_text(source, page, declared)
+        blocks = tokenise(page)
+        declared = read_declared(page, blocks)
+        text = extract_text(page, blocks, declared)
         return Extraction(text, "no_main_text" if text is None else None, declared.metadata)
-    except MemoryError:
+    except (MemoryError, ValueError, RuntimeError, TypeError, UnicodeError, RecursionError) as error:
+        return _failed(error)
+
+
+def _failed(error: Exception) -> Extraction:
+    if isinstance(error, MemoryError) or OUT_OF_MEMORY in str(error):
         return Extraction(fault="memory_limit")
-    except (ValueError, RuntimeError, TypeError, UnicodeError, RecursionError) as error:
-        if OUT_OF_MEMORY in str(error):
-            return Extraction(fault="memory_limit")
-        return Extraction(fault="parser_error", error_type=type(error).__name__)
+    return Extraction(fault="parser_error", error_type=type(error).__name__)
 
 
 @cache
