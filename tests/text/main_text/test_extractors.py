@@ -4,14 +4,15 @@ import mmap
 
 import pytest
 
-from pipeline.text.main_text.extractors import EXTRACTORS, extract, extract_utf8
+from pipeline.registry import names_of
+from pipeline.text.main_text.extractors import PACKAGE, extract, extract_utf8
 
 TEXT = "Die Männer gingen über die große Brücke, und die Mädchen hörten die Glocken läuten. Später kamen die Gäste."
 PAGE = f"<html><body><article><p>{TEXT}</p></article></body></html>"
 DECLARED = '<meta charset="{}">' + PAGE
 
 
-@pytest.mark.parametrize("extractor", sorted(EXTRACTORS))
+@pytest.mark.parametrize("extractor", names_of(PACKAGE))
 @pytest.mark.parametrize(
     "page",
     [
