@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pipeline.kernels.compile import DTYPES, LIBRARY, PACKAGE, Kernel, digest, index_paths
+from pipeline.kernels.compile import DTYPES, LIBRARY, Kernel, digest, index_paths, sources
 
 logger = logging.getLogger(__name__)
 
@@ -26,11 +26,11 @@ def compile_ahead_of_time(kernels: list[Kernel]) -> Path | None:
     """
     known = [kernel for kernel in kernels if kernel.has_run_by_numba and kernel.dispatcher.signatures]
     types = {kernel: kinds for kernel in known if _described(kinds := _types(kernel)) is not None}
-    sources = {Path(kernel.function.__code__.co_filename) for kernel in kernels} | {PACKAGE / "kernels" / "compile.py"}
+    made_of = {path for kernel in kernels for path in sources(kernel.function)}
     why: Exception | None = None
     for index_path in index_paths():
         try:
-            _make(index_path, types, sorted(sources))
+            _make(index_path, types, sorted(made_of))
         except OSError as error:  # of this folder
             why = error
         except Exception as error:  # of setuptools, whose classes have moved about, or of the compiler
@@ -42,14 +42,14 @@ def compile_ahead_of_time(kernels: list[Kernel]) -> Path | None:
     return None
 
 
-def _make(index_path: Path, types: dict[Kernel, tuple[Any, ...]], sources: list[Path]) -> None:
+def _make(index_path: Path, types: dict[Kernel, tuple[Any, ...]], made_of: list[Path]) -> None:
     """Write a library and its index; another process that does the same does no harm."""
     index_path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=index_path.parent) as folder:
         built = _build(types, Path(folder))
         library = index_path.with_name(f"{index_path.stem}-{digest(built)[:12]}{''.join(built.suffixes)}")
         index = {
-            "sources": {os.path.relpath(source, index_path.parent): digest(source) for source in sources},
+            "sources": {os.path.relpath(source, index_path.parent): digest(source) for source in made_of},
             "library": {library.name: digest(built)},
             "types": {kernel.symbol: _described(kinds)[1:] for kernel, kinds in types.items()},
         }

@@ -7,6 +7,7 @@ the first call and caches in `__pycache__` beside the file, else below the user'
 it can write to neither, as in a container with a read-only file system, each process compiles for itself.
 """
 
+import ast
 import hashlib
 import json
 import os
@@ -69,11 +70,15 @@ class Kernel:
         """Numba's own form of the function."""
         numba = _numba()
         try:
-            return numba.njit(cache=True, **self.options)(self.function)
+            made = numba.njit(cache=True, **self.options)(self.function)
         except RuntimeError as error:
             if "no locator available" not in str(error):
                 raise
             return numba.njit(**self.options)(self.function)
+        if not numba.config.DISABLE_JIT:
+            # Numba looks at the kernel's own file alone, and would give what it compiled with others as they were.
+            made._cache._cache_file._source_stamp = [digest(path) for path in sources(self.function)]
+        return made
 
 
 class Intrinsic:
@@ -220,6 +225,37 @@ def index_paths() -> Iterator[Path]:
         folders = [Path(own)]
     for folder in folders:
         yield folder / name
+
+
+def sources(function: Callable[..., Any]) -> list[Path]:
+    """The files whose kernels and constants a kernel's machine code can have, in order: its own module, and those that
+    this one imports, directly or not, from where its top-level package stands."""
+    own = Path(function.__code__.co_filename)
+    root = own.parents[function.__module__.count(".")]
+    files: set[Path] = set()
+    rest = [own]
+    while rest:
+        if (file := rest.pop()) not in files:
+            files.add(file)
+            rest += _imported(file, root)
+    return sorted(files)
+
+
+@cache
+def _imported(file: Path, root: Path) -> list[Path]:
+    """The modules below `root` that a module imports."""
+
+    def file_of(name: str) -> Path | None:
+        path = root.joinpath(*name.split("."))
+        return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()), None)
+
+    files: list[Path | None] = []
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            files += [file_of(alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:  # what is imported is a module, or stands in one
+            files += [file_of(f"{node.module}.{alias.name}") or file_of(node.module) for alias in node.names]
+    return [file for file in files if file]
 
 
 def digest(source: Path) -> str:

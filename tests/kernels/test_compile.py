@@ -16,6 +16,7 @@ from pipeline.kernels.compile import PACKAGE, index_paths, inlined_kernel, inner
 
 ROOT = PACKAGE.parent
 TOYS = '''
+from factors import DOUBLE
 import sys
 import numpy as np
 from pipeline.kernels.ahead_of_time import compile_ahead_of_time
@@ -23,7 +24,7 @@ from pipeline.kernels.compile import Kernel, kernel
 
 @kernel
 def _double(value):
-    return value * 2
+    return value * DOUBLE
 
 @kernel
 def total(values, parts, factor, offset, share, is_negative):
@@ -90,6 +91,7 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with toy kernels, and their library in a cache of its own."""
     folder = tmp_path_factory.mktemp("toys")
     (folder / "toys.py").write_text(TOYS)
+    (folder / "factors.py").write_text("DOUBLE = 2")
     return folder
 
 
@@ -122,14 +124,30 @@ def test_an_array_that_must_be_written_to_and_cannot_is_refused(compiled: Path) 
     assert "Cannot modify readonly array" in used.stderr
 
 
-def test_a_library_of_other_sources_is_not_used(compiled: Path) -> None:
-    source = compiled / "toys.py"
+@pytest.mark.parametrize(
+    ("name", "line", "other"), [("toys.py", "value * DOUBLE", "value * DOUBLE + 0"), ("factors.py", "2", "1 + 1")]
+)
+def test_a_library_of_other_sources_is_not_used(compiled: Path, name: str, line: str, other: str) -> None:
+    source = compiled / name
+    text = source.read_text()
     try:
-        source.write_text(TOYS.replace("value * 2", "value * 2 + 0"))
+        source.write_text(text.replace(line, other))
         used = run_code(compiled, "assert says(NUMBERS) == expected(NUMBERS)\nassert total.has_run_by_numba")
     finally:
-        source.write_text(TOYS)
+        source.write_text(text)
     assert used.returncode == 0, used.stderr
+
+
+def test_a_kernel_is_compiled_again_when_one_that_it_calls_has_changed(tmp_path: Path) -> None:
+    (tmp_path / "toys.py").write_text(
+        "from inner import add\nfrom pipeline.kernels.compile import kernel\n\n"
+        "@kernel\ndef total(value):\n    return add(value)\n"
+    )
+    inner = "from pipeline.kernels.compile import inner_kernel\n\n@inner_kernel\ndef add(value):\n    return value + "
+    for summand, is_cached in ((1, False), (1, True), (2, False)):
+        (tmp_path / "inner.py").write_text(inner + f"{summand}\n")
+        ran = run_code(tmp_path, "print(total(1), len(total.dispatcher.stats.cache_hits) > 0)")
+        assert ran.stdout == f"{1 + summand} {is_cached}\n", ran.stderr
 
 
 def test_a_damaged_library_is_not_used(compiled: Path, tmp_path: Path) -> None:
