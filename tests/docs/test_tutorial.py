@@ -38,7 +38,7 @@ def test_everything_in_the_tutorial_prints_what_the_page_shows(
             printed = run_python(source.replace(OUTPUT, output), names, PAGE).replace(output, OUTPUT)
         elif block.language == "text":
             wrong[block.lines[0]] = differences(list(block.lines), printed)
-    assert {what: lines for what, lines in wrong.items() if lines} == {}
+    assert "\n".join(line for lines in wrong.values() for line in lines) == ""
 
 
 @pytest.mark.parametrize(
