@@ -43,11 +43,13 @@ def shown_output(block: Block) -> list[tuple[str, list[str]]]:
 def run_glotmill(command: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """What `glotmill ...` prints to its standard output, run in this process. Fails unless the command succeeds."""
     monkeypatch.setattr(sys, "argv", shlex.split(command, comments=True))
+    code: object = 0
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         try:
             main()
         except SystemExit as stop:
-            assert not stop.code, f"{command}: exit code {stop.code}"
+            code = stop.code or 0
+    assert code == 0, f"{command}: exit code {code}"
     return printed.getvalue()
 
 
@@ -61,8 +63,8 @@ def run_python(source: str, names: dict[str, Any], file: Path) -> str:
 def differences(shown: list[str], printed: str) -> list[str]:
     """Lines of a page that a program did not print at their place.
 
-    A line `...` stands for any number of lines, and ` ...` at the end of a line for its rest. White space at the ends of
-    lines does not count, and neither do empty lines.
+    A line `...` stands for any number of lines, and ` ...` at the end of a line for its rest. White space at the ends
+    of lines does not count, and neither do empty lines.
     """
     lines = [line.rstrip() for line in printed.splitlines() if line.strip()]
     wanted = [line.rstrip() for line in shown if line.strip()]

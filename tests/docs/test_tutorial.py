@@ -20,9 +20,7 @@ def test_the_page_shows_commands_and_python_with_their_output() -> None:
         assert block.language != "console" or all(shown for _, shown in shown_output(block))
 
 
-def test_everything_in_the_tutorial_prints_what_the_page_shows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_everything_in_the_tutorial_prints_what_the_page_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     output = str(tmp_path / OUTPUT)
     names: dict[str, Any] = {}
