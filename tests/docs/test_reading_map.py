@@ -28,7 +28,7 @@ def imports_of(path: Path) -> set[Path]:
 def test_every_file_that_the_map_names_exists() -> None:
     named = NAMED.findall(PAGE)
     assert len(named) > 30
-    assert [name for name in named if not (ROOT / name).is_file()] == []
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def test_the_map_leads_from_the_command_to_the_row_in_clean_without_coming_back() -> None:
