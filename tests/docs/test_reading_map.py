@@ -22,7 +22,10 @@ def imports_of(path: Path) -> set[Path]:
         if isinstance(node, ast.ImportFrom) and node.module:
             parents = [node.module.rsplit(".", level)[0] for level in range(node.module.count(".") + 1)]
             modules |= {*parents, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return {found for module in modules if module.startswith("pipeline") if (found := path_of(module)).is_file()}
+    files = {file for module in modules if module.startswith("pipeline") if (file := path_of(module)).is_file()}
+    if path.name == "__init__.py" and "pipeline.registry" in modules:  # its modules are found by name
+        files |= set(path.parent.glob("*.py"))
+    return files
 
 
 def test_every_file_that_the_map_names_exists() -> None:
