@@ -34,7 +34,8 @@ def test_a_command_prints_what_the_page_shows(
 ) -> None:
     monkeypatch.chdir(ROOT)
     printed = run_glotmill(command.replace("demo-output", str(output)), monkeypatch)
-    assert differences(lines, printed.replace(str(output), "demo-output")) == []
+    # the demo of the tests was given its inputs by whole paths
+    assert differences(lines, printed.replace(str(output), "demo-output").replace(f"{ROOT}/", "")) == []
 
 
 def test_the_readme_explains_a_page_and_tries_a_threshold() -> None:
