@@ -1,4 +1,7 @@
-"""The data dictionary: every column, in the order in which it comes to be, with type and meaning."""
+"""The data dictionary: every column, in the order in which it comes to be, with type and meaning.
+
+`docs/reference/columns.md` is made from it.
+"""
 
 import pyarrow as pa
 
@@ -83,20 +86,20 @@ def _annotated() -> pa.Schema:
 
 ANNOTATED = _annotated()
 
-DROPPED = pa.schema(
-    [
-        ("id", pa.string()),
-        ("url", pa.string()),
-        ("http_status", pa.int16()),
-        ("warc_type", pa.string()),
-        ("drop_reason", pa.string()),
-        ("file_path", pa.string()),
-        ("warc_offset", pa.int64()),
-        ("warc_length", pa.int64()),
-        ("label", pa.string()),
-        ("language_score", pa.float64()),
-    ]
+DROP: dict[str, tuple[pa.DataType, str]] = {"drop_reason": (pa.string(), "why the record gave no document")}
+_DROPPED_NAMES = (
+    "id",
+    "url",
+    "http_status",
+    "warc_type",
+    "drop_reason",
+    "file_path",
+    "warc_offset",
+    "warc_length",
+    "label",
+    "language_score",
 )
+DROPPED = schema({name: (RECORD | DROP | LANGUAGE)[name] for name in _DROPPED_NAMES})
 
 DECISION = {
     "perplexity_percentile": (pa.float64(), "percentile of perplexity in the language's reference, 0 to 100"),
@@ -110,6 +113,7 @@ DECISION = {
         pa.list_(pa.string()),
         "metrics that lie outside their interval, in the order of the rules",
     ),
+    "failed": (pa.bool_(), "decisions only: at least one rule fired"),
     "outcome": (
         pa.string(),
         "kept, failed_rules, duplicate, url_duplicate, already_read, empty_after_edits, removed",
@@ -172,4 +176,49 @@ CLEAN_NOT = (
     "label",
     *EDITS,
     *BOILERPLATE_LINES,
+)
+
+# In the order of the files; a test compares them with those of the demonstration.
+DECISIONS = (
+    "group",
+    "label",
+    "id",
+    "url_hash",
+    "character_count",
+    "perplexity",
+    "date",
+    "language_score",
+    "perplexity_percentile",
+    "host_boilerplate_character_fraction",
+    "perplexity_bucket",
+    "rules_fired",
+    "failed",
+    "evaluation_overlap",
+    "removed",
+    "outcome",
+    "minhash_cluster_id",
+    "minhash_cluster_size",
+    "kept_document",
+    "is_kept_document",
+    "is_eligible",
+    "already_read",
+    "kept_by_baseline",
+    "url_kept_by_baseline",
+)
+CLEAN_LAST = (
+    "outcome",
+    "kept_document",
+    "minhash_cluster_id",
+    "perplexity_percentile",
+    "perplexity_bucket",
+    "host_boilerplate_character_fraction",
+    "rules_fired",
+    "evaluation_overlap",
+    "removed_character_count",
+    "split",
+)
+CLEAN = (
+    *CLEAN_FIRST,
+    *(name for name in ANNOTATED.names if name not in CLEAN_FIRST and name not in CLEAN_NOT),
+    *CLEAN_LAST,
 )
