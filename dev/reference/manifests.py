@@ -1,5 +1,6 @@
 """manifests.md: the files of an output folder, from `pipeline.output.layout`, and the JSON files, from their types."""
 
+import ast
 import inspect
 import re
 from collections.abc import Iterator
@@ -99,14 +100,10 @@ def files() -> dict[str, str]:
     for name, member in vars(Layout).items():
         if name.startswith("_") or not (isinstance(member, property) or inspect.isfunction(member)):
             continue
-        if name == "selection":
-            continue
         path = _path(layout, name, member)
-        text = " ".join((member.__doc__ or "").split())
-        if not SCRATCH.search(path) and path not in OTHERS and f"{path}/" not in OTHERS:
-            found[path] = text
-    covered = {path.rpartition("/<")[0] for path in OTHERS}
-    return {path: text for path, text in found.items() if path not in covered} | OTHERS
+        if "." in path and not SCRATCH.search(path):  # a file, and not only the folder of some
+            found[path] = " ".join((member.__doc__ or "").split())
+    return OTHERS | found
 
 
 def _path(layout: Layout, name: str, member: Any) -> str:
@@ -123,7 +120,11 @@ def _path(layout: Layout, name: str, member: Any) -> str:
 def _section(kind: Class, classes: dict[str, Class]) -> Iterator[str]:
     yield from (f"### {kind.name}", "", *documentation(kind.doc))
     rows = []
-    for field in kind.fields:
+    if "tag_field" in kind.keywords:  # it tells this object from others that may stand in its place
+        name, value = (ast.literal_eval(kind.keywords[key]) for key in ("tag_field", "tag"))
+        rows.append([f"`{name}`", "`str`", f'always "{value}"'])
+    inherited = [field for base in kind.bases if base in classes for field in classes[base].fields]
+    for field in [*inherited, *kind.fields]:
         meaning = prose(field.comment or COMMON.get(field.name, ""))
         default = f"default `{field.default}`" if field.default else ""
         rows.append([f"`{field.name}`", _linked(field.type, classes), "; ".join(filter(None, (meaning, default)))])
@@ -131,6 +132,8 @@ def _section(kind: Class, classes: dict[str, Class]) -> Iterator[str]:
 
 
 def _linked(kind: str, classes: dict[str, Class]) -> str:
-    """A type as code, with a link to the section of the object that it names."""
-    named = next((name for name in re.findall(r"\w+", kind) if name in classes), None)
-    return f"[`{kind}`](#{named.lower()})" if named else f"`{kind}`"
+    """A type as code, with a link to the section of each object that it names."""
+    named = [name for name in re.findall(r"\w+", kind) if name in classes]
+    if len(named) > 1:
+        return " or ".join(_linked(part, classes) for part in kind.split(" | "))
+    return f"[`{kind}`](#{named[0].lower()})" if named else f"`{kind}`"

@@ -42,6 +42,8 @@ class Class:
     """A class: how it is called, its docstring, its fields, and its public methods in the order of the source."""
 
     name: str
+    bases: tuple[str, ...]
+    keywords: dict[str, str]  # in its first line, as written: frozen -> True
     signature: str  # "" where it is not to be called: a protocol, or what its source gives no parameters
     doc: str
     fields: tuple[Field, ...]
@@ -95,6 +97,8 @@ def _class_of(node: ast.ClassDef, comments: dict[int, str]) -> Class:
     is_protocol = any(ast.unparse(base) == "Protocol" for base in node.bases)
     return Class(
         name=node.name,
+        bases=tuple(ast.unparse(base) for base in node.bases),
+        keywords={keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords if keyword.arg},
         signature=_signature(node.name, parameters, "") if parameters and not is_protocol else "",
         doc=ast.get_docstring(node) or "",
         fields=fields,

@@ -32,19 +32,19 @@ class Layout:
 
     @property
     def run(self) -> Location:
-        """What the run was asked to do, with the resolved config, and whether annotate has ended."""
+        """The plan and the resolved config."""
         return self.root / "run.json"
 
     def annotated(self, shard: str) -> Location:
-        """Every document of a shard, with its text and all that was measured."""
+        """Documents of a shard."""
         return self.root / "annotated" / f"{shard}.parquet"
 
     def annotated_manifest(self, shard: str) -> Location:
-        """Manifest of a shard: its accounts, and the sha256 of its files."""
+        """Manifest of a shard."""
         return self.root / "annotated" / f"{shard}.json"
 
     def dropped(self, shard: str) -> Location:
-        """A row for each record of a shard that could hold a document and gave none, with the reason."""
+        """Dropped records of a shard."""
         return self.root / "dropped" / f"{shard}.parquet"
 
     def histograms(self, shard_group: int) -> Location:
@@ -57,7 +57,7 @@ class Layout:
         return self.root / "histograms" / "index.json"
 
     def signatures(self, shard_group: int) -> Location:
-        """MinHash signatures of a shard group, sorted by group; each group has row groups of its own."""
+        """Signature columns of a shard group, sorted by group, a run of row groups per group."""
         return self.root / "signatures" / f"shard-group-{shard_group:05d}.parquet"
 
     def gathered(self, number: int) -> Location:
@@ -69,29 +69,29 @@ class Layout:
         return self.root / "clusters" / "edges" / f"part-{task:05d}" / f"{key}.parquet"
 
     def clusters(self, task: int) -> Location:
-        """Cluster centre and size of each document, for the groups of one task, in the order of the signatures."""
+        """Clusters of the groups of one task, in dense order."""
         return self.root / "clusters" / f"part-{task:05d}.parquet"
 
     def cluster_size_updates(self, task: int) -> Location:
-        """Documents of earlier outputs whose clusters have grown, for the groups of one task."""
+        """Of the groups of a task the documents of earlier outputs whose clusters have new members."""
         return self.root / "clusters" / "size_updates" / f"part-{task:05d}.parquet"
 
     @property
     def cluster_index(self) -> Location:
-        """Where the clusters of each group are, and how many documents each shard group has there."""
+        """Group -> cluster file and rows per shard group."""
         return self.root / "clusters" / "index.json"
 
     def boilerplate(self, shard: str) -> Location:
-        """Which lines of each document of a shard repeat across its host, if that is looked for."""
+        """For each document of a shard what of it repeats across its host."""
         return self.root / "boilerplate" / f"{shard}.parquet"
 
     def boilerplate_totals(self, shard_group: int) -> Location:
-        """Totals of a shard group by label; it exists when the shards are marked, and has histograms beside it."""
+        """Totals of a shard group by label: exists when its shards are marked; beside it the histograms."""
         return self.root / "boilerplate" / f"shard-group-{shard_group:05d}.json"
 
     @property
     def boilerplate_index(self) -> Location:
-        """Which lines were marked, with which settings, and totals by label."""
+        """What was marked, with which settings, and totals by label."""
         return self.root / "boilerplate" / "index.json"
 
     @property
@@ -105,12 +105,12 @@ class Layout:
         return self.root / "boilerplate" / "scratch"
 
     def document_index(self, shard_group: int) -> Location:
-        """Document index: hashes of the ids, URLs and domains of a shard group, sorted."""
+        """Hashes of ids, URLs and domains of a shard group, sorted."""
         return self.root / "document_index" / f"shard-group-{shard_group:05d}.parquet"
 
     @property
     def document_index_manifest(self) -> Location:
-        """Which shards each file of document_index/ is of."""
+        """Shards of each shard group of document_index/."""
         return self.root / "document_index" / "index.json"
 
     @property
@@ -128,7 +128,7 @@ class Layout:
         return self.root / "selections" / name
 
     def shard_group_manifest(self, number: int) -> Location:
-        """The manifests of a shard group in one file, so that 90,000 shards need not be opened one by one."""
+        """Manifests of a shard group of the plan in one file: 90,000 shards need not be opened one by one."""
         return self.root / "annotated" / f"shard-group-{number:05d}.json"
 
     def cached_failures(self, shard: str) -> Location:

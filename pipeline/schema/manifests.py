@@ -58,9 +58,9 @@ class ShardManifest(Manifest, frozen=True):
     file_path: str
     file_bytes: int
     record_bytes: int  # bytes of all records; with those of the unreadable ranges they are the bytes of the file
-    records_by_type: dict[str, int]  # records by WARC-Type
-    unreadable_ranges: list[UnreadableBytes]  # in the order of the file
-    documents: int  # rows of annotated/<shard>.parquet
+    records_by_type: dict[str, int]
+    unreadable_ranges: list[UnreadableBytes]
+    documents: int
     dropped: dict[str, int]  # records by drop reason
     rows_by_label: dict[str, int]  # documents by label
     characters: int  # code points of all documents
@@ -99,9 +99,9 @@ class DocumentIndexManifest(Manifest, frozen=True):
 class ClusterGroup(Manifest, frozen=True):
     """Documents that are deduplicated together: their file, how many each shard group has, and their clusters."""
 
-    task: int  # number of the file: clusters/part-<task>.parquet
-    rows: list[int]  # documents of each shard group
-    clusters: int  # how many
+    task: int
+    rows: list[int]
+    clusters: int
 
 
 class ClusterIndex(Manifest, frozen=True):
@@ -259,4 +259,4 @@ class TakeDown(Manifest, frozen=True):
     """`take_downs/<name>.json`: what one command took out, and stays out of every later selection."""
 
     keep_another: bool  # clusters may keep another document in place of one that was taken out
-    requests: list[TakeDownRequest]  # what was asked for
+    requests: list[TakeDownRequest]
