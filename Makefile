@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 # What make bench compares with, beside the packages that Glotmill itself uses.
 PEERS = trafilatura lxml_html_clean spacy tldextract rensa fasteners python-magic nltk pyahocorasick orjson
 
-.PHONY: setup demo test test-full bench check same-bytes lmplz clean
+.PHONY: setup demo test test-full bench check reference docs same-bytes lmplz clean
 
 $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) --version >/dev/null 2>&1 || { echo "Glotmill needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -45,6 +45,16 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m dev.make_reference --check
+
+# The pages of docs/reference are made from the code and committed; make check compares them.
+reference: $(VENV)/.ready
+	$(BIN)/python -m dev.make_reference
+
+# The site of the documentation, in build/site; a warning fails it.
+docs: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # For refactorings: make same-bytes BASE=main runs that commit and the working tree, and compares all that they write.
 same-bytes: $(VENV)/.ready

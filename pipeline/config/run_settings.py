@@ -21,7 +21,7 @@ class ReadConfig(Strict):
 
 
 class ExtractConfig(Strict):
-    """How HTML becomes text, and the limits of the watched child."""
+    """How HTML becomes text, and the limits of the sandboxed extractor."""
 
     extractor: Annotated[str, one_of("text.main_text.extractors")] = "glotmill"
     cpu_seconds: float = Field(10.0, gt=0)
@@ -32,9 +32,9 @@ class ExtractConfig(Strict):
 class GateConfig(Strict):
     """Documents that `model` gives `label` with a score above `min_score` are taken out before anything is measured."""
 
-    model: str = "lid.176"
-    label: str
-    min_score: float = Field(ge=0, le=1)
+    model: str = "lid.176"  # as lid.model
+    label: str  # of the documents that go
+    min_score: float = Field(ge=0, le=1)  # a score above it, not equal to it
 
     @field_validator("label")
     @classmethod
@@ -64,10 +64,10 @@ class LanguagesConfig(Strict):
 
 
 class DedupConfig(Strict):
-    """MinHash-LSH; `groups` names labels that are deduplicated together.
+    """MinHash-LSH over shingles of words, within a language, or within labels that `groups` names together.
 
     `threshold`, a similarity, chooses `bands` and `rows` within 112 minima in their place. `method` "exact" takes only
-    documents with the same words for duplicates; it reads the signatures that annotate made for either. `population`
+    documents with the same words for duplicates; it reads the signatures that annotate made for either. `eligible`
     says who takes part in clusters: documents that pass the rules on the label (FineWeb2), all, or those that pass
     every rule (CulturaX). The others are clusters of one. A group of `large_group_rows` is linked in a task a band,
     smaller ones share tasks; above `collate_files` shard groups their files are gathered once more. How work is cut
@@ -122,9 +122,9 @@ class DedupConfig(Strict):
 class EvaluationSet(Strict):
     """A file of evaluation texts: lines of a text, or `fields` of JSONL or Parquet, where nested strings count, too."""
 
-    path: str
-    fields: tuple[str, ...] = ("text",)
-    name: str = ""
+    path: str  # of a text, JSONL (.gz, too) or Parquet; relative to the folder of the recipe
+    fields: tuple[str, ...] = ("text",)  # of JSONL or Parquet
+    name: str = ""  # in evaluation_overlap and the report; "" is the name of the file
 
     @model_validator(mode="before")
     @classmethod
@@ -144,11 +144,11 @@ class DecontaminateConfig(Strict):
     `drop` documents fail of whose words more than `max_overlap` stand in a set.
     """
 
-    files: tuple[EvaluationSet, ...] = Field(min_length=1)
-    ngram: int = Field(13, ge=2)
-    shortest: int = Field(8, ge=1)
-    max_overlap: float = Field(0.0, ge=0, le=1)
-    drop: bool = True
+    files: tuple[EvaluationSet, ...] = Field(min_length=1)  # evaluation sets; a path alone will do
+    ngram: int = Field(13, ge=2)  # words in a row that have to be the same
+    shortest: int = Field(8, ge=1)  # words; a shorter item is found only where it is the whole document
+    max_overlap: float = Field(0.0, ge=0, le=1)  # share of a document's words above which it fails
+    drop: bool = True  # false: report only
 
     @model_validator(mode="after")
     def _names_differ(self) -> "DecontaminateConfig":
@@ -208,7 +208,7 @@ class RebalanceConfig(Strict):
 
 
 class ExecutionConfig(Strict):
-    """Segments, failures, and what a task asks of the cluster."""
+    """Sorted runs, failures, and what a task asks of the cluster."""
 
     sorted_run_records: int = Field(40_000, gt=0)
     sorted_run_bytes: int = Field(256 * 2**20, gt=0)
@@ -224,8 +224,8 @@ class StageConfig(Strict):
     arguments of the class.
     """
 
-    use: str = Field(pattern=r"^[^:]+:[A-Za-z_][A-Za-z0-9_]*$")
-    settings: dict[str, Any] = {}
+    use: str = Field(pattern=r"^[^:]+:[A-Za-z_][A-Za-z0-9_]*$")  # where the class is
+    settings: dict[str, Any] = {}  # keyword arguments of the class
 
 
 Refinement = Literal["addresses", "bar_lines", "footer", "script_line"]

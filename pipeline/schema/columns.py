@@ -1,4 +1,7 @@
-"""The data dictionary: every column, in the order in which it comes to be, with type and meaning."""
+"""The data dictionary: every column, in the order in which it comes to be, with type and meaning.
+
+`docs/reference/columns.md` is made from it.
+"""
 
 import pyarrow as pa
 
@@ -10,7 +13,7 @@ RECORD: dict[str, tuple[pa.DataType, str]] = {
     "id": (pa.string(), "WARC-Record-ID, else urn:glotmill: and a sha256 of file name and offset"),
     "url": (pa.string(), "WARC-Target-URI"),
     "date": (pa.string(), "WARC-Date, ISO 8601"),
-    "dump": (pa.string(), "crawl: isPartOf of warcinfo, else the crawl id in the path, else config"),
+    "dump": (pa.string(), "crawl: isPartOf of warcinfo, else the crawl id in the path, else read.dump"),
     "file_path": (pa.string(), "input file as the plan names it"),
     "warc_offset": (pa.int64(), "byte offset of the record in the file"),
     "warc_length": (pa.int64(), "bytes of the record in the file, as compressed"),
@@ -19,21 +22,21 @@ RECORD: dict[str, tuple[pa.DataType, str]] = {
     "truncated": (pa.string(), "WARC-Truncated: why the crawler cut the record; null if it did not"),
 }
 PAYLOAD = {
-    "content_type": (pa.string(), "of the HTTP response or the record"),
+    "content_type": (pa.string(), "content type of the HTTP response or the record"),
     "payload": (pa.large_binary(), "body after transfer and content encodings are undone"),
 }
 METADATA = {
-    "title": (pa.string(), "as the page declares it: og:title, else the title element"),
+    "title": (pa.string(), "title as the page declares it: og:title, else the title element"),
     "published": (pa.string(), "date of publication as the page declares it, ISO 8601"),
-    "author": (pa.string(), "as the page declares it"),
+    "author": (pa.string(), "author as the page declares it"),
     "html_lang": (pa.string(), "lang of the html element, as written"),
     "og_locale": (pa.string(), "og:locale, as written"),
     "hreflang": (pa.string(), "hreflang of the page's own address among its alternates, as written"),
 }
 TEXT = {
     "encoding": (pa.string(), "Python codec that the body was decoded with"),
-    "encoding_source": (pa.string(), "bom, header, meta, utf8 or detected"),
-    "encoding_repaired": (pa.bool_(), "ftfy changed the text"),
+    "encoding_source": (pa.string(), "what named the codec: bom, header, meta, utf8 or detected"),
+    "encoding_repaired": (pa.bool_(), "whether encoding repair changed the text"),
     "text": (pa.large_string(), "main text as extracted and repaired, before edits are applied"),
 }
 # Read by the stages of annotate and not stored: it is `text`, unless repair comes after the metrics.
@@ -46,11 +49,14 @@ LANGUAGE = {
     "top_langs": (pa.string(), "JSON object of labels above .01 and their scores, at most 10"),
     "script": (pa.string(), "script of most letters, measured"),
     "script_fraction": (pa.float64(), "share of letters in the label's script, 0 to 1"),
-    "group": (pa.string(), "deduplication partition"),
+    "group": (
+        pa.string(),
+        "what it is deduplicated with: its label, or a name that dedup.groups gives to several labels",
+    ),
 }
 METRIC = {name: (ARROW_TYPES[metric.dtype], metric.description) for name, metric in METRICS.items()}
 PERPLEXITY = {
-    "perplexity": (pa.float64(), "per token, sentence ends counted, over the lines of the document"),
+    "perplexity": (pa.float64(), "perplexity per token, sentence ends counted, over the lines of the document"),
     "perplexity_median": (pa.float64(), "median of the lines' perplexities"),
     "perplexity_p90": (pa.float64(), "90th percentile of the lines' perplexities"),
 }
@@ -58,9 +64,12 @@ SIGNATURE = {
     "id_hash": (pa.uint64(), "xxh64 of id"),
     "url_hash": (pa.uint64(), "xxh64 of the normal form of the URL; null for a bare domain"),
     "domain_hash": (pa.uint64(), "xxh64 of the registered domain"),
-    "exact_hash": (pa.uint64(), "xxh64 of the normalised words; null without words"),
-    "bands": (pa.large_binary(), "band digests, little-endian uint64; empty without a shingle"),
-    "minima": (pa.large_binary(), "each minimum modulo 256; empty without a shingle"),
+    "exact_hash": (pa.uint64(), "xxh64 of the normalised words; null without words; equal hashes are exact duplicates"),
+    "bands": (
+        pa.large_binary(),
+        "digests of the bands of the MinHash signature, little-endian uint64; empty without a shingle",
+    ),
+    "minima": (pa.large_binary(), "minima of the MinHash signature, each modulo 256; empty without a shingle"),
 }
 EDITS = {
     "edit_starts": (pa.list_(pa.int32()), "starts of the edits to apply, code points of text"),
@@ -83,20 +92,20 @@ def _annotated() -> pa.Schema:
 
 ANNOTATED = _annotated()
 
-DROPPED = pa.schema(
-    [
-        ("id", pa.string()),
-        ("url", pa.string()),
-        ("http_status", pa.int16()),
-        ("warc_type", pa.string()),
-        ("drop_reason", pa.string()),
-        ("file_path", pa.string()),
-        ("warc_offset", pa.int64()),
-        ("warc_length", pa.int64()),
-        ("label", pa.string()),
-        ("language_score", pa.float64()),
-    ]
+DROP: dict[str, tuple[pa.DataType, str]] = {"drop_reason": (pa.string(), "why the record gave no document")}
+_DROPPED_NAMES = (
+    "id",
+    "url",
+    "http_status",
+    "warc_type",
+    "drop_reason",
+    "file_path",
+    "warc_offset",
+    "warc_length",
+    "label",
+    "language_score",
 )
+DROPPED = schema({name: (RECORD | DROP | LANGUAGE)[name] for name in _DROPPED_NAMES})
 
 DECISION = {
     "perplexity_percentile": (pa.float64(), "percentile of perplexity in the language's reference, 0 to 100"),
@@ -110,13 +119,14 @@ DECISION = {
         pa.list_(pa.string()),
         "metrics that lie outside their interval, in the order of the rules",
     ),
+    "failed": (pa.bool_(), "decisions only: at least one rule fired"),
     "outcome": (
         pa.string(),
         "kept, failed_rules, duplicate, url_duplicate, already_read, empty_after_edits, removed",
     ),
     "minhash_cluster_id": (pa.string(), "id of the cluster's centre"),
-    "minhash_cluster_size": (pa.int64(), "members, passing or not"),
-    "is_eligible": (pa.bool_(), "took part in clusters: passed the rules that dedup.eligible names"),
+    "minhash_cluster_size": (pa.int64(), "members of the cluster, passing or not"),
+    "is_eligible": (pa.bool_(), "whether it took part in clusters: it passed the rules that dedup.eligible names"),
     "kept_document": (pa.string(), "id of the document that stands for the cluster; null where none passes"),
     "is_kept_document": (pa.bool_(), "decisions only: stands for its cluster and its URL, even where it was taken out"),
     "split": (pa.string(), "train or test"),
@@ -162,4 +172,49 @@ CLEAN_NOT = (
     "label",
     *EDITS,
     *BOILERPLATE_LINES,
+)
+
+# In the order of the files; a test compares them with those of the demonstration.
+DECISIONS = (
+    "group",
+    "label",
+    "id",
+    "url_hash",
+    "character_count",
+    "perplexity",
+    "date",
+    "language_score",
+    "perplexity_percentile",
+    "host_boilerplate_character_fraction",
+    "perplexity_bucket",
+    "rules_fired",
+    "failed",
+    "evaluation_overlap",
+    "removed",
+    "outcome",
+    "minhash_cluster_id",
+    "minhash_cluster_size",
+    "kept_document",
+    "is_kept_document",
+    "is_eligible",
+    "already_read",
+    "kept_by_baseline",
+    "url_kept_by_baseline",
+)
+CLEAN_LAST = (
+    "outcome",
+    "kept_document",
+    "minhash_cluster_id",
+    "perplexity_percentile",
+    "perplexity_bucket",
+    "host_boilerplate_character_fraction",
+    "rules_fired",
+    "evaluation_overlap",
+    "removed_character_count",
+    "split",
+)
+CLEAN = (
+    *CLEAN_FIRST,
+    *(name for name in ANNOTATED.names if name not in CLEAN_FIRST and name not in CLEAN_NOT),
+    *CLEAN_LAST,
 )

@@ -22,7 +22,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class RunPlan(Manifest, frozen=True):
     """`run.json`: what a run was asked to do, and whether annotate has ended."""
 
-    format: int
+    format: int  # of the output; see OUTPUT_FORMAT
     inputs: list[str]  # as the plan names them, in order
     annotate: dict[str, Any]  # what annotate depends on: settings, schema, files, versions
     config: dict[str, Any]  # the resolved config
@@ -40,14 +40,14 @@ class UnreadableBytes(Manifest, frozen=True):
 
     start: int
     end: int
-    reason: str
+    reason: str  # why no record could be read there
 
 
 class ShardDigests(Manifest, frozen=True):
     """The sha256 of a shard's two files."""
 
-    annotated: str
-    dropped: str
+    annotated: str  # of annotated/<shard>.parquet
+    dropped: str  # of dropped/<shard>.parquet
 
 
 class ShardManifest(Manifest, frozen=True):
@@ -63,10 +63,10 @@ class ShardManifest(Manifest, frozen=True):
     unreadable_ranges: list[UnreadableBytes]
     documents: int
     dropped: dict[str, int]  # records by drop reason
-    rows_by_label: dict[str, int]
+    rows_by_label: dict[str, int]  # documents by label
     characters: int  # code points of all documents
     runs: list[int]  # rows of each sorted run in the file of documents
-    sha256: ShardDigests
+    sha256: ShardDigests  # of its two files
 
 
 class QuarantinedShard(Manifest, frozen=True):
@@ -76,7 +76,7 @@ class QuarantinedShard(Manifest, frozen=True):
     shard: str
     file_path: str
     error: str  # of the last attempt
-    attempts: int
+    attempts: int  # how often it was tried
     versions: dict[str, str]  # of libraries
 
 
@@ -87,7 +87,7 @@ class HistogramIndex(Manifest, frozen=True):
     """`histograms/index.json`: what the histograms were made from."""
 
     fingerprint: str
-    shard_groups: int
+    shard_groups: int  # how many
 
 
 class DocumentIndexManifest(Manifest, frozen=True):
@@ -110,7 +110,7 @@ class ClusterIndex(Manifest, frozen=True):
 
     fingerprint: str
     shard_groups: list[list[str]]
-    groups: dict[str, ClusterGroup]
+    groups: dict[str, ClusterGroup]  # by name of the group: a label, or a key of dedup.groups
     overflow: int  # documents that no cluster centre was compared with, because their component has too many
     baseline: list[str]  # fingerprints of the documents of earlier outputs, oldest first
     baseline_rows: list[dict[str, int]]  # documents of each group, by earlier output
@@ -119,10 +119,10 @@ class ClusterIndex(Manifest, frozen=True):
 class BoilerplateTotals(Manifest, frozen=True):
     """Documents of a label that were looked at for lines that repeat across their host, and what was found."""
 
-    documents: int = 0
+    documents: int = 0  # that were looked at
     measured: int = 0  # that have lines and a host with enough documents
-    with_boilerplate: int = 0
-    lines: int = 0
+    with_boilerplate: int = 0  # that have such lines
+    lines: int = 0  # such lines, over all documents
     characters: int = 0  # code points of these lines
 
 
@@ -131,37 +131,37 @@ class BoilerplateIndex(Manifest, frozen=True):
 
     fingerprint: str
     clusters: str  # fingerprint of the clusters
-    shard_groups: int
-    totals: dict[str, BoilerplateTotals]
+    shard_groups: int  # how many
+    totals: dict[str, BoilerplateTotals]  # by label
 
 
 class BoilerplateGroup(Manifest, frozen=True):
     """`boilerplate/shard-group-*.json`: totals of one shard group by label."""
 
     fingerprint: str
-    totals: dict[str, BoilerplateTotals]
+    totals: dict[str, BoilerplateTotals]  # by label
 
 
 class LineCounts(Manifest, frozen=True):
     """`boilerplate/counts/shard-group-*.json`: rows of each range of hashes in the counts beside it."""
 
     fingerprint: str
-    rows: dict[str, int]
+    rows: dict[str, int]  # by number of the range
 
 
 class EvaluationSetOverlap(Manifest, frozen=True):
     """An evaluation set: its items, their different n-grams, and the documents by label that overlap with it."""
 
-    items: int
-    ngrams: int
-    documents: dict[str, int]
+    items: int  # texts of the set
+    ngrams: int  # different ones
+    documents: dict[str, int]  # that overlap, by label
 
 
 class ContaminationIndex(Manifest, frozen=True):
     """`contamination/index.json`: what documents were compared with."""
 
     fingerprint: str
-    sets: dict[str, EvaluationSetOverlap]
+    sets: dict[str, EvaluationSetOverlap]  # by name
 
 
 # ---------------------------------------------------------------------------------------------------- select
@@ -170,23 +170,23 @@ class ContaminationIndex(Manifest, frozen=True):
 class ClusterSizeStatistics(Manifest, frozen=True):
     """Eligible documents in clusters of one size, and how many of them fail a rule."""
 
-    cluster_size: int
-    documents: int
-    failed: int
+    cluster_size: int  # members
+    documents: int  # eligible, in clusters of this size
+    failed: int  # of them, those that fail a rule
 
 
 class SortKey(Manifest, frozen=True):
     """What the rows of clean/ are sorted by within a label: cluster size, then the hash of the id."""
 
-    cluster_size: int
+    cluster_size: int  # members
     id_hash: str  # 16 hexadecimal digits
 
 
 class ClusterSizeRun(Manifest, frozen=True):
     """Consecutive rows of a file of clean/ whose clusters have one size."""
 
-    cluster_size: int
-    first_row: int
+    cluster_size: int  # members
+    first_row: int  # from 0, in the file
     rows: int
     characters: int
     tokens: int  # words and symbols: the sum of segment_count
@@ -204,7 +204,7 @@ class CleanFile(Manifest, frozen=True):
     removed_characters: int  # code points of host boilerplate that was left out
     removed_documents: int  # documents that it was left out of
     first: SortKey  # of the first row
-    runs: list[ClusterSizeRun]
+    runs: list[ClusterSizeRun]  # in the order of the rows
 
 
 class PercentileBound(Manifest, frozen=True):
@@ -213,7 +213,7 @@ class PercentileBound(Manifest, frozen=True):
     label: str
     metric: str
     side: str  # min or max
-    percentile: float
+    percentile: float  # 0 to 100
     documents: int  # that have the metric
     value: float | None
 
@@ -221,12 +221,12 @@ class PercentileBound(Manifest, frozen=True):
 class BoilerplateFacts(Manifest, frozen=True):
     """Which marks of host boilerplate a selection was made from, with the settings."""
 
-    enabled: bool
+    enabled: bool  # as boilerplate.enabled
     remove: bool
     min_documents: int
     min_document_fraction: float
-    fingerprint: str
-    totals: dict[str, BoilerplateTotals]
+    fingerprint: str  # of the marks
+    totals: dict[str, BoilerplateTotals]  # by label
 
 
 class SelectionManifest(Manifest, frozen=True):
@@ -239,12 +239,12 @@ class SelectionManifest(Manifest, frozen=True):
     selection: str
     outcomes: dict[str, dict[str, int]]  # label -> outcome -> documents
     rules_fired: dict[str, dict[str, int]]  # label -> metric -> documents
-    cluster_statistics: dict[str, list[ClusterSizeStatistics]]
-    files: dict[str, list[CleanFile]]
+    cluster_statistics: dict[str, list[ClusterSizeStatistics]]  # by label
+    files: dict[str, list[CleanFile]]  # by label
     language_configs: dict[str, dict[str, Any]]  # label -> rules as applied, every bound a number
-    percentiles: list[PercentileBound]
-    missing: list[str]
-    boilerplate: BoilerplateFacts | None
+    percentiles: list[PercentileBound]  # every bound that was given as one
+    missing: list[str]  # shards that are quarantined
+    boilerplate: BoilerplateFacts | None  # None where host boilerplate was not looked for
     select: dict[str, Any]  # the settings of select
 
 

@@ -1,5 +1,6 @@
 """What a metric is: a function of a text that registers itself, with its unit, range and source."""
 
+import functools
 import inspect
 import re
 from collections.abc import Callable
@@ -68,7 +69,7 @@ def metric(function: Any = None, *, reads: Reads = "words", low: float = 0.0, hi
             description=sentence.rstrip(".;"),
             low=low,
             high=high,
-            function=function if takes_lists else lambda view, lists: function(view),
+            function=function if takes_lists else functools.wraps(function)(lambda view, lists: function(view)),
             reads=reads,
         )
         return function

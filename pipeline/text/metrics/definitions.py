@@ -67,6 +67,8 @@ def line_count(view: TextView) -> int:
 def mean_word_length(view: TextView) -> float | None:
     """Mean length of the words that are not symbols, in code points; None without such a word.
 
+    Source: Gopher, appendix A.1.
+
     >>> mean_word_length(TextView.of("a bcd !"))
     2.0
     """
@@ -76,7 +78,7 @@ def mean_word_length(view: TextView) -> float | None:
 
 @metric
 def hash_per_word(view: TextView) -> float | None:
-    """Number signs for each word; 0 or more, None without words.
+    """Number signs for each word; 0 or more, None without words. Source: Gopher, appendix A.1.
 
     >>> hash_per_word(TextView.of("a #b"))
     0.3333333333333333
@@ -88,6 +90,8 @@ def hash_per_word(view: TextView) -> float | None:
 def ellipsis_per_word(view: TextView) -> float | None:
     """Ellipses, of three dots or U+2026, for each word; 0 or more, None without words.
 
+    Source: Gopher, appendix A.1.
+
     >>> ellipsis_per_word(TextView.from_words("a...", ["a", "..."]))
     0.5
     """
@@ -98,7 +102,7 @@ def ellipsis_per_word(view: TextView) -> float | None:
 def bullet_line_fraction(view: TextView) -> float | None:
     r"""Fraction of lines that begin with a bullet or a hyphen; in [0, 1], None without lines.
 
-    Blank lines count.
+    Blank lines count. Source: Gopher, appendix A.1.
 
     >>> bullet_line_fraction(TextView.of("- a\n\nb\nc"))
     0.25
@@ -111,7 +115,7 @@ def bullet_line_fraction(view: TextView) -> float | None:
 def ellipsis_line_fraction(view: TextView) -> float | None:
     r"""Fraction of lines that end with an ellipsis; in [0, 1], None without lines.
 
-    Blank lines count.
+    Blank lines count. Source: Gopher, appendix A.1.
 
     >>> ellipsis_line_fraction(TextView.of("a...\nb"))
     0.5
@@ -124,6 +128,8 @@ def ellipsis_line_fraction(view: TextView) -> float | None:
 def alphabetic_word_fraction(view: TextView) -> float | None:
     """Fraction of words, symbols included, with at least one letter; in [0, 1], None without words.
 
+    Source: Gopher, appendix A.1.
+
     >>> alphabetic_word_fraction(TextView.of("a 1"))
     0.5
     """
@@ -133,6 +139,8 @@ def alphabetic_word_fraction(view: TextView) -> float | None:
 @metric(reads="document", high=100)
 def stop_word_count(view: TextView, lists: WordLists) -> int | None:
     """Number of distinct stop words present, compared as written; 0 or more, None without a list.
+
+    Source: Gopher, appendix A.1.
 
     >>> stop_word_count(TextView.of("the cat and the dog"), WordLists(frozenset({"the", "and", "of"})))
     2
@@ -144,6 +152,8 @@ def stop_word_count(view: TextView, lists: WordLists) -> int | None:
 def duplicate_paragraph_fraction(view: TextView) -> float | None:
     r"""Fraction of paragraphs that repeat an earlier one; in [0, 1], None for an empty text.
 
+    Source: Gopher, table A1.
+
     >>> duplicate_paragraph_fraction(TextView.of("a\n\na"))
     0.5
     """
@@ -153,6 +163,8 @@ def duplicate_paragraph_fraction(view: TextView) -> float | None:
 @metric(reads="lines")
 def duplicate_paragraph_character_fraction(view: TextView) -> float | None:
     r"""Fraction of characters in paragraphs that repeat an earlier one; in [0, 1], None for an empty text.
+
+    Source: Gopher, table A1.
 
     >>> duplicate_paragraph_character_fraction(TextView.of("a\n\na"))
     0.25
@@ -165,7 +177,7 @@ def duplicate_line_fraction(view: TextView) -> float | None:
     r"""Fraction of lines that repeat an earlier one; in [0, 1], None for an empty text.
 
     The first copy is not a repeat. Blank lines inside do not count, but as in datatrove a newline at either
-    end of the text gives an empty line.
+    end of the text gives an empty line. Source: Gopher, table A1.
 
     >>> duplicate_line_fraction(TextView.of("a\nb\nb\nb"))
     0.5
@@ -177,10 +189,15 @@ def duplicate_line_fraction(view: TextView) -> float | None:
 def duplicate_line_character_fraction(view: TextView) -> float | None:
     r"""Fraction of characters in lines that repeat an earlier one; in [0, 1], None for an empty text.
 
+    Source: Gopher, table A1.
+
     >>> duplicate_line_character_fraction(TextView.of("a\na\n"))
     0.25
     """
     return _ratio(_length(view.line_runs) - _length(set(view.line_runs)), len(view.text))
+
+
+_GOPHER = " Source: Gopher, table A1."  # of what is made below
 
 
 def _top_n_gram_metric(n: int) -> None:
@@ -191,7 +208,7 @@ def _top_n_gram_metric(n: int) -> None:
     function.__name__ = f"top_{n}_gram_character_fraction"
     function.__doc__ = (
         f"Characters in the most frequent {n}-gram of words, for each character of the text; 0 or more, "
-        f"None with fewer than {n} words. Overlaps count, so it may exceed 1."
+        f"None with fewer than {n} words. Overlaps count, so it may exceed 1.{_GOPHER}"
     )
     metric(function)
 
@@ -204,7 +221,7 @@ def _duplicate_n_gram_metric(n: int) -> None:
     function.__name__ = f"duplicate_{n}_gram_character_fraction"
     function.__doc__ = (
         f"Fraction of characters in {n}-grams of words that repeat an earlier one; in [0, 1], "
-        f"None with fewer than {n} words."
+        f"None with fewer than {n} words.{_GOPHER}"
     )
     metric(function)
 
