@@ -38,7 +38,7 @@ PARTS: Final = (
         "Look at an output, check it, and change it.",
         {
             "pipeline.operations.explain": ("explain",),
-            "pipeline.operations.audit": ("audit",),
+            "pipeline.passes.audit": ("audit",),
             "pipeline.operations.remove.remove": ("remove",),
             "pipeline.operations.clean_up": ("leftovers", "clean_up"),
             "pipeline.operations.estimate": ("estimate",),
@@ -61,7 +61,7 @@ PARTS: Final = (
         "Data mixtures",
         "How to use them is in [Data mixtures](../mixtures.md).",
         {
-            "pipeline.operations.mix": ("make_and_write_mixture",),
+            "pipeline.operations.mix": ("mix", "ShuffledFiles"),
             "pipeline.operations.read_mixture": ("read_mix", "MixtureReader"),
         },
     ),
@@ -69,8 +69,8 @@ PARTS: Final = (
         "From bytes to text",
         "Single steps, on single records and pages.",
         {
-            "pipeline.readers.warc": ("read_records",),
-            "pipeline.readers.contract": ("Record", "UnreadableRange"),
+            "pipeline.readers": ("read_input", "reader_of"),
+            "pipeline.readers.contract": ("InputFile", "ReadSettings", "SourceRow", "OtherRecord", "UnreadableRange"),
             "pipeline.text.decode": ("to_utf8",),
             "pipeline.text.main_text.extractors": ("extract", "Extraction"),
             "pipeline.text.repair": ("repair_encoding",),
