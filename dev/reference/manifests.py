@@ -54,6 +54,22 @@ COMMON: Final = {
     "shard_groups": "the shards of each group",
     "file_path": "input file as the plan names it",
     "file_bytes": "size of the input file",
+    "records_by_type": "records of each WARC-Type",
+    "unreadable_ranges": "in the order of the file",
+    "documents": "how many",
+    "name": "its name",
+    "file": "path of the file",
+    "path": "of the file",
+    "files": "in order",
+    "requests": "what was asked for",
+    "settings": "what it was made from",
+    "seed": "of the order",
+    "first_row": "counted from 0",
+    "repeats": "how often each is read",
+    "tokens": "of the text",
+    "totals": "by label",
+    "total": "of all labels",
+    "token_counts": "how tokens were counted",
     "start": "first byte",
     "end": "byte behind the last",
     "rows": "how many",
@@ -96,14 +112,14 @@ def manifests_page() -> list[str]:
 def files() -> dict[str, str]:
     """What lies in an output folder: path relative to it -> what it holds. Folders end in a slash."""
     layout = Layout(Path("/"))
-    found: dict[str, str] = {}
+    listed: dict[str, str] = {}
     for name, member in vars(Layout).items():
         if name.startswith("_") or not (isinstance(member, property) or inspect.isfunction(member)):
             continue
         path = _path(layout, name, member)
         if "." in path and not SCRATCH.search(path):  # a file, and not only the folder of some
-            found[path] = " ".join((member.__doc__ or "").split())
-    return OTHERS | found
+            listed[path] = " ".join((member.__doc__ or "").split())
+    return OTHERS | listed
 
 
 def _path(layout: Layout, name: str, member: Any) -> str:

@@ -149,13 +149,13 @@ def headings(text: str) -> list[str]:
 
 def anchors(text: str) -> set[str]:
     """Where a link into a page may lead: the anchors of its headings, as far as both renderers agree."""
-    found = set()
+    slugs = set()
     for heading in headings(text):
         try:
-            found.add(slug(heading))
+            slugs.add(slug(heading))
         except ValueError:
             continue
-    return found
+    return slugs
 
 
 def links(text: str) -> Iterator[Link]:

@@ -88,10 +88,10 @@ def explained(text: str, known: set[str]) -> Explained:
 def _split_comment(rest: str) -> tuple[str, str, str]:
     """Value, mark and comment: the mark is the first # outside quotation marks."""
     quoted = False
-    for place, character in enumerate(rest):
+    for position, character in enumerate(rest):
         quoted ^= character == '"'
         if character == "#" and not quoted:
-            return rest[:place].strip(), "#", rest[place + 1 :].strip()
+            return rest[:position].strip(), "#", rest[position + 1 :].strip()
     return rest.strip(), "", ""
 
 
@@ -113,11 +113,11 @@ def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
     """Every setting of a model and of the models inside it, in order; those of a list have `[]` in their key."""
     for name, field in model.model_fields.items():
         key = f"{prefix}{name}"
-        inner, many = _inner(field.annotation)
+        inner, is_list = _inner(field.annotation)
         if inner is None or not _is_table(field):
             yield Setting(key, model, name, field)
         if inner is not None:
-            yield from settings_of(inner, f"{key}{'[]' if many else ''}.")
+            yield from settings_of(inner, f"{key}{'[]' if is_list else ''}.")
 
 
 def _is_table(field: FieldInfo) -> bool:
@@ -126,13 +126,13 @@ def _is_table(field: FieldInfo) -> bool:
 
 
 def _inner(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
-    """The model inside an annotation, and whether there may be many."""
+    """The model inside an annotation, and whether the annotation is a list of it."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation, False
     for part in typing.get_args(annotation):
-        inner, many = _inner(part)
+        inner, is_list = _inner(part)
         if inner is not None:
-            return inner, many or typing.get_origin(annotation) is tuple
+            return inner, is_list or typing.get_origin(annotation) is tuple
     return None, False
 
 

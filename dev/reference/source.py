@@ -62,8 +62,9 @@ class Module:
 
 @cache
 def read_module(name: str) -> Module:
-    """The definitions of a module of the repository, such as `pipeline.schema.manifests`."""
-    path = ROOT / f"{name.replace('.', '/')}.py"
+    """The definitions of a module or package of the repository, such as `pipeline.schema.manifests`."""
+    path = ROOT / name.replace(".", "/")
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     text = path.read_text(encoding="utf-8")
     tree = ast.parse(text)
     comments = comments_by_line(text)
