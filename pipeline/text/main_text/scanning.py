@@ -27,6 +27,7 @@ _C1: Final = np.array(
 
 @inner_kernel
 def is_space(c):  # type: ignore[no-untyped-def]
+    """Whether a byte is white space of HTML: tab, line feed, form feed, carriage return or space."""
     return c == 32 or (9 <= c <= 13 and c != 11)
 
 
