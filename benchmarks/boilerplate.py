@@ -22,7 +22,7 @@ from pipeline.config.run_settings import RunConfig
 from pipeline.operations.run import reselect, run
 from pipeline.output.output import Output
 from pipeline.passes.boilerplate.mark import RANGE_COLUMNS
-from pipeline.rules.histogram import HOST_BOILERPLATE
+from pipeline.schema.metrics import HOST_BOILERPLATE
 from pipeline.text.main_text.extractors import extract
 from pipeline.training.gold_pages import GOLD, GoldPage, load_pages
 from tests.make_warc import conversion_record, record_id_of, warcinfo_record, write_records

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline.config.base import Strict, checked_label, one_of
 from pipeline.dedup.keep import KeepPolicy
+from pipeline.text.reads import Reads
 
 
 class ReadConfig(Strict):
@@ -163,6 +164,7 @@ class SelectConfig(Strict):
 
     Write sorts runs of `run_bytes` in memory, and merge reads at most `merge_files` of them side by side. Of a language
     with more than `merge_bytes` of text a task merges about so much.
+    With `rules` false no rule is run, and with a list only those whose metric reads what is named.
     A rule bound that is a percentile needs `percentile_documents` documents of the label that have the metric.
     """
 
@@ -176,7 +178,7 @@ class SelectConfig(Strict):
     run_bytes: int = Field(2**30, gt=0)
     merge_files: int = Field(128, gt=1)
     merge_bytes: int = Field(32 * 2**30, gt=0)
-    rules: bool = True
+    rules: bool | tuple[Reads, ...] = True
     percentile_documents: int = Field(100, gt=0)
     decontaminate: DecontaminateConfig | None = None
 

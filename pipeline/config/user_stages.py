@@ -19,7 +19,7 @@ import pyarrow as pa
 from pipeline.config.run_settings import StageConfig
 from pipeline.errors import ConfigError
 from pipeline.schema.columns import ANNOTATED, DECISION, MEASURED, PAYLOAD
-from pipeline.schema.metrics import KINDS_OF_METRIC, MetricColumn, metric_of_field
+from pipeline.schema.metrics import BUILT_IN, KINDS_OF_METRIC, MetricColumn, metric_of_field
 
 RESERVED = {*ANNOTATED.names, *DECISION, *PAYLOAD, *MEASURED, "drop_reason"}
 
@@ -67,6 +67,11 @@ def user_metrics(stages: Sequence[StageConfig]) -> dict[str, MetricColumn]:
     """Those of the user's columns that are metrics, by name."""
     metrics = (metric_of_field(field) for field in user_columns(stages) if field.type in KINDS_OF_METRIC)
     return {metric.name: metric for metric in metrics if metric is not None}
+
+
+def known_metrics(stages: Sequence[StageConfig]) -> dict[str, MetricColumn]:
+    """Every metric that rules can bound, by name: Glotmill's and those of the user's stages."""
+    return BUILT_IN | user_metrics(stages)
 
 
 def annotated_schema(stages: Sequence[StageConfig]) -> pa.Schema:

@@ -18,9 +18,9 @@ from pipeline.output.output import Output
 from pipeline.output.selection import SelectionFolder
 from pipeline.passes.boilerplate.mark import are_marked, with_boilerplate
 from pipeline.passes.select.decontaminate import OVERLAP
-from pipeline.rules.histogram import HOST_BOILERPLATE
 from pipeline.schema.columns import BOILERPLATE_LINES
 from pipeline.schema.manifests import BoilerplateFacts, SelectionManifest
+from pipeline.schema.metrics import HOST_BOILERPLATE
 
 HIDDEN = {"text", "bands", "minima", "edit_starts", "edit_ends", "edit_texts"}
 MEASURED_IN_SELECT = ("perplexity_percentile", HOST_BOILERPLATE)  # stands in decisions/, not in annotated/

@@ -8,7 +8,7 @@ from pipeline.config.dependencies import annotate_state
 from pipeline.config.fingerprint import differences
 from pipeline.config.language_files import load_language_config
 from pipeline.config.run_settings import RunConfig
-from pipeline.config.user_stages import user_columns
+from pipeline.config.user_stages import known_metrics
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.execution.commit import write_manifest
 from pipeline.execution.executors import make_executor
@@ -37,7 +37,7 @@ def check(
     if not config.output:
         raise ConfigError('no output: give --output FOLDER or `output = "..."` in the config')
     check_reachable(locate_output(config.output))
-    user_columns(config.stages)
+    metrics = known_metrics(config.stages)
     configured_baselines(config)
     for evaluation_set in config.select.decontaminate.files if config.select.decontaminate else ():
         items_of(evaluation_set)
@@ -45,7 +45,7 @@ def check(
     LanguageIdentifier(name=config.lid.model).identify(["glotmill"])
     folder = Path(config.language_configs) if config.language_configs else None
     for label in ("default", *config.languages.include):
-        check_rules(load_language_config(label, folder, rule_overrides), config.boilerplate.enabled)
+        check_rules(load_language_config(label, folder, rule_overrides), metrics, config.boilerplate.enabled)
     return inputs
 
 

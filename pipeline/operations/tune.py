@@ -15,13 +15,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.config.language_files import LanguageConfig, Rule, load_language_config
+from pipeline.config.user_stages import known_metrics
 from pipeline.errors import InputError
 from pipeline.output import measurements
 from pipeline.output.output import Output
 from pipeline.passes.boilerplate.boilerplate import has_boilerplate, measured_boilerplate
 from pipeline.passes.statistics import read_statistics
 from pipeline.rules.fired import rules_fired
-from pipeline.rules.histogram import MEASURED, rank_of, removed_range, values_of
+from pipeline.rules.histogram import rank_of, removed_range, values_of
 from pipeline.rules.percentiles import bounded, percentile_bounds
 from pipeline.schema.manifests import PercentileBound
 
@@ -87,10 +88,11 @@ def measured(output: Output, label: str) -> pa.Table:
     shards = [manifest.shard for manifest in output.manifests() if label in manifest.rows_by_label]
     if not shards:
         raise InputError(f"{output.root}: the run has no document of the language {label}")
-    models, marked = output.config().models, has_boilerplate(output)
-    tables = [measurements.measured(output, shard, models, boilerplate=marked) for shard in shards]
+    config, marked = output.config(), has_boilerplate(output)
+    metrics = known_metrics(config.stages)
+    tables = [measurements.measured(output, shard, config.models, metrics, boilerplate=marked) for shard in shards]
     of_label = [table.filter(pa.compute.equal(table["label"], label)) for table in tables]
-    return pa.concat_tables(of_label).select(MEASURED)
+    return pa.concat_tables(of_label).select(list(metrics))
 
 
 def metric_quantiles(output: Output, label: str) -> list[Quantiles]:
@@ -134,8 +136,9 @@ def removal_from_histogram(
     if counts is None:
         raise InputError(f"{output.root}: no histogram of {metric} for {label}")
     documents = int(counts.sum())
+    definition = known_metrics(output.config().stages)[metric]
     return [
-        RemovalRange(float(threshold), *removed_range(metric, counts, side, threshold), documents)
+        RemovalRange(float(threshold), *removed_range(definition, counts, side, threshold), documents)
         for threshold in thresholds
     ]
 

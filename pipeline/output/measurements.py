@@ -1,6 +1,6 @@
 """The measurements of a shard's documents, as rules, histograms and selections read them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from pipeline.execution.commit import read_json
 from pipeline.output.grouped_parquet import read_file
 from pipeline.output.layout import Layout
 from pipeline.rules.fired import percentile_of
-from pipeline.rules.histogram import HOST_BOILERPLATE, MEASURED, values_of
+from pipeline.rules.histogram import values_of
+from pipeline.schema.metrics import HOST_BOILERPLATE
 from pipeline.text.perplexity import CALIBRATION_FILE, MODELS
 
 PERCENTILE = "perplexity_percentile"  # the one metric that is computed when it is read: a new calibration is cheap
@@ -40,14 +41,15 @@ def measured(
     layout: Layout,
     shard: str,
     models: str,
+    metrics: Iterable[str],
     columns: Iterable[str] = (),
-    metrics: Sequence[str] = MEASURED,
     boilerplate: bool = False,
 ) -> pa.Table:
-    """Label, `metrics` and further `columns` of the documents of a shard, in row order.
+    """Label, `metrics` by name and further `columns` of the documents of a shard, in row order.
 
     The metric of boilerplate is null unless `boilerplate` says that it was measured.
     """
+    metrics = list(metrics)
     stored = ["perplexity" if metric == PERCENTILE else metric for metric in metrics if metric != HOST_BOILERPLATE]
     table = read_file(layout.annotated(shard), list(dict.fromkeys(["label", *stored, *columns])))
     if HOST_BOILERPLATE in metrics:

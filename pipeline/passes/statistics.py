@@ -4,10 +4,10 @@ The pass takes the metric columns of annotated/ and gives what tuning, the repor
 on no rule, so that it need not be done again when a threshold changes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from pipeline.config.fingerprint import fingerprint
 from pipeline.config.language_files import LanguageConfig, load_language_config
 from pipeline.config.run_settings import RunConfig
+from pipeline.config.user_stages import known_metrics
 from pipeline.errors import InputError
 from pipeline.execution.commit import finished, read_manifest, write_manifest
 from pipeline.execution.storage import remove_tree
@@ -27,6 +28,8 @@ from pipeline.rules.fired import check_rules
 from pipeline.rules.histogram import NULL, add, cell_of_rank, cells_of, histograms_of, rank_of, values_of
 from pipeline.rules.percentiles import bounded, percentile_bounds
 from pipeline.schema.manifests import HistogramIndex, PercentileBound
+from pipeline.schema.metrics import MetricColumn
+from pipeline.text.reads import Reads
 
 FORMAT = 2
 
@@ -41,6 +44,8 @@ class StatisticsSettings:
     rule_overrides: Mapping[str, Any]  # rules that were given with --set
     percentile_documents: int  # that a label must have for a bound that is a percentile
     boilerplate: bool  # whether host boilerplate is measured, so that rules on it are allowed
+    metrics: Mapping[str, MetricColumn]  # those that rules can bound, by name
+    rules_reading: Collection[Reads]  # what the metrics read whose rules are run
 
     @classmethod
     def of(cls, config: RunConfig, rule_overrides: Mapping[str, Any]) -> "StatisticsSettings":
@@ -52,6 +57,8 @@ class StatisticsSettings:
             rule_overrides=rule_overrides,
             percentile_documents=config.select.percentile_documents,
             boilerplate=config.boilerplate.enabled,
+            metrics=known_metrics(config.stages),
+            rules_reading=get_args(Reads) if isinstance(config.select.rules, bool) else config.select.rules,
         )
 
 
@@ -65,7 +72,7 @@ class Rules:
 
 @dataclass(frozen=True, order=True)
 class MetricCell:
-    """One cell of the histogram of a metric and label."""
+    """One cell of the histogram of a metric, by its name, and label."""
 
     label: str
     metric: str
@@ -88,6 +95,7 @@ class HistogramTask:
     shard_group: int
     shards: Sequence[str]
     models: str
+    metrics: Sequence[MetricColumn]
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,7 @@ class ValuesTask:
     layout: Layout
     shards: Sequence[str]
     models: str
+    metrics: Mapping[str, MetricColumn]  # of the cells, by name
     cells: Sequence[MetricCell]
     boilerplate: bool  # whether host boilerplate is measured by now
 
@@ -106,11 +115,14 @@ def compute_statistics(settings: StatisticsSettings, output: Output, executor: E
     manifests = output.manifests()
     labels = sorted({label for manifest in manifests for label in manifest.rows_by_label})
     annotated = [manifest.sha256.annotated for manifest in manifests]
-    key = fingerprint([FORMAT, settings.shard_group_size, annotated, calibrations(labels, settings.models)])
+    metrics = sorted(settings.metrics.values(), key=lambda metric: metric.name)
+    edges = [[metric.name, metric.dtype, metric.low, metric.high, metric.by_ratio] for metric in metrics]
+    calibrated = calibrations(labels, settings.models)
+    key = fingerprint([FORMAT, settings.shard_group_size, annotated, calibrated, edges])
     if finished(output.histogram_index, HistogramIndex, key) is None:
         remove_tree(output.histograms_folder)
         grouped = shard_groups(output.shards(), settings.shard_group_size)
-        tasks = [HistogramTask(output, number, shards, settings.models) for number, shards in enumerate(grouped)]
+        tasks = [HistogramTask(output, *group, settings.models, metrics) for group in enumerate(grouped)]
         run_all(executor, statistics_of_shard_group, tasks)
         write_manifest(output.histogram_index, HistogramIndex(fingerprint=key, shard_groups=len(grouped)))
     return read_statistics(output)
@@ -130,7 +142,8 @@ def statistics_of_shard_group(task: HistogramTask) -> None:
     """Write the histograms of a shard group; the metrics of one shard are in memory at a time."""
     total: Histograms = {}
     for shard in task.shards:
-        add(total, histograms_of(measured(task.layout, shard, task.models)))
+        table = measured(task.layout, shard, task.models, [metric.name for metric in task.metrics])
+        add(total, histograms_of(table, task.metrics))
     write_histograms(task.layout.histograms(task.shard_group), total)
 
 
@@ -155,8 +168,13 @@ def resolve_rules(
     languages = {label: load_language_config(label, folder, settings.rule_overrides) for label in labels}
     bounds: list[PercentileBound] = []
     ranks: dict[int, tuple[MetricCell, int]] = {}  # index in bounds -> cell, and rank inside it
+    for language in languages.values():
+        check_rules(language, settings.metrics, settings.boilerplate)
+    languages = {
+        label: _with_rules_reading(language, settings.metrics, settings.rules_reading)
+        for label, language in languages.items()
+    }
     for label, language in languages.items():
-        check_rules(language, settings.boilerplate)
         for metric, side, percentile in percentile_bounds(language):
             counts = histograms[label, metric]
             documents = int(counts[:NULL].sum())
@@ -170,8 +188,9 @@ def resolve_rules(
             )
     if ranks:
         cells = sorted({metric_cell for metric_cell, _ in ranks.values()})
+        of_cells = {cell.metric: settings.metrics[cell.metric] for cell in cells}
         tasks = [
-            ValuesTask(output, shards, settings.models, cells, boilerplate_is_measured)
+            ValuesTask(output, shards, settings.models, of_cells, cells, boilerplate_is_measured)
             for shards in shard_groups(output.shards(), settings.shard_group_size)
         ]
         pieces: list[dict[MetricCell, ValueCounts]] = run_all(executor, values_in_cells, tasks)
@@ -179,6 +198,14 @@ def resolve_rules(
             value = _value_of_rank([piece[metric_cell] for piece in pieces], rank)
             bounds[index] = msgspec.structs.replace(bounds[index], value=value)
     return Rules({label: bounded(language, bounds) for label, language in languages.items()}, bounds)
+
+
+def _with_rules_reading(
+    language: LanguageConfig, metrics: Mapping[str, MetricColumn], reads: Collection[Reads]
+) -> LanguageConfig:
+    """The language with those of its rules whose metric reads one of `reads`."""
+    rules = {metric: rule for metric, rule in language.rules.items() if metrics[metric].reads in reads}
+    return language.model_copy(update={"rules": rules})
 
 
 def _value_of_rank(pieces: Sequence[ValueCounts], rank: int) -> float:
@@ -192,13 +219,12 @@ def _value_of_rank(pieces: Sequence[ValueCounts], rank: int) -> float:
 def values_in_cells(task: ValuesTask) -> dict[MetricCell, ValueCounts]:
     """The distinct values of a shard group in each cell, and how many documents have each."""
     chunks: dict[MetricCell, list[np.ndarray]] = {cell: [] for cell in task.cells}
-    metrics = sorted({cell.metric for cell in task.cells})
     for shard in task.shards:
-        table = measured(task.layout, shard, task.models, metrics=metrics, boilerplate=task.boilerplate)
+        table = measured(task.layout, shard, task.models, task.metrics, boilerplate=task.boilerplate)
         labels = table["label"].to_numpy(zero_copy_only=False)
         for cell, of_cell in chunks.items():
             values = values_of(table, cell.metric)[labels == cell.label]
-            of_cell.append(values[cells_of(cell.metric, values) == cell.cell])
+            of_cell.append(values[cells_of(task.metrics[cell.metric], values) == cell.cell])
     return {
         cell: ValueCounts(*np.unique(np.concatenate(of_cell), return_counts=True)) for cell, of_cell in chunks.items()
     }

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.config.language_files import LanguageConfig
+from pipeline.config.user_stages import known_metrics
 from pipeline.output.histograms import read_histograms
 from pipeline.output.output import Output
 from pipeline.output.selection import SelectionFolder
 from pipeline.report.templates import render
 from pipeline.rules.histogram import BINS, NULL, OVER, UNDER, Counts, bounds_of, cells_of, edges_of, removed_range
+from pipeline.schema.metrics import MetricColumn
 
 LANGUAGES = 50  # shown, those with most documents first: a page must still open
 BINS_A_BAR = 4
@@ -55,11 +57,12 @@ def histogram_section(output: Output, selection: str) -> str:
     histograms = read_histograms(SelectionFolder(output.selection(selection)).histograms)
     documents = {label: sum(outcomes.values()) for label, outcomes in manifest.outcomes.items()}
     shown = sorted(documents, key=lambda label: (-documents[label], label))[:LANGUAGES]
+    metrics = known_metrics(output.config().stages)
     languages = []
     for label in shown:
         language = LanguageConfig.model_validate(manifest.language_configs[label])
         drawings = [
-            _drawing(metric, histograms[label, metric], *rule.interval())
+            _drawing(metrics[metric], histograms[label, metric], *rule.interval())
             for metric, rule in language.active_rules().items()
         ]
         languages.append(LanguageDrawings(label, documents[label], drawings))
@@ -67,7 +70,7 @@ def histogram_section(output: Output, selection: str) -> str:
     return render("histograms.html.j2", facts, trim_blocks=True, lstrip_blocks=True)
 
 
-def _drawing(metric: str, counts: Counts, low: float, high: float) -> Drawing:
+def _drawing(metric: MetricColumn, counts: Counts, low: float, high: float) -> Drawing:
     bars = counts[UNDER + 1 : OVER].reshape(-1, BINS_A_BAR).sum(axis=1)
     heights = np.round(HEIGHT * np.sqrt(bars / max(1, bars.max())), 1)  # square roots: the tails show
     path = "".join(
@@ -83,10 +86,10 @@ def _drawing(metric: str, counts: Counts, low: float, high: float) -> Drawing:
             removed = f"{at_least}" if at_least == at_most else f"{at_least} to {at_most}"
             marks.append(Mark(side, f"{bound:g}", _position(metric, bound), removed))
     under, over, nulls = (int(counts[cell]) for cell in (UNDER, OVER, NULL))
-    return Drawing(metric, path, marks, f"{edges[0]:g}", f"{edges[-1]:g}", under, over, nulls)
+    return Drawing(metric.name, path, marks, f"{edges[0]:g}", f"{edges[-1]:g}", under, over, nulls)
 
 
-def _position(metric: str, value: float) -> float:
+def _position(metric: MetricColumn, value: float) -> float:
     """Where a value lies on the axis, 0 to BINS; linear inside its bin."""
     cell = int(cells_of(metric, np.array([value]))[0])
     if cell in (UNDER, OVER):

@@ -4,7 +4,7 @@ Rules are data: when a threshold changes, only columns are read again, and no te
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,17 +12,18 @@ import pyarrow as pa
 
 from pipeline.config.language_files import LanguageConfig
 from pipeline.errors import ConfigError
-from pipeline.rules.histogram import HOST_BOILERPLATE, MEASURED, values_of
+from pipeline.rules.histogram import values_of
+from pipeline.schema.metrics import HOST_BOILERPLATE
 
 
-def check_rules(language: LanguageConfig, boilerplate: bool) -> None:
+def check_rules(language: LanguageConfig, metrics: Collection[str], boilerplate: bool) -> None:
     """Raises ConfigError for a rule on a metric that does not exist, with the nearest name, or that is not measured.
 
-    `boilerplate` says whether host boilerplate is measured.
+    `metrics` are the names of those that exist, and `boilerplate` says whether host boilerplate is measured.
     """
     for metric in language.rules:
-        if metric not in MEASURED:
-            nearest = difflib.get_close_matches(metric, MEASURED, 1)
+        if metric not in metrics:
+            nearest = difflib.get_close_matches(metric, metrics, 1)
             hint = f"; did you mean {nearest[0]}?" if nearest else ""
             raise ConfigError(f"{language.origins.get(metric, language.label)}: rules.{metric}: no such metric{hint}")
     if HOST_BOILERPLATE in language.active_rules() and not boilerplate:
@@ -37,7 +38,7 @@ def rules_fired(table: pa.Table, language: LanguageConfig) -> tuple[list[list[st
 
     A null metric fires no rule. Raises ConfigError for a rule on a column that does not exist.
 
-    >>> from pipeline.config.run_settings import Rule
+    >>> from pipeline.config.language_files import Rule
     >>> turkish = LanguageConfig(name="Turkish", rules={"word_count": Rule(min=50)})
     >>> rules_fired(pa.table({"word_count": [10, 60, None]}), turkish)[0]
     [['word_count'], [], []]

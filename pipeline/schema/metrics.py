@@ -4,12 +4,14 @@ Takes `METRICS` of text/metrics/, and what else is measured of a document: its l
 boilerplate.
 """
 
+import math
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from pipeline.errors import ConfigError
-from pipeline.text.metrics.contract import METRICS, Reads
+from pipeline.text.metrics.contract import METRICS
+from pipeline.text.reads import Reads
 
 HOST_BOILERPLATE = "host_boilerplate_character_fraction"  # of the pass boilerplate; null where that is off
 KINDS_OF_METRIC = (pa.int64(), pa.float64())
@@ -40,12 +42,18 @@ def metric_column(
     """A column of a stage of the user's own that is to be a metric.
 
     `low` and `high` are the ends of its histogram, which has 256 bins; values beyond them are counted beside it.
-    `by_ratio` spaces the edges by a ratio, for values that span powers of ten; `low` must then be above 0.
+    `by_ratio` spaces the edges by a ratio, for values that span powers of ten; `low` must then be above 0. Raises
+    ConfigError where the ends are no range.
     """
     if dtype not in ("int64", "float64"):
         raise ConfigError(f"{name}: a metric is int64 or float64, not {dtype}")
-    if not low < high or (by_ratio and low <= 0):
+    if not -math.inf < low < high < math.inf or (by_ratio and low <= 0):
         raise ConfigError(f"{name}: low {low:g} and high {high:g} are no range for its histogram")
+    if dtype == "int64" and (low < 0 or low % 1 or by_ratio):
+        raise ConfigError(
+            f"{name}: a histogram of whole numbers begins at one that is 0 or more, and its edges grow by a ratio "
+            "without by_ratio; change low, leave out by_ratio, or make the metric float64"
+        )
     facts = {
         "low": repr(float(low)),
         "high": repr(float(high)),

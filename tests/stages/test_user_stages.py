@@ -15,6 +15,7 @@ from pipeline.config.user_stages import build_user_stage, user_columns
 from pipeline.errors import ConfigError, ModelError
 from pipeline.operations.run import run
 from pipeline.output.decisions import read_decisions
+from pipeline.schema.metrics import metric_column
 from pipeline.stages.contract import apply
 from pipeline.stages.score_classifier import ScoreClassifier
 from tests.make_warc import conversion_record, write_records
@@ -87,12 +88,20 @@ def test_columns_of_a_stage_stand_in_annotated_and_its_drops_have_their_reason(c
 
 
 def test_a_rule_on_a_metric_of_ones_own_fires_and_its_column_stands_in_clean(config: RunConfig) -> None:
-    rules = {"rules": {"vowel_fraction": {"min": 0.2, "source": "a test"}, "word_count": {"min": 1}}}
-    output = run(config, rules)
+    rules = {
+        "rules": {
+            "vowel_fraction": {"min": 0.2, "source": "a test"},
+            "word_count": {"min": 1},
+            "stop_word_count": {"min": 0},
+        }
+    }
+    reading = config.select.model_copy(update={"rules": ("document",)})
+    output = run(config.model_copy(update={"select": reading}), rules)
     decisions = {row["id"]: row for row in read_decisions(output, "main").to_pylist()}
     (shard,) = output.shards()
     for row in pq.read_table(output.annotated(shard), columns=["id", "vowel_fraction"]).to_pylist():
-        assert ("vowel_fraction" in decisions[row["id"]]["rules_fired"]) == (row["vowel_fraction"] < 0.2)
+        fired = ["vowel_fraction"] if row["vowel_fraction"] < 0.2 else []
+        assert decisions[row["id"]]["rules_fired"] == fired  # the texts repeat themselves, but words are not read
     clean = pa.concat_tables(
         [pq.read_table(path) for path in sorted((output.selection("main") / "clean").rglob("*.parquet"))]
     )
@@ -106,6 +115,22 @@ def test_a_changed_stage_makes_annotate_run_again(config: RunConfig, recipe: Pat
     changed = config.model_copy(update={"stages": (config.stages[0].model_copy(update={"settings": {"vowels": "y"}}),)})
     with pytest.raises(ConfigError, match=r"settings\.stages"):
         run(changed)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "ends", "says"),
+    [
+        ("float32", {}, "int64 or float64"),
+        ("float64", {"low": 2.0, "high": 1.0}, "no range"),
+        ("float64", {"high": float("inf")}, "no range"),
+        ("float64", {"low": 0.0, "by_ratio": True}, "no range"),
+        ("int64", {"low": -3.0, "high": 10.0}, "begins at one that is 0 or more"),
+        ("int64", {"low": 0.5, "high": 10.0}, "begins at one that is 0 or more"),
+    ],
+)
+def test_a_metric_whose_histogram_cannot_be_is_refused(dtype: str, ends: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        metric_column("vowels", dtype, **ends)
 
 
 @pytest.mark.parametrize(

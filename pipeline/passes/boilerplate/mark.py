@@ -21,9 +21,10 @@ from pipeline.output.histograms import Histograms, write_histograms
 from pipeline.output.layout import Layout
 from pipeline.passes.boilerplate.count import UInt64Array
 from pipeline.passes.boilerplate.hosts import host_hash
-from pipeline.rules.histogram import HOST_BOILERPLATE, add, histograms_of
+from pipeline.rules.histogram import add, histograms_of
 from pipeline.schema.columns import BOILERPLATE_LINES, DECISION, schema
 from pipeline.schema.manifests import BoilerplateGroup, BoilerplateIndex, BoilerplateTotals
+from pipeline.schema.metrics import BUILT_IN, HOST_BOILERPLATE
 from pipeline.text.metrics.contract import DECIMALS
 
 RANGE_COLUMNS = list(BOILERPLATE_LINES)
@@ -94,7 +95,7 @@ def mark_shard_group(task: MarkTask) -> BoilerplateGroup:
                 marks = mark(table, repeated, task.settings)
                 writer.write_table(marks, row_group_size=max(1, marks.num_rows))  # as in annotated/
                 marks = marks.append_column("label", table["label"])
-                add(histograms, histograms_of(marks, [HOST_BOILERPLATE]))
+                add(histograms, histograms_of(marks, [BUILT_IN[HOST_BOILERPLATE]]))
                 add_totals(totals, _totals_of(marks))
     write_histograms(layout.boilerplate_histograms(task.shard_group), histograms)
     manifest = BoilerplateGroup(fingerprint=task.fingerprint, totals=totals)

@@ -49,7 +49,7 @@ class DeduplicateSettings:
     @classmethod
     def of(cls, config: RunConfig) -> "DeduplicateSettings":
         """Those of a run."""
-        return cls(config.dedup, config.select.rules, config.models)
+        return cls(config.dedup, bool(config.select.rules), config.models)
 
 
 def deduplicate(

@@ -12,7 +12,7 @@ from pipeline.config.language_files import LanguageConfig
 from pipeline.output.layout import Layout
 from pipeline.output.measurements import PERCENTILE, calibrations, measured
 from pipeline.rules.fired import rules_fired
-from pipeline.rules.histogram import HOST_BOILERPLATE
+from pipeline.schema.metrics import HOST_BOILERPLATE
 
 LABEL_METRICS = ("language_score", "script_fraction")  # whose rules say whether the label itself can be trusted
 
@@ -36,7 +36,7 @@ class Eligibility:
     def of_shard(self, layout: Layout, shard: str) -> npt.NDArray[np.bool_]:
         """Which documents of a shard are eligible, (rows,) bool."""
         metrics = sorted({metric for language in self.rules.values() for metric in language.active_rules()})
-        table = measured(layout, shard, self.models, metrics=metrics)
+        table = measured(layout, shard, self.models, metrics)
         labels = table["label"].to_numpy(zero_copy_only=False)
         eligible = np.ones(table.num_rows, dtype=bool)
         for label in np.unique(labels):

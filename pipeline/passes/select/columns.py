@@ -1,6 +1,6 @@
 """Which columns the tasks of select read from each other's files."""
 
-from pipeline.rules.histogram import HOST_BOILERPLATE
+from pipeline.schema.metrics import HOST_BOILERPLATE
 
 ORDER = ("minhash_cluster_size", "id_hash", "id")  # what the rows of a label are sorted by in clean/
 

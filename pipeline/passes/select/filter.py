@@ -23,7 +23,8 @@ from pipeline.output.take_downs import STAYS, taken_out_rows
 from pipeline.passes.select.columns import FILTER_READS
 from pipeline.passes.select.decontaminate import overlaps, with_overlap
 from pipeline.rules.fired import bucket_of, rules_fired_by
-from pipeline.rules.histogram import HOST_BOILERPLATE, values_of
+from pipeline.rules.histogram import values_of
+from pipeline.schema.metrics import HOST_BOILERPLATE
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,13 @@ def filter_shard_group(task: FilterTask) -> None:
     """
     levels = taken_out_rows(task.output, task.take_downs, task.shard_group, task.shards)
     overlaps_of_shards = overlaps(task.output, task.shard_group) if task.select.decontaminate else {}
+    ruled = {metric for language in task.languages.values() for metric in language.active_rules()}
+    metrics = sorted({*ruled, "perplexity_percentile", HOST_BOILERPLATE})
     tables = []
     for number, shard in enumerate(task.shards):
         columns = [*FILTER_READS, "id_hash"]
-        metrics = measured(task.output, shard, task.models, columns, boilerplate=task.boilerplate.enabled)
-        table = _with_rules_fired(metrics, task.languages, task.select.rules)
+        table = measured(task.output, shard, task.models, metrics, columns, boilerplate=task.boilerplate.enabled)
+        table = _with_rules_fired(table, task.languages, bool(task.select.rules))
         table = with_overlap(table, task.select.decontaminate, overlaps_of_shards.get(number, {}))
         removed = np.full(table.num_rows, STAYS, dtype=np.int8)
         for row, level in levels.get(shard, {}).items():

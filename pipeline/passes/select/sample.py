@@ -26,6 +26,7 @@ class Measurements:
     output: Layout
     shards: list[str]
     models: str
+    metrics: Sequence[str]  # names of all
     boilerplate: bool  # whether lines that repeat across a host were measured
 
 
@@ -41,7 +42,8 @@ def sample_of_shard_group(source: Measurements, locations: pa.Table, decisions: 
     for number, shard in enumerate(source.shards):
         of_shard = drawn.filter(pa.compute.equal(drawn["shard"], number))
         if of_shard.num_rows or number == 0:  # a shard group without documents has the columns, too
-            table = measured(source.output, shard, source.models, SAMPLED, boilerplate=source.boilerplate)
+            columns = source.metrics, SAMPLED
+            table = measured(source.output, shard, source.models, *columns, boilerplate=source.boilerplate)
             added = {name: of_shard[name] for name in FROM_DECISIONS}
             tables.append(with_columns(table.take(of_shard["row"]), added))
     return pa.concat_tables(tables)

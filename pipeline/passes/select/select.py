@@ -178,6 +178,7 @@ def _write(work: _Work) -> list[WrittenShardGroup]:
             select=work.settings.select,
             boilerplate=work.settings.boilerplate,
             models=work.settings.models,
+            metrics=work.settings.metrics,
         )
         for number, shards in enumerate(work.index.shard_groups)
     ]

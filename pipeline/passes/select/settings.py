@@ -1,8 +1,10 @@
 """The part of a run's config that a selection depends on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.config.run_settings import BoilerplateConfig, RunConfig, SelectConfig
+from pipeline.config.user_stages import known_metrics
 
 
 @dataclass(frozen=True)
@@ -12,9 +14,8 @@ class SelectionSettings:
     name: str  # of the selection
     select: SelectConfig
     boilerplate: BoilerplateConfig
-    models: (
-        str  # folder of language models, whose calibrations give perplexity_percentile; "" for those that come along
-    )
+    models: str  # folder of language models, whose calibrations give perplexity_percentile; "" for Glotmill's own
+    metrics: Sequence[str]  # names of all that are measured
     shard_group_size: int  # shards
     large_group_rows: int  # documents that fill a task
 
@@ -26,6 +27,7 @@ class SelectionSettings:
             select=config.select,
             boilerplate=config.boilerplate,
             models=config.models,
+            metrics=list(known_metrics(config.stages)),
             shard_group_size=config.dedup.shard_group_size,
             large_group_rows=config.dedup.large_group_rows,
         )

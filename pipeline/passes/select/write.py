@@ -41,6 +41,7 @@ class WriteTask:
     select: SelectConfig
     boilerplate: BoilerplateConfig
     models: str
+    metrics: Sequence[str]  # names of all
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def write_shard_group(task: WriteTask) -> WrittenShardGroup:
     runs.flush()
     outcome = pa.compute.if_else(pa.array(is_empty), Outcome.EMPTY_AFTER_EDITS.value, outcomes["outcome"])
     decisions = with_columns(decisions, {"outcome": outcome} | {name: outcomes[name] for name in KEPT_WITH_DECISION})
-    source = Measurements(task.output, task.shards, task.models, task.boilerplate.enabled)
+    source = Measurements(task.output, task.shards, task.models, task.metrics, task.boilerplate.enabled)
     with committed(task.folder.sample_of(task.shard_group)) as path:
         pq.write_table(sample_of_shard_group(source, locations, decisions), path, compression="zstd")
     with committed(task.folder.decisions(task.shard_group)) as path:

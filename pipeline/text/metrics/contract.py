@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, overload
 
 from pipeline.text.metrics.view import TextView
+from pipeline.text.reads import Reads
 
 DECIMALS = 4  # metrics are stored to 1e-4, far below the distance between two thresholds
 Value = int | float | None
-Reads = Literal["characters", "words", "lines", "document"]
-"""What a metric is of: its characters; its words, so that an excerpt will do; its cut into lines and paragraphs; or
-the whole document, because it grows with the text."""
 _F = TypeVar("_F", bound=Callable[..., Value])
 
 

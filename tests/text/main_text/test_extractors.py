@@ -40,7 +40,8 @@ def test_a_byte_that_is_no_character_becomes_the_replacement_character() -> None
 
 @pytest.mark.parametrize("page", [b"\xff", bytes(range(256)) * 20])
 def test_bytes_in_no_encoding_are_undecodable(page: bytes) -> None:
-    assert extract(page) == (None, "undecodable", extract("").metadata)
+    extraction = extract(page)
+    assert (extraction.text, extraction.fault, extraction.metadata) == (None, "undecodable", extract("").metadata)
 
 
 @pytest.mark.parametrize("label", ["idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"])
