@@ -21,6 +21,7 @@ PAGES: Final = {  # file of the repository -> page of the site
     "pipeline/models/README.md": "models.md",
     "docker/README.md": "containers.md",
     "SECURITY.md": "security.md",
+    "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "dev/LOG.md": "log.md",
     "samples/SOURCES.md": "samples.md",
