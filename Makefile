@@ -15,11 +15,11 @@ $(VENV)/.ready: pyproject.toml
 	touch $@
 
 # Kernels are compiled for their sources as they are: again when one of them has changed.
-$(VENV)/.warm: $(VENV)/.ready $(shell grep -rl --include=*.py '@kernel' pipeline)
+$(VENV)/.kernels: $(VENV)/.ready $(shell grep -rl --include=*.py '@kernel' pipeline)
 	$(BIN)/python -m pipeline.cli.compile_kernels
 	touch $@
 
-setup: $(VENV)/.warm
+setup: $(VENV)/.kernels
 
 demo: setup
 	rm -rf demo-output

@@ -365,7 +365,8 @@ def index_is_fresh(path: Path) -> bool:
 
 def compiling_command(tree: Path) -> list[str]:
     """Arguments of Python that compile the kernels: those of the tree's Makefile, else a module that is known to."""
-    recipe = re.search(r"^\$\(VENV\)/\.warm:.*\n(?:\t.*\n)*?\t.*/python (-m .*)", (tree / "Makefile").read_text(), re.M)
+    rule = r"^\$\(VENV\)/\.(?:warm|kernels):.*\n(?:\t.*\n)*?\t.*/python (-m .*)"
+    recipe = re.search(rule, (tree / "Makefile").read_text(), re.MULTILINE)
     if recipe:
         return shlex.split(recipe[1])
     for module in COMPILING_MODULES:

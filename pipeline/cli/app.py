@@ -10,26 +10,31 @@ if TYPE_CHECKING:  # loaded by the commands that need it
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the run failed (too many shards, accounts that do not agree, no room, another run there); "
-    "2 a setting, an input or a model was refused; 3 annotate has ended but for quarantined shards, and nobody said "
-    "--accept-missing; 130 interrupted."
+    "2 a setting, an input or a model was refused; 3 some shards are quarantined and --accept-missing was not given; "
+    "130 interrupted."
 )
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Common Crawl WARC files to clean, deduplicated Parquet.",
+    help="Turn Common Crawl WARC files into clean, deduplicated Parquet, by language.",
     epilog=EXIT_CODES,
 )
 config_app = typer.Typer(no_args_is_help=True, help="Show settings and where they come from.")
 lm_app = typer.Typer(no_args_is_help=True, help="Train and import language models for perplexity.")
 app.add_typer(config_app, name="config")
 app.add_typer(lm_app, name="lm")
-ConfigPath = Annotated[Path | None, typer.Argument(help="The run's TOML, or a recipe that comes along: fineweb2.")]
-Output = Annotated[str, typer.Argument(help="Output folder of a run.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="key=value over the config; rules.METRIC.max=0.2 too.")]
-AcceptMissing = Annotated[
-    bool, typer.Option("--accept-missing", help="Go on without quarantined shards; the card names them.")
+ConfigPath = Annotated[
+    Path | None, typer.Argument(help="A config file (TOML), or the name of a recipe such as fineweb2.")
 ]
-Selection = Annotated[str | None, typer.Option(help="Name of the selection (main).")]
+Output = Annotated[str, typer.Argument(help="Output folder of a run.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="KEY=VALUE changes a setting, such as select.mask=false or rules.word_count.min=20."),
+]
+AcceptMissing = Annotated[
+    bool, typer.Option("--accept-missing", help="Go on without quarantined shards; the dataset card names them.")
+]
+Selection = Annotated[str | None, typer.Option(help="Name of the selection; by default that of the config.")]
 
 
 def settings_of(path: Path | None, assignments: list[str] | None, **given: Any) -> tuple[Any, dict[str, Any]]:

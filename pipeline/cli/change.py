@@ -36,11 +36,9 @@ def remove(
         raise InputError("nothing to take out: give --urls, --domains or --ids")
     report = remove_documents(open_output(output), words, selection, keep_another, purge, dry_run)
     for word in report.unknown:
-        typer.echo(f"no record: {word}")
+        typer.echo(f"no record of the output matches {word}")
     taken = "would be taken out" if dry_run else "taken out"
-    typer.echo(
-        f"{report.documents} documents {taken}; found among dropped records, which need nothing: {report.dropped}"
-    )
+    typer.echo(f"{report.documents} documents {taken}; records that match and were dropped already: {report.dropped}")
     for name, take_down in report.selections.items():
         outcomes = ", ".join(f"{outcome} {count}" for outcome, count in take_down.outcomes.most_common())
         typer.echo(f"selection {name}: {outcomes or 'none of them'}")
@@ -52,8 +50,8 @@ def remove(
                 typer.echo(f"    and {cluster.count - len(cluster.others)} more")
         if not dry_run:
             typer.echo(
-                f"  rewrote {len(take_down.files)} files of clean/, "
-                f"{take_down.replacements} documents are kept in place of others"
+                f"  files of clean/ written again: {len(take_down.files)}; "
+                f"documents kept in place of others: {take_down.replacements}"
             )
         for mixture in take_down.stale_mixtures:
             typer.echo(f"  mixtures/{mixture} is of the selection before: make it again with `glotmill mix`")

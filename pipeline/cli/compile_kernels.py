@@ -30,7 +30,7 @@ def compile_kernels() -> None:
     body = f"<html><body><article>{lines}</article></body></html>".encode()
     http = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n" + body
     with tempfile.TemporaryDirectory() as folder:
-        warc = Path(folder) / "warm-up.warc"
+        warc = Path(folder) / "one-page.warc"
         with warc.open("wb") as file:
             for number in range(PAGES):
                 file.write(

@@ -51,7 +51,7 @@ def _print_explanation(explanation: "Explanation") -> None:
         typer.echo(f"  dropped: {record['drop_reason']} (HTTP status {record['http_status']})")
         return
     typer.echo(f"  decoded as {record['encoding']} (from {record['encoding_source']})")
-    typer.echo(f"  language {record['label']}, score {record['language_score']}, others {record['top_langs']}")
+    typer.echo(f"  language {record['label']}, score {record['language_score']}, all scores {record['top_langs']}")
     for rule in explanation.rules:
         low = "" if rule.min is None else f"{rule.min:g} <= "
         high = "" if rule.max is None else f" <= {rule.max:g}"
@@ -60,7 +60,7 @@ def _print_explanation(explanation: "Explanation") -> None:
     if decision:
         outside = "" if decision["is_eligible"] else ", not eligible for deduplication"
         typer.echo(f"  cluster {decision['minhash_cluster_id']} of {decision['minhash_cluster_size']}{outside}")
-        typer.echo(f"  kept document of the cluster: {decision['kept_document']}")
+        typer.echo(f"  kept document of the cluster: {decision['kept_document'] or 'none'}")
         typer.echo(f"  outcome: {decision['outcome']}")
     if explanation.boilerplate is not None:
         typer.echo(f"  lines that repeat across the host: {len(explanation.boilerplate)}")

@@ -15,33 +15,45 @@ if TYPE_CHECKING:
 def mixture(
     output: Output,
     selection: Selection = None,
-    name: Annotated[str, typer.Option(help="Name of the mixture: mixtures/NAME.json of the selection.")] = "mix",
+    name: Annotated[str, typer.Option(help="Name of the data mixture, written to mixtures/NAME.json.")] = "mix",
     weights: Annotated[
-        str | None, typer.Option(help="How often documents repeat by duplicate count: default, fineweb2, txt360, none.")
+        str | None,
+        typer.Option(help="Repeats of a document by the size of its cluster: default, fineweb2, txt360, none."),
     ] = None,
-    max_repeats: Annotated[int | None, typer.Option(help="Copies that the best cluster size gets in an epoch.")] = None,
+    max_repeats: Annotated[int | None, typer.Option(help="Most copies of a document in one epoch.")] = None,
     temperature: Annotated[
-        float | None, typer.Option(help="Languages in proportion to tokens ** (1 / T): 1 as they are, large: equal.")
+        float | None, typer.Option(help="T: shares of languages go with tokens ** (1 / T); a large T evens them.")
     ] = None,
-    token_budget: Annotated[float | None, typer.Option(help="Tokens of the mixture; alone: UniMax.")] = None,
-    max_epochs: Annotated[float | None, typer.Option(help="Most epochs of a language that shares tokens (4).")] = None,
+    token_budget: Annotated[
+        float | None, typer.Option(help="Tokens of the mixture; without --temperature UniMax shares them.")
+    ] = None,
+    max_epochs: Annotated[
+        float | None, typer.Option(help="Most epochs of a language when tokens are shared; by default 4.")
+    ] = None,
     language: Annotated[
-        list[str] | None, typer.Option(help="tur_Latn=2.0: epochs of a language, whatever the rest; 0 leaves it out.")
+        list[str] | None, typer.Option(help="LABEL=EPOCHS fixes a language, such as tur_Latn=2.0; 0 leaves it out.")
     ] = None,
-    tokenizer: Annotated[str | None, typer.Option(help="tokenizer.json to count tokens; else estimated.")] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="A tokenizer.json that counts tokens; without it they are estimated.")
+    ] = None,
     updates: Annotated[
         list[str] | None,
-        typer.Option(help="Output made over this one, oldest first: cluster sizes are as of the last."),
+        typer.Option(help="Later output that has this one as its baseline, oldest first; gives its cluster sizes."),
     ] = None,
-    materialize: Annotated[str | None, typer.Option(help="Folder or URL for the mixture as shuffled Parquet.")] = None,
-    shards: Annotated[int | None, typer.Option(help="Files of --materialize; by default of 256 M characters.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the order of --materialize.")] = 0,
-    executor: Annotated[str, typer.Option(help="inline or ray.")] = "inline",
+    materialize: Annotated[
+        str | None, typer.Option(help="Folder or URL for the mixture, written as shuffled Parquet.")
+    ] = None,
+    shards: Annotated[
+        int | None, typer.Option(help="Number of files of --materialize; by default one for each 256 M characters.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the order of --materialize.")] = 0,
+    executor: Annotated[str, typer.Option(help="Where tasks run: inline or ray.")] = "inline",
     workers: Annotated[int, typer.Option(help="Processes of a local Ray; needs --executor ray.")] = 1,
 ) -> None:
-    """Say how often to read what: by duplicate count, language and token budget. No text moves, but for --materialize.
+    """Make a data mixture: how often training reads each document, by cluster size, language and token budget.
 
-    An epoch is a pass over a language as its weights have it. Without --temperature and --token-budget each has one.
+    One epoch reads every document of a language as often as its weight says. Without --temperature and --token-budget
+    each language has one epoch. No text is copied unless --materialize is given.
     """
     from pipeline.errors import ConfigError
     from pipeline.operations.mix import ShuffledFiles, mix

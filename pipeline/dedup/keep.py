@@ -71,7 +71,8 @@ def choose_kept(
     """(outcome (n,) uint8, one of the codes above; kept document (n,) uint32 dense index or NOBODY).
 
     Documents that pass the rules come first, unless `keep_before_rules` (FineWeb2: an arbitrary member is kept and
-    then filtered, so that a cluster whose survivor fails is lost). Takes some 25 bytes a document beside its input.
+    then filtered, so that a cluster whose kept document fails is lost). Takes some 25 bytes a document beside its
+    input.
     """
     indices = np.arange(len(members.centre), dtype=np.uint32)
     eligible = ~members.already_read if keep_before_rules else ~(members.failed | members.already_read)

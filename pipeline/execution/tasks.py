@@ -37,11 +37,6 @@ def is_fatal(error: Exception) -> bool:
     return isinstance(error, PipelineError) and not isinstance(error, InputError)
 
 
-def call(function: Callable[..., Any], task: Any) -> Any:
-    """The result of a task; a tuple is spread over the function's parameters."""
-    return function(*task) if isinstance(task, tuple) else function(task)
-
-
 def run_all(executor: Executor, function: Callable[..., Any], tasks: Sequence[Any]) -> list[Any]:
     """The result of every task, in the order of the tasks. Raises RuntimeError for the first that failed."""
     results: list[Any] = [None] * len(tasks)

@@ -203,7 +203,11 @@ def _audit(mixture: Mixture, gathered: Sequence[GatheredShard], checksum: int) -
     for label, totals in sorted(mixture.manifest.totals.items()):
         if rows[label] != totals.repeated_documents:
             raise AuditError(
-                f"{label}: {rows[label]} documents were written, the mixture has {totals.repeated_documents}"
+                f"{label}: {rows[label]} documents were written, but the mixture has {totals.repeated_documents}; "
+                "delete the folder, materialise it again, and report it if that happens twice"
             )
     if sum(shard.checksum for shard in gathered) % 2**64 != checksum:
-        raise AuditError("documents were exchanged between scatter and gather")
+        raise AuditError(
+            "the documents that were written are not those of the mixture: their checksums differ; delete the folder, "
+            "materialise it again, and report it if that happens twice"
+        )

@@ -128,6 +128,6 @@ def _run_passes(
 def _refuse_changes(output: Output, before: dict[str, Any], now: dict[str, Any]) -> None:
     if changes := differences(before, now):
         raise ConfigError(
-            f"{output.root} was annotated otherwise; give another --output, or --force to read every input again:\n"
-            + "\n".join(changes)
+            f"{output.root} was annotated with other settings, columns or versions of libraries; give another "
+            "--output, or --force to read every input again:\n" + "\n".join(changes)
         )

@@ -1,4 +1,4 @@
-"""payload -> encoding, what the page declares and main text, decoded, extracted in a watched child, repaired."""
+"""payload -> encoding, what the page declares and main text, decoded, extracted in a sandboxed process, repaired."""
 
 import logging
 import re
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class ExtractText:
-    """Decode, extract, clean. `extract_pages` runs the parser: a watched child, or in process for tests.
+    """Decode, extract, clean. `extract_pages` runs the parser: a sandboxed process, or this one for tests.
 
     It takes pages as it goes, so that of a table's pages only those are decoded and held that it is at work on.
     """

@@ -69,7 +69,7 @@ def test_a_task_killed_for_memory_is_tried_again_three_times_and_no_more(
     executor = make_executor("ray", 1, 2**26)
     try:
         with caplog.at_level(logging.WARNING, "pipeline.execution.executors.ray"):
-            results = list(executor.run(time.sleep, [(60,)], attempts=3))
+            results = list(executor.run(time.sleep, [60], attempts=3))
     finally:
         executor.close()
     assert [(position, result) for position, result, _ in results] == [(0, None)]

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pipeline.execution.tasks import Executor, call, is_fatal
+from pipeline.execution.tasks import Executor, is_fatal
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ class InlineExecutor:
             error = None
             for attempt in range(1, attempts + 1):
                 try:
-                    result = call(function, task)
+                    result = function(task)
                 except Exception as caught:  # a bug, a lost machine or file: retried, then reported by name
                     if is_fatal(caught):
                         raise

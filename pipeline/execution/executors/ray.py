@@ -17,7 +17,7 @@ import ray
 from ray.util.metrics import Counter, Gauge
 
 from pipeline.errors import ConfigError, PipelineError
-from pipeline.execution.tasks import Executor, call, is_fatal
+from pipeline.execution.tasks import Executor, is_fatal
 
 WINDOW_PER_CPU = 2
 REFRESH_SECONDS = 10.0  # workers of a cluster come and go while tasks run
@@ -136,7 +136,7 @@ def _connect(workers: int) -> None:
 
 def _guarded(function: Callable[..., Any], task: Any) -> tuple[Any, PipelineError | None, str | None]:
     try:
-        return call(function, task), None, None
+        return function(task), None, None
     except Exception as error:  # reported to the driver, which counts attempts
         if isinstance(error, PipelineError) and is_fatal(error):
             return None, error, None

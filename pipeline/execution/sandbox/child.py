@@ -1,4 +1,4 @@
-"""The child process that runs native extraction; `watched_child` starts, watches and replaces it.
+"""The child process that runs native extraction; `parent.py` starts, watches and replaces it.
 
 Pages are not sent. The parent writes a chunk of them, one after another, to memory that both processes map, and a frame
 (8 bytes of length, little-endian, then a pickle) says where each ends. The child reads them where they lie, and answers
