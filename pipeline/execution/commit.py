@@ -128,11 +128,3 @@ def finished(path: Location, kind: type[ManifestT], fingerprint: str) -> Manifes
     except msgspec.DecodeError:
         return None  # of another version: it is made again
     return manifest if getattr(manifest, "fingerprint", None) == fingerprint else None
-
-
-def finished_json(path: Location, fingerprint: str) -> dict[str, Any] | None:
-    """As `finished`, of JSON without a type."""
-    if not path.exists():
-        return None
-    manifest: dict[str, Any] = read_json(path)
-    return manifest if manifest.get("fingerprint") == fingerprint else None

@@ -13,7 +13,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -29,7 +28,7 @@ from pipeline.execution.storage import Location, check_reachable, locate
 from pipeline.output.grouped_parquet import Names, SortedFiles
 from pipeline.output.output import Output
 from pipeline.output.take_downs import TAKEN_OUT
-from pipeline.schema.manifests import OUTPUT_FORMAT, ClusterIndex
+from pipeline.schema.manifests import OUTPUT_FORMAT, ClusterIndex, SelectionManifest
 from pipeline.schema.outcomes import Outcome
 
 UPDATE_COLUMNS = ["baseline_row", "centre"]
@@ -70,13 +69,6 @@ class ComparableSettings:
             signatures=settings["scheme"],
             words={"segmenter": settings["segmenter"], "refine": settings["refine"]},
         )
-
-
-class _Selection(msgspec.Struct, frozen=True):
-    """What is read of the manifest of a selection."""
-
-    fingerprint: str
-    shards: str  # fingerprint of the shard groups
 
 
 def fingerprint_of_documents(clusters: ClusterIndex) -> str:
@@ -175,11 +167,11 @@ def _check_comparable(folder: str, theirs: ComparableSettings, ours: ComparableS
         )
 
 
-def _selection_of(baseline: Output, name: str, clusters: ClusterIndex, folder: str) -> _Selection:
+def _selection_of(baseline: Output, name: str, clusters: ClusterIndex, folder: str) -> SelectionManifest:
     """The selection that a baseline's run configured. Raises ConfigError where it is not one of the clusters of now."""
     path = baseline.selection_manifest_path(name)
     if path.exists():
-        selection = read_manifest(path, _Selection)
+        selection = read_manifest(path, SelectionManifest)
         if selection.shards == fingerprint(clusters.shard_groups):
             return selection
     raise ConfigError(

@@ -2,14 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import markupsafe
 
-from pipeline.execution.commit import committed, read_json
+from pipeline.execution.commit import committed, read_manifest
 from pipeline.execution.storage import matching
 from pipeline.output.layout import shard_name
 from pipeline.output.output import Output
@@ -17,7 +17,15 @@ from pipeline.output.selection import SelectionFolder
 from pipeline.report.funnel import FUNNEL_COLUMNS, Funnel, FunnelRow, funnel_of
 from pipeline.report.histograms import histogram_section
 from pipeline.report.templates import render
-from pipeline.schema.manifests import BoilerplateFacts, BoilerplateTotals, SelectionManifest, ShardManifest
+from pipeline.schema.manifests import (
+    BoilerplateFacts,
+    BoilerplateTotals,
+    EstimatedTokens,
+    LanguageTotals,
+    MixtureManifest,
+    SelectionManifest,
+    ShardManifest,
+)
 from pipeline.schema.outcomes import Outcome
 
 # The order in which documents are lost, and what those that are left have behind them.
@@ -84,7 +92,7 @@ class MixtureTable:
 
     name: str
     is_estimated: bool  # whether its tokens are estimated from characters
-    totals: list[tuple[str, Mapping[str, Any]]]
+    totals: list[tuple[str, LanguageTotals]]
 
 
 @dataclass(frozen=True)
@@ -193,9 +201,9 @@ def _boilerplate_rows(facts: BoilerplateFacts | None) -> list[LanguageBoilerplat
 def _mixtures(output: Output, selection: str) -> list[MixtureTable]:
     tables = []
     for path in matching(output.selection(selection) / "mixtures", "*.json"):
-        mixture = read_json(path)
-        totals = sorted(mixture["totals"].items(), key=lambda entry: (-entry[1]["documents"], entry[0]))
-        tables.append(MixtureTable(mixture["name"], mixture["token_counts"]["method"] == "estimate", totals))
+        mixture = read_manifest(path, MixtureManifest)
+        totals = sorted(mixture.totals.items(), key=lambda entry: (-entry[1].documents, entry[0]))
+        tables.append(MixtureTable(mixture.name, isinstance(mixture.token_counts, EstimatedTokens), totals))
     return tables
 
 
