@@ -257,7 +257,7 @@ class TakeDownJournal(Manifest, frozen=True):
 class TakeDownRequest(Manifest, frozen=True):
     """One id, URL or domain that is to be taken out, as hashes, so that the record names nobody."""
 
-    kind: Literal["id", "url", "domain"]
+    kind: Literal["id", "url", "domain"]  # what was given
     hashes: tuple[str, ...]  # that the document index is searched for, 16 hexadecimal digits each
     digests: tuple[str, ...]  # sha256, one of which must be that of the row's value
 
@@ -297,28 +297,28 @@ class CountedTokens(Manifest, frozen=True, tag_field="method", tag="tokenizer"):
 
     file: str
     sha256: str
-    special_tokens: bool
+    special_tokens: bool  # whether those that the tokenizer adds to a document are counted
 
 
 class EstimatedTokens(Manifest, frozen=True, tag_field="method", tag="estimate"):
     """Tokens were estimated from characters."""
 
-    formula: str
+    formula: str  # how, in words
     characters_per_token: dict[str, float]  # by label
 
 
 class SizeWeight(Manifest, frozen=True):
     """How often documents are repeated whose clusters have this size or more, up to the next weight's."""
 
-    from_cluster_size: int
+    from_cluster_size: int  # documents
     repeats: int
 
 
 class MixtureTotals(Manifest, frozen=True):
     """What the training split of a selection has (`clean_`), and what a pass over a mixture of it reads."""
 
-    clean_documents: int
-    clean_tokens: int
+    clean_documents: int  # of the training split of the selection
+    clean_tokens: int  # of those
     documents: int  # that are read at least once
     repeated_documents: int  # with their copies, as characters and tokens
     characters: int
@@ -328,8 +328,8 @@ class MixtureTotals(Manifest, frozen=True):
 class LanguageTotals(MixtureTotals, frozen=True):
     """The totals of a language, its epochs, and how often its most repeated document is read."""
 
-    epochs: float
-    most_copies: int
+    epochs: float  # passes over the language, each with the repeats that its weights give
+    most_copies: int  # of its most repeated document
 
 
 class MixtureEntry(Manifest, frozen=True, omit_defaults=True):
@@ -361,11 +361,11 @@ class MixtureManifest(Manifest, frozen=True, omit_defaults=True):
     format: int  # OUTPUT_FORMAT; a mixture can be read without its output's run.json
     name: str
     settings: MixtureSettings
-    weights: str
+    weights: str  # name of the weights
     selection: str  # fingerprint
     row_group_rows: int  # of the files of clean/
     token_counts: CountedTokens | EstimatedTokens
-    weights_by_label: dict[str, list[SizeWeight]]
+    weights_by_label: dict[str, list[SizeWeight]]  # ascending cluster sizes
     totals: dict[str, LanguageTotals]
     total: MixtureTotals
     entries: list[MixtureEntry]  # by label, file and row; no row is in two
