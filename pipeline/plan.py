@@ -1,8 +1,8 @@
 """The whole pipeline on one screen.
 
-A run takes input files, one after the other, through a reader (`pipeline/readers/`), which gives a row for each record,
-and through STAGES, each of which appends columns to tables of rows and drops what cannot be used. Then PASSES work on
-whole outputs: they read what was measured, and write what follows from it.
+A run does PASSES, one after the other, each on the whole output. The first, annotate, has a task for each input file:
+a reader (`pipeline/readers/`) gives a row for each record, and STAGES append columns to tables of these rows and drop
+what cannot be used. The other passes read what was measured, and write what follows from it.
 """
 
 from collections.abc import Callable
@@ -36,12 +36,12 @@ from pipeline.stages.sign_documents import SignDocuments
 
 STAGES: tuple[StageClass, ...] = (
     BlockUrls,  # URL -> nothing; drops what is on a block list
-    ExtractText,  # payload -> text, what the page declares about itself, its encoding
-    IdentifyLanguage,  # text -> label, score, script
-    MeasureQuality,  # text -> metrics
+    ExtractText,  # payload -> text, what the page declares about itself, its encoding; and the text to be measured
+    IdentifyLanguage,  # measured text -> label, score, script
+    MeasureQuality,  # measured text -> metrics
     FindEdits,  # text -> pieces that are replaced or left out when it is written
-    SignDocuments,  # words, id, URL -> MinHash signature and hashes
-    ScorePerplexity,  # text -> perplexity, in languages that have a model
+    SignDocuments,  # measured text, id, URL -> MinHash signature and hashes
+    ScorePerplexity,  # measured text -> perplexity, in languages that have a model
 )  # stages of the user's own (`[[stages]]`) follow
 
 

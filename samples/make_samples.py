@@ -195,7 +195,7 @@ class Truth:
     paragraphs with the
     original's, before any template; words are split at spaces, in scripts without spaces each letter is a
     word.
-    expected_drop is a family: duplicate (all but one of the group may stay; kept_document marks the one
+    expected_drop is a family: duplicate (all but one of the group may stay; representative marks the one
     that must),
     url_duplicate, quality, blocked_url, not_html, http_status, empty, undecodable or unreadable.
     """
@@ -210,7 +210,7 @@ class Truth:
     duplicate_group: str | None = None
     jaccard: float | None = None
     expected_drop: str | None = None
-    kept_document: bool = False
+    representative: bool = False
     must_have: str | None = None
     note: str | None = None
 
@@ -549,7 +549,7 @@ def add_duplicates(maker: Maker, originals: dict[str, list[Article]]) -> None:
             duplicate_group="longest-ita",
             jaccard=jaccard(longest, member),
             expected_drop=None if n == 1 else "duplicate",
-            kept_document=n == 1,
+            representative=n == 1,
             must_have=None,
         )
     for n, key in enumerate(SAME_URL):

@@ -147,7 +147,7 @@ def test_groups_have_an_original_and_copies_in_range() -> None:
         if row["duplicate_group"]:
             groups[row["duplicate_group"]].append(row)
     assert len(groups["thirty-por"]) == 30
-    chosen = [row for row in groups["longest-ita"] if row["kept_document"]]
+    chosen = [row for row in groups["longest-ita"] if row["representative"]]
     assert [(row["url"], row["expected_drop"]) for row in chosen] == [(chosen[0]["url"], None)]
     assert all(sum(row["kind"] == "article" for row in rows) == 1 for rows in groups.values())
     near = [row for row in truth() if row["kind"] == "near_duplicate"]

@@ -12,8 +12,10 @@ from pydantic.fields import FieldInfo
 
 from dev.reference.markdown import documentation, paragraphs, prose, table
 from dev.reference.source import ROOT, read_module
+from pipeline.config.base import ModuleName
 from pipeline.config.language_files import Percentile
 from pipeline.config.run_settings import RunConfig
+from pipeline.registry import names_of
 
 MODULE: Final = "pipeline.config.run_settings"
 SECTION: Final = re.compile(r"^(?P<off># )?\[+(?P<name>[\w.]+)\]+ *(?:# (?P<comment>.*))?$")
@@ -218,6 +220,8 @@ def type_words(field: FieldInfo) -> str:
     """The type of a setting in words, with its bounds."""
     bounds = []
     for fact in field.metadata:
+        if isinstance(check := getattr(fact, "func", None), ModuleName):
+            bounds.append("one of " + ", ".join(f'`"{name}"`' for name in names_of(check.package)))
         for name, words in (("gt", "above"), ("ge", "at least"), ("lt", "below"), ("le", "at most")):
             if (bound := getattr(fact, name, None)) is not None:
                 bounds.append(f"{words} {bound:,g}" if isinstance(bound, float) else f"{words} {bound:,}")
@@ -243,7 +247,7 @@ def _words(annotation: Any) -> str:
         return f"table of {_plural(_words(parts[1]))} by name"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "table"
-    raise TypeError(f"{annotation}: no words for this type of a setting")
+    raise TypeError(f"{annotation}: no words for this type of a setting; give it a name in _words of {__file__}")
 
 
 def _either(words: list[str]) -> str:

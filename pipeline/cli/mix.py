@@ -47,8 +47,10 @@ def mixture(
         int | None, typer.Option(help="Number of files of --materialize; by default one for each 256 M characters.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the order of --materialize.")] = 0,
-    executor: Annotated[str, typer.Option(help="Where tasks run: inline or ray.")] = "inline",
-    workers: Annotated[int, typer.Option(help="Processes of a local Ray; needs --executor ray.")] = 1,
+    executor: Annotated[str, typer.Option(help="Where tasks run: inline, ray, ...")] = "inline",
+    workers: Annotated[
+        int, typer.Option(help="Processes that run tasks; inline, which is the default executor, has one.")
+    ] = 1,
 ) -> None:
     """Make a data mixture: how often training reads each document, by cluster size, language and token budget.
 

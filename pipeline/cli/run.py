@@ -17,7 +17,9 @@ def run(
     input: Annotated[list[str] | None, typer.Option(help="File or glob; may be repeated.")] = None,
     output: Annotated[str | None, typer.Option(help="Output folder.")] = None,
     executor: Annotated[str | None, typer.Option(help=" or ".join(names_of("execution.executors")) + ".")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes of a local Ray; needs --executor ray.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that run tasks; inline, which is the default executor, has one.")
+    ] = None,
     baseline: Annotated[list[str] | None, typer.Option(help="Earlier output, oldest first; may be repeated.")] = None,
     languages: Annotated[str | None, typer.Option(help="Labels to keep, with commas: tur_Latn,rus_Cyrl.")] = None,
     selection: Selection = None,

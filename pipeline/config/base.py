@@ -1,6 +1,7 @@
 """What all settings share: unknown keys are refused, values do not change, labels are written in one way."""
 
 import re
+from dataclasses import dataclass
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic_core import PydanticCustomError
@@ -16,15 +17,22 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def one_of(package: str) -> AfterValidator:
-    """A validator of names: a module of that package of ours must have the name; see `pipeline/registry.py`."""
+@dataclass(frozen=True)
+class ModuleName:
+    """A check that a module of a package of ours has a name; see `pipeline/registry.py`."""
 
-    def check(name: str) -> str:
-        if name not in (names := names_of(package)):
+    package: str
+
+    def __call__(self, name: str) -> str:
+        """The name. Raises PydanticCustomError, which lists the names that there are, for another."""
+        if name not in (names := names_of(self.package)):
             raise PydanticCustomError("choice", "must be one of {names}", {"names": ", ".join(names)})
         return name
 
-    return AfterValidator(check)
+
+def one_of(package: str) -> AfterValidator:
+    """A validator of names of modules of that package."""
+    return AfterValidator(ModuleName(package))
 
 
 def checked_label(label: str) -> str:

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline.config.base import Strict, checked_label, one_of
 from pipeline.dedup.keep import KeepPolicy
+from pipeline.registry import names_of
 from pipeline.text.reads import Reads
 
 
@@ -270,7 +271,8 @@ class RunConfig(Strict):
     @model_validator(mode="after")
     def _workers_need_ray(self) -> "RunConfig":
         if self.workers > 1 and self.executor == "inline":
-            raise ValueError(f'workers = {self.workers} needs executor = "ray": inline does one task at a time')
+            others = ", ".join(f'"{name}"' for name in names_of("execution.executors") if name != "inline")
+            raise ValueError(f"workers = {self.workers} needs executor = {others}: inline does one task at a time")
         return self
 
     @model_validator(mode="after")

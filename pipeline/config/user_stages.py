@@ -18,9 +18,10 @@ import pyarrow as pa
 
 from pipeline.config.run_settings import StageConfig
 from pipeline.errors import ConfigError
-from pipeline.schema.columns import ANNOTATED, DECISION, MEASURED, PAYLOAD
+from pipeline.schema.columns import ANNOTATED, DECISION, DROP, MEASURED, PAYLOAD, missing_column, schema
 from pipeline.schema.metrics import BUILT_IN, KINDS_OF_METRIC, MetricColumn, metric_of_field
 
+READABLE = [*ANNOTATED, *schema(MEASURED, DROP)]  # when the user's stages run
 RESERVED = {*ANNOTATED.names, *DECISION, *PAYLOAD, *MEASURED, "drop_reason"}
 
 
@@ -48,12 +49,16 @@ def build_user_stage(stage: StageConfig) -> Any:
 def user_columns(stages: Sequence[StageConfig]) -> list[pa.Field]:
     """The columns that the user's stages add, in order.
 
-    Raises ConfigError for a name that Glotmill or another stage has already.
+    Raises ConfigError for a name that Glotmill or another stage has already, and for a stage that reads a column that
+    is not there when it runs.
     """
     fields: list[pa.Field] = []
     names: set[str] = set()
     for stage in stages:
-        for field in build_user_stage(stage).adds:
+        instance = build_user_stage(stage)
+        if missing := missing_column(instance.reads, pa.schema([*READABLE, *fields])):
+            raise ConfigError(f"stages: {stage.use}: reads {missing}; docs/reference/columns.md lists the columns")
+        for field in instance.adds:
             if field.name in RESERVED or field.name in names:
                 raise ConfigError(
                     f"stages: {stage.use}: adds the column {field.name}, which is there already; rename it"

@@ -1,4 +1,4 @@
-"""clusters + decisions -> one kept document per cluster, and the outcome of every document of a group.
+"""clusters and which rules fired -> one kept document per cluster, and the outcome of every document of a group.
 
 No sort: the best of a cluster is found policy by policy, each of which leaves those that have its best value.
 """
@@ -19,16 +19,16 @@ KEPT, FAILED_RULES, DUPLICATE, URL_DUPLICATE, ALREADY_READ = range(5)  # codes o
 
 @dataclass(frozen=True)
 class Members:
-    """The documents of one group in dense order, one array per fact, all of the same length."""
+    """The documents of one group by their row numbers in it, one array per fact, all of the same length."""
 
-    centre: np.ndarray  # uint32: smallest dense index of the cluster
+    centre: np.ndarray  # uint32: smallest row number in the cluster
     failed: np.ndarray  # bool: some rule fired
     already_read: np.ndarray  # bool: the same record was read before
     url_hash: np.ndarray  # uint64: 0 is null
-    keep_priority: dict[KeepPolicy, np.ndarray] = field(
-        default_factory=dict
-    )  # float64, more is better, NaN unknown, by policy
-    not_eligible: np.ndarray | None = None  # bool: may not represent its cluster
+    # by policy, float64, more is better, NaN unknown
+    keep_priority: dict[KeepPolicy, np.ndarray] = field(default_factory=dict)
+    # bool: may not be the kept document, such as one that was taken out; it was clustered all the same
+    not_eligible: np.ndarray | None = None
 
 
 @kernel
@@ -68,17 +68,17 @@ def _best(
 def choose_kept(
     members: Members, keep: Sequence[KeepPolicy], url_duplicates: bool, keep_before_rules: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(outcome (n,) uint8, one of the codes above; kept document (n,) uint32 dense index or NOBODY).
+    """(outcome (n,) uint8, one of the codes above; kept document (n,) uint32 row number or NOBODY).
 
     Documents that pass the rules come first, unless `keep_before_rules` (FineWeb2: an arbitrary member is kept and
     then filtered, so that a cluster whose kept document fails is lost). Takes some 25 bytes a document beside its
     input.
     """
     indices = np.arange(len(members.centre), dtype=np.uint32)
-    eligible = ~members.already_read if keep_before_rules else ~(members.failed | members.already_read)
+    candidate = ~members.already_read if keep_before_rules else ~(members.failed | members.already_read)
     if members.not_eligible is not None:
-        eligible &= ~members.not_eligible
-    kept_document = _best(members.centre, eligible, keep, members.keep_priority)[members.centre]
+        candidate &= ~members.not_eligible
+    kept_document = _best(members.centre, candidate, keep, members.keep_priority)[members.centre]
     is_best = kept_document == indices
     outcome = np.full(len(indices), DUPLICATE, np.uint8)
     outcome[is_best & members.failed if keep_before_rules else members.failed] = FAILED_RULES

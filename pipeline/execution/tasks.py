@@ -15,7 +15,11 @@ logger = logging.getLogger(__name__)
 
 
 class Executor(Protocol):
-    """Runs one function over many tasks."""
+    """Runs one function over many tasks.
+
+    Functions and tasks can be pickled. Tasks that run at the same time run in processes of their own, since a process
+    has one sandboxed extractor.
+    """
 
     def run(
         self, function: Callable[..., Any], tasks: Sequence[Any], attempts: int = 3

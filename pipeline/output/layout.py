@@ -1,4 +1,7 @@
-"""Where the files of an output folder are, and how shards are grouped. Every path inside the folder is made here."""
+"""Where the files of an output folder are, and how shards are grouped.
+
+Paths inside a selection are made in selection.py, and the names of the parts of clean/ in parts.py.
+"""
 
 import hashlib
 import re
@@ -75,7 +78,8 @@ class Layout:
         return self.gathered_folder / f"part-{number:05d}.parquet"
 
     def edges(self, task: int, key: str) -> Location:
-        """Documents of a large group that share a key, smallest first; deleted once they are clustered."""
+        """What is known of a large group before it is clustered: the edges between documents that share a key, or under
+        the name `already_read` which rows repeat a record; deleted once they are clustered."""
         return self.edges_folder / f"part-{task:05d}" / f"{key}.parquet"
 
     @property
@@ -187,11 +191,12 @@ class Layout:
         return self.root / "annotated" / f"shard-group-{number:05d}.json"
 
     def cached_failures(self, shard: str) -> Location:
-        """Pages of a shard that stopped two fresh extraction processes, by sha256 of the page."""
+        """Pages of a shard, which may be sound otherwise, that stopped two fresh extraction processes: sha256 of the
+        page -> drop reason."""
         return self.root / "quarantine" / f"{shard}.json"
 
     def quarantined(self, shard: str) -> Location:
-        """Why a shard could not be annotated; exists only for one that failed every attempt."""
+        """Why a whole shard could not be annotated; exists only for one that failed every attempt."""
         return self.root / "quarantine" / f"{shard}.failed.json"
 
 

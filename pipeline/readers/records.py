@@ -17,8 +17,8 @@ class Record:
     """A record of an archive.
 
     `body` is the block: an HTTP message or a payload. It is None where the type of the record can hold no document, and
-    where the body is damaged or too large. `content_length` is what the header says of the block's bytes, `length` the
-    bytes of the record in the file.
+    where the body cannot be had or is too large; a body that ends too early is there, with the fault that says so.
+    `content_length` is what the header says of the block's bytes, `length` the bytes of the record in the file.
     """
 
     offset: int

@@ -26,17 +26,7 @@ from pipeline.schema.manifests import (
     SelectionManifest,
     ShardManifest,
 )
-from pipeline.schema.outcomes import Outcome
-
-# The order in which documents are lost, and what those that are left have behind them.
-STEPS = {
-    Outcome.FAILED_RULES: "pass the rules",
-    Outcome.DUPLICATE: "are the kept documents of their clusters",
-    Outcome.URL_DUPLICATE: "are the only one of their URL",
-    Outcome.ALREADY_READ: "were not read before",
-    Outcome.EMPTY_AFTER_EDITS: "have text after the edits",
-    Outcome.REMOVED: "were not taken out",
-}
+from pipeline.schema.outcomes import STEPS, Outcome
 
 
 @dataclass(frozen=True)

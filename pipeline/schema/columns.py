@@ -5,12 +5,13 @@
 
 import pyarrow as pa
 
+from pipeline.schema.outcomes import Outcome
 from pipeline.text.metrics.contract import METRICS
 
 ARROW_TYPES = {"int64": pa.int64(), "float64": pa.float64()}
 
 RECORD: dict[str, tuple[pa.DataType, str]] = {
-    "id": (pa.string(), "WARC-Record-ID, else urn:glotmill: and a sha256 of file name and offset"),
+    "id": (pa.string(), "WARC-Record-ID, else urn:glotmill: and a sha256 of file name, offset and number"),
     "url": (pa.string(), "WARC-Target-URI"),
     "date": (pa.string(), "WARC-Date, ISO 8601"),
     "dump": (pa.string(), "crawl: isPartOf of warcinfo, else the crawl id in the path, else read.dump"),
@@ -39,8 +40,8 @@ TEXT = {
     "encoding_repaired": (pa.bool_(), "whether encoding repair changed the text"),
     "text": (pa.large_string(), "main text as extracted and repaired, before edits are applied"),
 }
-# Read by the stages of annotate and not stored: it is `text`, unless repair comes after the metrics.
-MEASURED = {"measured_text": (pa.large_string(), "what language, metrics and signature are of")}
+# Read by the stages of annotate and not stored: it is `text`, unless repair or edits come at another moment.
+MEASURED = {"measured_text": (pa.large_string(), "the text that language, metrics, signature and perplexity are of")}
 LANGUAGE = {
     "label": (pa.string(), "language and script, such as tur_Latn"),
     "language": (pa.string(), "ISO 639-3"),
@@ -83,6 +84,21 @@ def schema(*parts: dict[str, tuple[pa.DataType, str]]) -> pa.Schema:
     return pa.schema([(name, kind) for part in parts for name, (kind, _) in part.items()])
 
 
+def missing_column(wanted: pa.Schema, there: pa.Schema) -> str | None:
+    """The first column of `wanted` that is not there with the same name and type, in words; None where all are.
+
+    >>> missing_column(pa.schema([("text", pa.string())]), schema(TEXT))
+    'the column text (string), which is there as large_string'
+    """
+    types = dict(zip(there.names, there.types, strict=True))
+    for field in wanted:
+        if field.name not in types:
+            return f"the column {field.name} ({field.type}), which is not there"
+        if types[field.name] != field.type:
+            return f"the column {field.name} ({field.type}), which is there as {types[field.name]}"
+    return None
+
+
 def _annotated() -> pa.Schema:
     """Columns that later passes read stand together, before `text`."""
     text = dict(TEXT)
@@ -122,7 +138,7 @@ DECISION = {
     "failed": (pa.bool_(), "decisions only: at least one rule fired"),
     "outcome": (
         pa.string(),
-        "kept, failed_rules, duplicate, url_duplicate, already_read, empty_after_edits, removed",
+        ", ".join(Outcome),
     ),
     "minhash_cluster_id": (pa.string(), "id of the cluster's centre"),
     "minhash_cluster_size": (pa.int64(), "members of the cluster, passing or not"),

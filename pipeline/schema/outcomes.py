@@ -13,3 +13,14 @@ class Outcome(Described):
     ALREADY_READ = "already_read", "A record with the same id was read before."
     EMPTY_AFTER_EDITS = "empty_after_edits", "Nothing is left of its text once the edits are applied."
     REMOVED = "removed", "The document was taken out by `glotmill remove`."
+
+
+# The order in which documents are lost, as the report shows it, and what is true of those that are left.
+STEPS = {
+    Outcome.FAILED_RULES: "pass the rules",
+    Outcome.DUPLICATE: "are the kept documents of their clusters",
+    Outcome.URL_DUPLICATE: "are the only one of their URL",
+    Outcome.ALREADY_READ: "were not read before",
+    Outcome.EMPTY_AFTER_EDITS: "have text after the edits",
+    Outcome.REMOVED: "were not taken out",
+}

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from pipeline.config.run_settings import RunConfig
 from pipeline.errors import SchemaError
+from pipeline.schema.columns import missing_column
 from pipeline.text.main_text import Utf8
 from pipeline.text.main_text.extractors import Extraction
 
@@ -57,20 +58,14 @@ class StageClass(Protocol):
 
 def apply(stage: Stage, table: pa.Table) -> pa.Table:
     """Call a stage and check both sides of its contract. Raises SchemaError with the offending column."""
-    if field := _first_absent(stage.reads, table.schema):
-        raise SchemaError(f"{stage.name} reads {field.name} ({field.type}), which its input does not have")
+    if missing := missing_column(stage.reads, table.schema):
+        raise SchemaError(f"{stage.name} reads {missing}")
     result = stage(table)
     if result.num_rows != table.num_rows:
         raise SchemaError(f"{stage.name} returned {result.num_rows} rows for {table.num_rows}")
-    if field := _first_absent(stage.adds, result.schema):
-        raise SchemaError(f"{stage.name} did not add {field.name} ({field.type})")
+    if missing := missing_column(stage.adds, result.schema):
+        raise SchemaError(f"{stage.name} adds {missing} when it has run")
     return result
-
-
-def _first_absent(wanted: pa.Schema, schema: pa.Schema) -> pa.Field | None:
-    """The first field of which a schema has none with the same name and type."""
-    types = dict(zip(schema.names, schema.types, strict=True))
-    return next((field for field in wanted if types.get(field.name) != field.type), None)
 
 
 def add_columns(

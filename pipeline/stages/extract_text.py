@@ -43,7 +43,7 @@ class ExtractText:
         return cls(context.config.read, context.config.extract.repair, context.extract_pages)
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Rows without text get a drop reason: empty_body, not_html, undecodable, too_many_tags, no_text, ..."""
+        """Rows without text get a drop reason: empty_body, body_not_html, undecodable, too_many_tags, no_text, ..."""
         rows = table.num_rows
         repair = self.repair
         encodings: list[object] = [None] * rows

@@ -170,7 +170,7 @@ def _find_ips(text: str) -> Iterator[re.Match[str]]:
                 break
 
 
-# What removes most comes first: a edit inside one that is taken is left out.
+# What removes most comes first: an edit inside one that is taken is left out.
 REFINEMENTS: dict[str, Callable[[str], list[Edit]]] = {
     "footer": find_footer,
     "script_line": find_script_line,
@@ -180,9 +180,9 @@ REFINEMENTS: dict[str, Callable[[str], list[Edit]]] = {
 
 
 def find_edits(text: str, refinements: Sequence[str] = ("addresses", "bar_lines")) -> list[Edit]:
-    r"""Spans to replace, as start, end (code points) and replacement; sorted by start, none overlapping.
+    r"""Edits of a text, as start, end (code points) and replacement; sorted by start, none overlapping.
 
-    With the refinements of FineWeb-2, splicing them twice changes nothing more.
+    With the refinements of FineWeb-2, applying them twice changes nothing more.
 
     >>> find_edits("to a@b.com from 8.8.8.8")
     [(3, 10, 'email@example.com'), (16, 23, '192.0.2.1')]
@@ -196,7 +196,7 @@ def find_edits(text: str, refinements: Sequence[str] = ("addresses", "bar_lines"
 
 
 def _is_apart(edit: Edit, taken: list[Edit]) -> bool:
-    """Whether a edit overlaps none of others, which are sorted."""
+    """Whether an edit overlaps none of others, which are sorted."""
     position = bisect(taken, edit)
     before_ends = taken[position - 1][1] if position else 0
     return before_ends <= edit[0] and (position == len(taken) or edit[1] <= taken[position][0])
@@ -212,7 +212,7 @@ def _is_address(match: re.Match[str]) -> bool:
 
 
 def with_removed(edits: list[Edit], removed: list[tuple[int, int]]) -> list[Edit]:
-    """Spans to apply and pieces of text to take out, each sorted and apart, as edits that are sorted and apart.
+    """Edits to apply and pieces of text to take out, each sorted and apart, as edits that are sorted and apart.
 
     What overlaps a piece that is taken out goes with it, replacement and all.
 

@@ -22,6 +22,7 @@ from pipeline.dedup.minhash import (
 )
 from pipeline.dedup.shingles import normalise_words, shingle_hashes, word_hashes
 from pipeline.errors import ConfigError
+from pipeline.registry import names_of
 from pipeline.text.words.words import Words
 
 KERNEL = settings(deadline=None)  # the first example may compile a kernel
@@ -178,7 +179,7 @@ def test_signing_in_two_parts_gives_the_same_signatures():
         assert np.array_equal(joined, getattr(whole, field))
 
 
-@pytest.mark.parametrize("unit", ["word", "character"])
+@pytest.mark.parametrize("unit", names_of("dedup.units"))
 def test_documents_whose_words_lie_end_to_end_have_the_signatures_of_each(unit):
     documents = [FOX, [], ["\u039f\u03a3", "12"], ["!"], FOX[:3], [*FOX, "e\u0301"]]
     scheme = SignatureScheme(shingle_unit=unit)

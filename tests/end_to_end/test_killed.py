@@ -25,7 +25,7 @@ MOMENTS = [
     "os.rename:annotated/truncated",
     "os.link:annotated/truncated",
     "os.link:annotated/corrupt",
-    "os.rename:lookup/index.json",
+    "os.rename:document_index/index.json",
     "os.rename:signatures/shard-group",
     "os.rename:clusters/index.json",
     "os.rename:clean/eng_Latn",

@@ -201,7 +201,7 @@ def test_a_file_that_cannot_be_read_ends_the_command_with_code_three_until_it_is
 
     first = glotmill("run", "--input", "bad.warc.gz", "--input", str(SMALL), "--output", output)
     assert first.returncode == 3, first.stderr
-    assert "(bad.warc.gz): OSError: [Errno 22] Invalid argument" in first.stderr
+    assert "bad.warc.gz: cannot be read: Invalid argument" in first.stderr
     assert "--accept-missing" in first.stderr
     assert glotmill("select", output).returncode == 3
     accepted = glotmill("select", output, "--accept-missing")

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.execution.commit import read_json
 from pipeline.output.output import Output
+from pipeline.schema.outcomes import STEPS
 
 pytestmark = pytest.mark.full
 
@@ -77,7 +78,7 @@ def shown_outcomes(demo: Output) -> list[str]:
     """The outcomes that have a column: those of some document, and kept as the last."""
     outcomes = read_json(demo.selection("main") / "manifest.json")["outcomes"]
     found = sum((Counter(counts) for counts in outcomes.values()), Counter())
-    return [name for name in ("failed_rules", "duplicate", "url_duplicate") if found[name]] + ["kept"]
+    return [name for name in STEPS if found[name]] + ["kept"]
 
 
 def test_the_figures_are_those_of_the_manifests(visit: Visit, demo: Output) -> None:

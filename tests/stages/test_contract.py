@@ -118,7 +118,7 @@ def test_pages_without_text_are_dropped_with_their_reason() -> None:
 
 
 def test_a_missing_column_is_named() -> None:
-    with pytest.raises(SchemaError, match="extract_text reads payload"):
+    with pytest.raises(SchemaError, match="extract_text reads the column payload .*, which is not there"):
         apply(STAGES["extract_text"].build(CONTEXT), pages().drop_columns(["payload"]))
 
 

@@ -13,6 +13,7 @@ from pipeline.config.reading import load_run_config
 from pipeline.config.run_settings import RunConfig, StageConfig
 from pipeline.config.user_stages import build_user_stage, user_columns
 from pipeline.errors import ConfigError, ModelError
+from pipeline.operations.remove.remove import remove
 from pipeline.operations.run import run
 from pipeline.output.decisions import read_decisions
 from pipeline.schema.metrics import metric_column
@@ -110,6 +111,18 @@ def test_a_rule_on_a_metric_of_ones_own_fires_and_its_column_stands_in_clean(con
     assert sum(row["metric"] == "vowel_fraction" for row in histograms) == len({row["label"] for row in histograms})
 
 
+def test_purge_empties_what_a_stage_took_from_the_text_and_leaves_its_numbers(config: RunConfig) -> None:
+    output = run(config)
+    remove(output, {"url": ["https://made.example/0"], "domain": [], "id": []}, purge=True)
+    (shard,) = output.shards()
+    rows = {row["url"]: row for row in pq.read_table(output.annotated(shard)).to_pylist()}
+    purged, other = rows["https://made.example/0"], rows["https://made.example/1"]
+    assert (purged["text"], purged["first_word"]) == ("", None)
+    assert (other["text"], other["first_word"]) == (TEXTS[1].strip(), TEXTS[1].split()[0])
+    assert purged["vowel_fraction"] > 0
+    run(config)  # the accounts agree
+
+
 def test_a_changed_stage_makes_annotate_run_again(config: RunConfig, recipe: Path) -> None:
     run(config)
     changed = config.model_copy(update={"stages": (config.stages[0].model_copy(update={"settings": {"vowels": "y"}}),)})
@@ -153,6 +166,24 @@ def test_a_metric_whose_histogram_cannot_be_is_refused(dtype: str, ends: dict[st
 def test_a_stage_that_cannot_be_is_refused_with_the_remedy(stage: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         user_columns([StageConfig.model_validate(stage)])
+
+
+@pytest.mark.parametrize(
+    ("reads", "says"),
+    [
+        ([("text", pa.string())], r"reads the column text \(string\), which is there as large_string"),
+        ([("payload", pa.large_binary())], "reads the column payload .*, which is not there"),
+        ([("vowels", pa.float64())], "reads the column vowels .*, which is not there"),
+    ],
+)
+def test_a_stage_that_reads_what_is_not_there_is_refused(
+    reads: list[Any], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ScoreClassifier, "reads", pa.schema(reads))
+    settings = {"model": "x", "label": "y", "column": "score"}
+    stage = StageConfig(use="pipeline.stages.score_classifier:ScoreClassifier", settings=settings)
+    with pytest.raises(ConfigError, match=says):
+        user_columns([stage])
 
 
 @pytest.fixture(scope="module")

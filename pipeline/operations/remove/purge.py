@@ -1,5 +1,7 @@
 """The text of documents that were taken out is emptied in annotated/, too."""
 
+from typing import Any, Final
+
 import msgspec
 import numpy as np
 import pyarrow as pa
@@ -11,6 +13,9 @@ from pipeline.output.output import Output
 from pipeline.output.take_downs import take_down_names, taken_out_rows
 from pipeline.schema.columns import ANNOTATED
 from pipeline.schema.manifests import ShardManifest
+
+# Columns of ours that a text could be had or known from, and what stands there once it is purged.
+FROM_TEXT: Final[dict[str, Any]] = {"text": "", "edit_starts": [], "edit_ends": [], "edit_texts": []}
 
 
 def purge_texts(output: Output, shard_groups: list[list[str]]) -> list[str]:
@@ -31,19 +36,34 @@ def purge_texts(output: Output, shard_groups: list[list[str]]) -> list[str]:
 
 
 def _empty_texts(path: Location, rows: list[int]) -> None:
-    """Write a file of annotated/ again with the text and the edits of some rows empty."""
+    """Write a file of annotated/ again with the text and the edits of some rows empty.
+
+    Columns of the user's own that are no numbers may hold pieces of the text, and become null there.
+    """
     with (
         pq.ParquetFile(readable(path), pre_buffer=True) as file,
         committed(path) as temporary,
-        pq.ParquetWriter(temporary, ANNOTATED, compression="zstd", write_page_index=True) as writer,
+        pq.ParquetWriter(temporary, file.schema_arrow, compression="zstd", write_page_index=True) as writer,
     ):
+        emptied = _emptied(file.schema_arrow)
         first = 0
         for number in range(file.num_row_groups):
             table = file.read_row_group(number)
             stays = ~np.isin(np.arange(first, first + table.num_rows), rows)
             first += table.num_rows
-            for name, empty in (("text", ""), ("edit_starts", []), ("edit_ends", []), ("edit_texts", [])):
+            for name, empty in emptied.items():
                 values = [value if stay else empty for value, stay in zip(table[name].to_pylist(), stays, strict=True)]
-                column = pa.array(values, ANNOTATED.field(name).type)
-                table = table.set_column(table.column_names.index(name), name, column)
+                position = table.column_names.index(name)
+                field = table.field(position)
+                table = table.set_column(position, field, pa.array(values, field.type))
             writer.write_table(table, row_group_size=table.num_rows)
+
+
+def _emptied(schema: pa.Schema) -> dict[str, Any]:
+    """The columns of a file of annotated/ that say what stands in a text, with the value that says nothing."""
+    own = {field.name: None for field in schema if field.name not in ANNOTATED.names and not _is_number(field.type)}
+    return {**FROM_TEXT, **own}
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))

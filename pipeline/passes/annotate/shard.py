@@ -1,8 +1,9 @@
 """annotate one shard: one input file in, one Parquet of documents out, one of dropped records, one manifest.
 
 A reader gives the records as rows, each stage appends its columns to tables of them, and what is kept and what is
-dropped is counted and written. Every measurement is made here, in one pass; nothing is decided but what costs too much
-to measure.
+dropped is counted and written. Every measurement is made here, in one pass. Whether a measured document is kept is
+decided later (`pipeline/passes/select/`), so that another threshold needs no text; dropped here is only what gives no
+document.
 """
 
 import gc

@@ -27,7 +27,10 @@ Utf8 = bytes | memoryview  # of a page; a memoryview where the page lies in memo
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Blocks:
-    """A page's visible text, its blocks, the block elements around them, and where metadata stand in the source."""
+    """A page's text, its blocks, the block elements around them, and where metadata stand in the source.
+
+    A block whose flags include HIDDEN is not shown by a browser.
+    """
 
     stream: NDArray[np.uint32]  # code points of all blocks, one after another
     blocks: NDArray[np.int32]  # (n_blocks, BLOCK_COLUMNS)

@@ -37,9 +37,9 @@ class TextView:
     line_runs: list[str]  # split at runs of newlines; "" at a newline at either end (Gopher repetition)
     paragraphs: list[str]  # the stripped text, split at two or more newlines (Gopher repetition)
     repetition: Repetition  # of words, plain words and code points
-    number: int  # among the texts that were looked at with this one
-    all_words: Words  # of those texts
-    looked_at: TokenFeatures  # the same
+    number: int  # index of this text in the chunk of texts whose words were found together
+    all_words: Words  # of all texts of the chunk
+    looked_at: TokenFeatures  # of all words of the chunk
 
     @classmethod
     def of(cls, text: str, segmenter: str = "icu") -> "TextView":

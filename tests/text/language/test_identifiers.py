@@ -96,7 +96,7 @@ def test_a_truncated_model_is_refused_with_its_path(tmp_path: Path, fraction: fl
 
 @pytest.mark.parametrize("name", ["glotlid", "no/model.ftz"])
 def test_a_model_that_is_neither_a_name_nor_a_file_is_refused_with_the_names_that_there_are(name: str) -> None:
-    names = "glotlid-v3, lid.176, openlid, openlid-v2, openlid-v3"
+    names = ", ".join(identifiers())
     with pytest.raises(ModelError, match=f"lid.model = '{name}': no such file, and none of .*: {names}"):
         LanguageIdentifier(name=name).load()
 

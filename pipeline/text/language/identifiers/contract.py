@@ -14,7 +14,10 @@ class LabelModel(Protocol):
     def predict(
         self, texts: Sequence[str], k: int, threshold: float
     ) -> tuple[Sequence[Sequence[str]], Sequence[Sequence[float]]]:
-        """At most `k` labels of each text and their scores, from `threshold` on, best first."""
+        """At most `k` labels of each text and their scores, from `threshold` on, best first.
+
+        A text is one line and has a letter.
+        """
         ...
 
 
@@ -22,9 +25,10 @@ class LabelModel(Protocol):
 class Identifier:
     """A model by its name in the config.
 
-    `locate` gives its file and raises ModelError where it cannot be had. `load` reads a file, which has the digest
-    `sha256` where that is known, and raises ModelError where it is damaged. `prepare` makes of a line what the model
-    was trained on. Labels are any that `labels.normalise_label` knows.
+    `locate` gives its file, for an identifier without one that of its code, and raises ModelError where it cannot be
+    had. `load` reads a file, which has the digest `sha256` where that is known, and raises ModelError where it is
+    damaged. `prepare` makes of a line what the model
+    was trained on. Labels are any that `labels.normalise_label` knows; one in the form `tur_Latn` stays as it is.
     """
 
     name: str

@@ -3,7 +3,8 @@
 An extractor is a module of this package, and has the name of its module. It defines
 
 - `extract(html: Utf8, page: Blocks, declared: Declared) -> str | None`: the main text of a page, "" where the page
-  shows no text at all, None where no part of it is a main text. `page` and `declared` are what was read of it already;
+  shows no text at all, None where no part of it is a main text. `page` has its blocks of text
+  (`pipeline/text/main_text/blocks.py`), and `declared` what it says about itself; both were read already;
 - `LIBRARIES: tuple[str, ...]`: the distributions that its texts depend on. Their versions are part of what annotate
   depends on, and a run is refused where one is not installed.
 
