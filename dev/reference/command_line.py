@@ -54,8 +54,8 @@ class Command:
 
 
 def commands(application: typer.Typer = app, prefix: str = "") -> Iterator[Command]:
-    """Every command of the application, then those of its groups."""
-    for entry in application.registered_commands:
+    """Every command of the application by name, then those of its groups, whichever module was imported first."""
+    for entry in sorted(application.registered_commands, key=lambda entry: entry.name or entry.callback.__name__):
         callback = entry.callback
         assert callback is not None
         yield Command(
