@@ -80,8 +80,8 @@ SCENARIOS: Final = (
         (
             "select out/demo --selection strict --set rules.word_count.min=300",
             "select out/demo --selection without_boilerplate --set 'boilerplate={enabled=true,remove=true}'",
-            f"explain out/demo {PAGE} --selection stripped",
-            "audit out/demo --selection stripped",
+            f"explain out/demo {PAGE} --selection without_boilerplate",
+            "audit out/demo --selection without_boilerplate",
         ),
         needs=("demo",),
     ),

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.config.user_stages import annotated_schema
 from pipeline.execution.commit import committed, read_manifest, sha256_of, write_json, write_manifest
 from pipeline.execution.storage import Location, readable
 from pipeline.output.output import Output
@@ -20,11 +21,12 @@ FROM_TEXT: Final[dict[str, Any]] = {"text": "", "edit_starts": [], "edit_ends": 
 
 def purge_texts(output: Output, shard_groups: list[list[str]]) -> list[str]:
     """Empty the text of everything that was ever taken out, in annotated/; measurements stay. Returns the shards."""
+    schema = annotated_schema(output.config().stages)
     purged: dict[str, ShardManifest] = {}
     for shard_group, shards in enumerate(shard_groups):
         rows = taken_out_rows(output, take_down_names(output), shard_group, shards)
         for shard in sorted(rows):
-            _empty_texts(output.annotated(shard), sorted(rows[shard]))
+            _empty_texts(output.annotated(shard), schema, sorted(rows[shard]))
             manifest = read_manifest(output.annotated_manifest(shard), ShardManifest)
             digests = msgspec.structs.replace(manifest.sha256, annotated=sha256_of(output.annotated(shard)))
             purged[shard] = msgspec.structs.replace(manifest, sha256=digests)
@@ -35,7 +37,7 @@ def purge_texts(output: Output, shard_groups: list[list[str]]) -> list[str]:
     return sorted(purged)
 
 
-def _empty_texts(path: Location, rows: list[int]) -> None:
+def _empty_texts(path: Location, schema: pa.Schema, rows: list[int]) -> None:
     """Write a file of annotated/ again with the text and the edits of some rows empty.
 
     Columns of the user's own that are no numbers may hold pieces of the text, and become null there.
@@ -43,9 +45,9 @@ def _empty_texts(path: Location, rows: list[int]) -> None:
     with (
         pq.ParquetFile(readable(path), pre_buffer=True) as file,
         committed(path) as temporary,
-        pq.ParquetWriter(temporary, file.schema_arrow, compression="zstd", write_page_index=True) as writer,
+        pq.ParquetWriter(temporary, schema, compression="zstd", write_page_index=True) as writer,
     ):
-        emptied = _emptied(file.schema_arrow)
+        emptied = _emptied(schema)
         first = 0
         for number in range(file.num_row_groups):
             table = file.read_row_group(number)
@@ -54,9 +56,8 @@ def _empty_texts(path: Location, rows: list[int]) -> None:
             for name, empty in emptied.items():
                 values = [value if stay else empty for value, stay in zip(table[name].to_pylist(), stays, strict=True)]
                 position = table.column_names.index(name)
-                field = table.field(position)
-                table = table.set_column(position, field, pa.array(values, field.type))
-            writer.write_table(table, row_group_size=table.num_rows)
+                table = table.set_column(position, name, pa.array(values, schema.field(name).type))
+            writer.write_table(table.cast(schema), row_group_size=table.num_rows)
 
 
 def _emptied(schema: pa.Schema) -> dict[str, Any]:
