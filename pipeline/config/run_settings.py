@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -182,6 +182,11 @@ class SelectConfig(Strict):
     rules: bool | tuple[Reads, ...] = True
     percentile_documents: int = Field(100, gt=0)
     decontaminate: DecontaminateConfig | None = None
+
+    @property
+    def rules_reading(self) -> tuple[Reads, ...]:
+        """What the metrics read on which there may be rules; with `rules` false these are known and not run."""
+        return get_args(Reads) if isinstance(self.rules, bool) else self.rules
 
 
 class BoilerplateConfig(Strict):

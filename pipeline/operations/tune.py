@@ -21,7 +21,7 @@ from pipeline.output import measurements
 from pipeline.output.output import Output
 from pipeline.passes.boilerplate.boilerplate import has_boilerplate, measured_boilerplate
 from pipeline.passes.statistics import read_statistics
-from pipeline.rules.fired import rules_fired
+from pipeline.rules.fired import check_rules, rules_fired, with_rules_reading
 from pipeline.rules.histogram import rank_of, removed_range, values_of
 from pipeline.rules.percentiles import bounded, percentile_bounds
 from pipeline.schema.manifests import PercentileBound
@@ -170,7 +170,10 @@ def _rules(output: Output, label: str, overrides: Mapping[str, Any], table: pa.T
     """
     config = output.config()
     folder = Path(config.language_configs) if config.language_configs else None
+    metrics = known_metrics(config.stages)
     language = load_language_config(label, folder, overrides)
+    check_rules(language, metrics, has_boilerplate(output))
+    language = with_rules_reading(language, metrics, config.select.rules_reading)
     bounds = []
     for metric, side, percentile in percentile_bounds(language):
         values = np.sort(_defined_values(table, metric))

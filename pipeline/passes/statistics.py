@@ -7,7 +7,7 @@ on no rule, so that it need not be done again when a threshold changes.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -24,7 +24,7 @@ from pipeline.output.histograms import Histograms, read_histograms, write_histog
 from pipeline.output.layout import Layout, shard_groups
 from pipeline.output.measurements import calibrations, measured
 from pipeline.output.output import Output
-from pipeline.rules.fired import check_rules
+from pipeline.rules.fired import check_rules, with_rules_reading
 from pipeline.rules.histogram import NULL, add, cell_of_rank, cells_of, histograms_of, rank_of, values_of
 from pipeline.rules.percentiles import bounded, percentile_bounds
 from pipeline.schema.manifests import HistogramIndex, PercentileBound
@@ -58,7 +58,7 @@ class StatisticsSettings:
             percentile_documents=config.select.percentile_documents,
             boilerplate=config.boilerplate.enabled,
             metrics=known_metrics(config.stages),
-            rules_reading=get_args(Reads) if isinstance(config.select.rules, bool) else config.select.rules,
+            rules_reading=config.select.rules_reading,
         )
 
 
@@ -171,7 +171,7 @@ def resolve_rules(
     for language in languages.values():
         check_rules(language, settings.metrics, settings.boilerplate)
     languages = {
-        label: _with_rules_reading(language, settings.metrics, settings.rules_reading)
+        label: with_rules_reading(language, settings.metrics, settings.rules_reading)
         for label, language in languages.items()
     }
     for label, language in languages.items():
@@ -198,14 +198,6 @@ def resolve_rules(
             value = _value_of_rank([piece[metric_cell] for piece in pieces], rank)
             bounds[index] = msgspec.structs.replace(bounds[index], value=value)
     return Rules({label: bounded(language, bounds) for label, language in languages.items()}, bounds)
-
-
-def _with_rules_reading(
-    language: LanguageConfig, metrics: Mapping[str, MetricColumn], reads: Collection[Reads]
-) -> LanguageConfig:
-    """The language with those of its rules whose metric reads one of `reads`."""
-    rules = {metric: rule for metric, rule in language.rules.items() if metrics[metric].reads in reads}
-    return language.model_copy(update={"rules": rules})
 
 
 def _value_of_rank(pieces: Sequence[ValueCounts], rank: int) -> float:

@@ -4,7 +4,7 @@ Rules are data: when a threshold changes, only columns are read again, and no te
 """
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,8 @@ import pyarrow as pa
 from pipeline.config.language_files import LanguageConfig
 from pipeline.errors import ConfigError
 from pipeline.rules.histogram import values_of
-from pipeline.schema.metrics import HOST_BOILERPLATE
+from pipeline.schema.metrics import HOST_BOILERPLATE, MetricColumn
+from pipeline.text.reads import Reads
 
 
 def check_rules(language: LanguageConfig, metrics: Collection[str], boilerplate: bool) -> None:
@@ -31,6 +32,14 @@ def check_rules(language: LanguageConfig, metrics: Collection[str], boilerplate:
             f"{language.origins.get(HOST_BOILERPLATE, language.label)}: rules.{HOST_BOILERPLATE}: is measured with "
             "boilerplate.enabled = true only; set that, too, or take the rule out"
         )
+
+
+def with_rules_reading(
+    language: LanguageConfig, metrics: Mapping[str, MetricColumn], reads: Collection[Reads]
+) -> LanguageConfig:
+    """The language with those of its rules whose metric reads one of `reads`; `metrics` are all, by name."""
+    rules = {metric: rule for metric, rule in language.rules.items() if metrics[metric].reads in reads}
+    return language.model_copy(update={"rules": rules})
 
 
 def rules_fired(table: pa.Table, language: LanguageConfig) -> tuple[list[list[str]], np.ndarray]:

@@ -12,7 +12,7 @@ import pytest
 from pipeline.config.language_files import LanguageConfig, OffRule, Percentile, Rule, load_language_config
 from pipeline.config.run_settings import RunConfig
 from pipeline.errors import ConfigError
-from pipeline.execution.commit import read_json
+from pipeline.execution.commit import read_json, write_json
 from pipeline.execution.executors.inline import InlineExecutor
 from pipeline.operations.explain import explain, rules_of
 from pipeline.operations.tune import measured, removal_by_threshold, removal_from_histogram, what_if
@@ -34,6 +34,7 @@ from pipeline.report.histograms import histogram_section
 from pipeline.rules.histogram import NULL, values_of
 from pipeline.rules.percentiles import bounded
 from pipeline.schema.manifests import PercentileBound
+from pipeline.schema.metrics import BUILT_IN
 
 Resolve = Callable[[dict[str, Any]], Rules]
 
@@ -231,6 +232,23 @@ def test_what_if_takes_percentiles_of_the_same_documents(tight: Output) -> None:
     change = what_if(tight, "zho_Hani", {"rules": {"line_count": {"max": {"percentile": 90}}}})
     assert change.fired_after.get("line_count") is None  # 79 documents are fewer than the run's own 100
     assert change.newly_failed == 0
+
+
+def test_what_if_runs_only_the_rules_that_the_run_runs(demo: Output, tmp_path: Path) -> None:
+    for path in demo.root.iterdir():
+        if path.name != "run.json":
+            (tmp_path / path.name).symlink_to(path)
+    plan = read_json(demo.run)
+    plan["config"]["select"]["rules"] = ["lines"]
+    write_json(tmp_path / "run.json", plan)
+    impossible = {"rules": {"word_count": {"min": 1e9, "max": 2e9}, "line_count": {"min": 1e9, "max": 2e9}}}
+    change = what_if(Output(tmp_path), "rus_Cyrl", impossible)  # both are counts, which read the whole document
+    assert change.newly_failed == 0
+    fraction = {"rules": {"bullet_line_fraction": {"min": 0.9999, "max": 1.0}}}
+    assert what_if(Output(tmp_path), "rus_Cyrl", fraction).fired_after["bullet_line_fraction"] > 0
+    assert set(what_if(Output(tmp_path), "rus_Cyrl", {}).fired_before) <= {
+        name for name, metric in BUILT_IN.items() if metric.reads == "lines"
+    }
 
 
 def test_the_report_draws_each_rule_with_its_bounds(tight: Output) -> None:
